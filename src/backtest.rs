@@ -1,0 +1,1 @@
+//! The live step on recorded data with a simulated clock.

@@ -1,0 +1,33 @@
+//! The words of the field: exact money, ids, markets, books, orders, positions, ledger events.
+//!
+//! Nothing here does I/O, is async, reads a clock or holds money in a float. Every other part may
+//! use this one; this one uses none of them.
+
+pub mod book;
+pub mod conditional;
+pub mod estimate;
+pub mod fee;
+pub mod ids;
+pub mod intent;
+pub mod ledger_event;
+pub mod market;
+pub mod money;
+pub mod order;
+pub mod position;
+pub mod snapshot;
+pub mod text;
+pub mod time;
+
+pub use book::{Book, BookOrigin, Level};
+pub use conditional::{ConditionalKind, ConditionalOrder, ConditionalStatus};
+pub use estimate::Estimate;
+pub use fee::FeeSchedule;
+pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
+pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteSide, Signal};
+pub use ledger_event::{LedgerEvent, StampedEvent};
+pub use market::{Event, Market, MarketStatus, Outcome, ProtocolVersion, Resolution};
+pub use money::{MoneyError, Price, Rounding, Shares, Usdc, notional};
+pub use order::{Fill, Order, OrderOutcome, OrderType, RestingOrder, Side};
+pub use position::{Mark, Position};
+pub use snapshot::{History, MarketView, PricePoint, Snapshot, SourceKind};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};

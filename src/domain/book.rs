@@ -1,0 +1,215 @@
+//! The order book of one token.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::TokenId;
+use super::money::{Price, Shares};
+use super::order::Side;
+use super::time::Timestamp;
+
+/// Shares offered at one price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Price of one share.
+    pub price: Price,
+    /// Shares at that price.
+    pub size: Shares,
+}
+
+/// Where a book comes from; what is not the venue's own says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BookOrigin {
+    /// Served by an exchange (the real one or a sandbox).
+    Venue,
+    /// Made from a single price with an assumed spread and depth.
+    Synthetic,
+}
+
+/// Bids and asks of one token, best first, each level above zero in price and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    /// The token.
+    pub token: TokenId,
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+    /// When it was obtained.
+    pub at: Timestamp,
+    /// Where it comes from.
+    pub origin: BookOrigin,
+}
+
+impl Book {
+    /// Sorts the levels best first, merges equal prices, and drops empty levels and prices that
+    /// nothing can trade at (0 and 1).
+    #[must_use]
+    pub fn new(
+        token: TokenId,
+        bids: Vec<Level>,
+        asks: Vec<Level>,
+        at: Timestamp,
+        origin: BookOrigin,
+    ) -> Self {
+        Book {
+            token,
+            bids: tidy(bids, |a, b| b.price.cmp(&a.price)),
+            asks: tidy(asks, |a, b| a.price.cmp(&b.price)),
+            at,
+            origin,
+        }
+    }
+
+    /// Bids, best (highest) first.
+    #[must_use]
+    pub fn bids(&self) -> &[Level] {
+        &self.bids
+    }
+
+    /// Asks, best (lowest) first.
+    #[must_use]
+    pub fn asks(&self) -> &[Level] {
+        &self.asks
+    }
+
+    /// Highest bid; `None` when nobody bids.
+    #[must_use]
+    pub fn best_bid(&self) -> Option<Price> {
+        self.bids.first().map(|level| level.price)
+    }
+
+    /// Lowest ask; `None` when nobody offers.
+    #[must_use]
+    pub fn best_ask(&self) -> Option<Price> {
+        self.asks.first().map(|level| level.price)
+    }
+
+    /// Mean of best bid and best ask as a number for statistics; `None` when a side is empty.
+    #[must_use]
+    pub fn mid(&self) -> Option<f64> {
+        Some((self.best_bid()?.to_f64() + self.best_ask()?.to_f64()) / 2.0)
+    }
+
+    /// Best ask − best bid; `None` when a side is empty, negative when crossed.
+    #[must_use]
+    pub fn spread(&self) -> Option<f64> {
+        Some(
+            (i64::from(self.best_ask()?.micros()) - i64::from(self.best_bid()?.micros())) as f64
+                / 1e6,
+        )
+    }
+
+    /// True when somebody bids at or above what somebody asks: no honest state of a book.
+    #[must_use]
+    pub fn is_crossed(&self) -> bool {
+        matches!((self.best_bid(), self.best_ask()), (Some(bid), Some(ask)) if bid >= ask)
+    }
+
+    /// The levels that an order of this side would take, best first.
+    #[must_use]
+    pub fn against(&self, side: Side) -> &[Level] {
+        match side {
+            Side::Buy => &self.asks,
+            Side::Sell => &self.bids,
+        }
+    }
+
+    /// Shares that an order of this side could take at `limit` or better.
+    #[must_use]
+    pub fn depth_to(&self, side: Side, limit: Price) -> Shares {
+        self.against(side)
+            .iter()
+            .take_while(|level| side.accepts(limit, level.price))
+            .fold(Shares::ZERO, |sum, level| sum.plus(level.size))
+    }
+
+    /// Takes `size` shares away at `price` from the levels that an order of `side` trades with, so
+    /// that the same depth is not sold twice before the book is refreshed.
+    pub fn consume(&mut self, side: Side, price: Price, size: Shares) {
+        let levels = match side {
+            Side::Buy => &mut self.asks,
+            Side::Sell => &mut self.bids,
+        };
+        if let Some(level) = levels.iter_mut().find(|level| level.price == price) {
+            level.size = level.size.minus(size);
+        }
+        levels.retain(|level| !level.size.is_zero());
+    }
+}
+
+fn tidy(
+    mut levels: Vec<Level>,
+    best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering,
+) -> Vec<Level> {
+    levels.retain(|level| {
+        !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
+    });
+    levels.sort_by(best_first);
+    levels.dedup_by(|next, kept| {
+        let same = next.price == kept.price;
+        if same {
+            kept.size = kept.size.plus(next.size);
+        }
+        same
+    });
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(price: &str, size: u32) -> Level {
+        Level {
+            price: Price::parse(price).unwrap(),
+            size: Shares::whole(size),
+        }
+    }
+
+    fn book(bids: Vec<Level>, asks: Vec<Level>) -> Book {
+        Book::new(
+            TokenId::new("1"),
+            bids,
+            asks,
+            Timestamp::default(),
+            BookOrigin::Venue,
+        )
+    }
+
+    #[test]
+    fn best_prices_do_not_depend_on_the_order_served() {
+        let served = book(
+            vec![level("0.134", 5), level("0.154", 2), level("0.153", 1)],
+            vec![level("0.175", 9), level("0.155", 3), level("0.155", 4)],
+        );
+        assert_eq!(served.best_bid().unwrap().to_string(), "0.154");
+        assert_eq!(served.best_ask().unwrap().to_string(), "0.155");
+        assert_eq!(
+            served.asks()[0].size,
+            Shares::whole(7),
+            "equal prices are one level"
+        );
+        assert!(!served.is_crossed());
+    }
+
+    #[test]
+    fn an_empty_side_has_no_price() {
+        let one_sided = book(vec![], vec![level("0.5", 1)]);
+        assert_eq!(one_sided.best_bid(), None);
+        assert_eq!(one_sided.mid(), None);
+        assert_eq!(one_sided.spread(), None);
+        assert!(!one_sided.is_crossed());
+    }
+
+    #[test]
+    fn depth_counts_to_the_limit_and_is_consumed_once() {
+        let mut served = book(
+            vec![],
+            vec![level("0.5", 10), level("0.51", 20), level("0.6", 5)],
+        );
+        let limit = Price::parse("0.51").unwrap();
+        assert_eq!(served.depth_to(Side::Buy, limit), Shares::whole(30));
+        served.consume(Side::Buy, Price::parse("0.5").unwrap(), Shares::whole(10));
+        assert_eq!(served.depth_to(Side::Buy, limit), Shares::whole(20));
+        assert_eq!(served.best_ask(), Some(limit));
+    }
+}

@@ -1,0 +1,179 @@
+//! What happened, in the order it happened. The ledger is nothing but these, applied.
+
+use serde::{Deserialize, Serialize};
+
+use super::conditional::ConditionalOrder;
+use super::estimate::Estimate;
+use super::ids::{MarketId, StrategyName, TokenId};
+use super::intent::Signal;
+use super::money::{Price, Shares, Usdc};
+use super::order::{Fill, Order, OrderOutcome};
+use super::time::Timestamp;
+
+/// One thing that happened to a ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum LedgerEvent {
+    /// Money was put in.
+    Deposited {
+        /// How much, pUSD.
+        amount: Usdc,
+    },
+    /// A strategy wanted something; logged before anything is decided about it.
+    SignalGenerated {
+        /// Number in the signal log, from 1.
+        signal_id: u64,
+        /// What it wanted. A basket or quote is logged leg by leg.
+        signal: Signal,
+    },
+    /// A logged signal led to at least one fill, or to a resting order.
+    SignalExecuted {
+        /// Number in the signal log.
+        signal_id: u64,
+    },
+    /// A logged signal was not traded.
+    SignalRejected {
+        /// Number in the signal log.
+        signal_id: u64,
+        /// Why.
+        reason: String,
+    },
+    /// An order passed the risk gate and was handed to the executor.
+    OrderAccepted {
+        /// The order.
+        order: Order,
+    },
+    /// An order was refused before it reached the executor.
+    OrderRefused {
+        /// Who wanted it.
+        strategy: StrategyName,
+        /// Market.
+        market_id: MarketId,
+        /// Token.
+        token_id: TokenId,
+        /// Which limit or rule refused it.
+        code: String,
+        /// The limit, the value, and what is allowed.
+        message: String,
+    },
+    /// An order began to rest.
+    OrderRested {
+        /// The order.
+        order_id: u64,
+        /// Shares that rest.
+        remaining: Shares,
+    },
+    /// An execution.
+    Filled {
+        /// At what, how much.
+        fill: Fill,
+    },
+    /// An order is over.
+    OrderClosed {
+        /// The order.
+        order_id: u64,
+        /// How it ended.
+        outcome: OrderOutcome,
+        /// Shares that did not fill.
+        unfilled: Shares,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// A conditional order began to wait.
+    ConditionalCreated {
+        /// The order.
+        conditional: ConditionalOrder,
+    },
+    /// The highest bid that a trailing stop has seen rose.
+    WatermarkRaised {
+        /// The conditional order.
+        id: u64,
+        /// New watermark.
+        watermark: Price,
+    },
+    /// A conditional order fired and sold.
+    ConditionalTriggered {
+        /// The conditional order.
+        id: u64,
+        /// Bid that set it off.
+        bid: Price,
+        /// Shares sold.
+        sold: Shares,
+    },
+    /// A conditional order sold part of its shares and goes on waiting with the rest, or its
+    /// position became smaller.
+    ConditionalReduced {
+        /// The conditional order.
+        id: u64,
+        /// Shares it now covers.
+        shares: Shares,
+    },
+    /// A conditional order was withdrawn.
+    ConditionalCancelled {
+        /// The conditional order.
+        id: u64,
+        /// Why.
+        reason: String,
+    },
+    /// What held tokens could be sold for.
+    Marked {
+        /// Token and best bid.
+        marks: Vec<(TokenId, Price)>,
+    },
+    /// A position was paid out because its market resolved.
+    Settled {
+        /// Market.
+        market_id: MarketId,
+        /// Token.
+        token_id: TokenId,
+        /// Payout per share: 0, 0.5 or 1.
+        payout: Price,
+        /// Shares paid.
+        shares: Shares,
+        /// pUSD received: `payout × shares`, floored.
+        proceeds: Usdc,
+        /// What told us.
+        evidence: String,
+    },
+    /// An agent's estimate was stored; it replaces the author's earlier one for the market.
+    EstimateStored {
+        /// The estimate.
+        estimate: Estimate,
+    },
+    /// A UTC day began: the equity that the daily loss is counted from.
+    DayStarted {
+        /// Days since 1970-01-01.
+        day: i64,
+        /// Equity then, pUSD.
+        equity: Usdc,
+    },
+    /// The state of the account, recorded for charts.
+    SnapshotTaken {
+        /// Cash, pUSD.
+        balance: Usdc,
+        /// Cash and positions at their marks, pUSD.
+        total_value: Usdc,
+    },
+    /// A tick was completed.
+    TickCompleted {
+        /// Number of the tick in this ledger, from 1.
+        tick: u64,
+        /// Markets looked at.
+        markets: u32,
+        /// Signals generated.
+        signals: u32,
+        /// Fills.
+        fills: u32,
+    },
+}
+
+/// An event with its place and time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StampedEvent {
+    /// Place in the ledger, from 1, without gaps.
+    pub seq: u64,
+    /// When, by the clock of the source the desk trades on.
+    pub at: Timestamp,
+    /// What.
+    pub event: LedgerEvent,
+}

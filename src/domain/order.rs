@@ -1,0 +1,152 @@
+//! Orders and what becomes of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{MarketId, StrategyName, TokenId};
+use super::money::{Price, Shares, Usdc};
+use super::time::Timestamp;
+
+/// Buy or sell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Acquire shares for pUSD.
+    Buy,
+    /// Give shares for pUSD.
+    Sell,
+}
+
+impl Side {
+    /// `buy` or `sell`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Buy => "buy",
+            Side::Sell => "sell",
+        }
+    }
+
+    /// True when an order of this side with this limit may trade at `price`.
+    #[must_use]
+    pub fn accepts(self, limit: Price, price: Price) -> bool {
+        match self {
+            Side::Buy => price <= limit,
+            Side::Sell => price >= limit,
+        }
+    }
+}
+
+/// What happens to the part that does not fill at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderType {
+    /// Fill and kill: fill what is possible, drop the rest.
+    Fak,
+    /// Fill or kill: all of it or nothing.
+    Fok,
+    /// Rest as a maker until cancelled or replaced; refused when it would take.
+    PostOnly,
+}
+
+impl OrderType {
+    /// The name on the wire: `FAK`, `FOK`, `POST_ONLY`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrderType::Fak => "FAK",
+            OrderType::Fok => "FOK",
+            OrderType::PostOnly => "POST_ONLY",
+        }
+    }
+}
+
+/// An order as it goes to the executor, in shares with a limit price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Number in this ledger, from 1.
+    pub id: u64,
+    /// Chosen by the agent; the same id twice is the same order.
+    pub client_order_id: Option<String>,
+    /// Row in the signal log that caused it, if one did.
+    pub signal_id: Option<u64>,
+    /// Who wants it.
+    pub strategy: StrategyName,
+    /// Market.
+    pub market_id: MarketId,
+    /// Token.
+    pub token_id: TokenId,
+    /// Name of the outcome that the token stands for.
+    pub outcome: String,
+    /// Direction.
+    pub side: Side,
+    /// Limit price.
+    pub limit: Price,
+    /// Shares wanted.
+    pub shares: Shares,
+    /// What happens to the rest.
+    pub order_type: OrderType,
+    /// Legs of one basket share this number.
+    pub basket: Option<u64>,
+    /// Why, in one line.
+    pub reason: String,
+    /// Stop-loss price for the position that it opens.
+    pub stop_loss: Option<Price>,
+    /// Take-profit price for the position that it opens.
+    pub take_profit: Option<Price>,
+    /// Trailing distance for the position that it opens, as a fraction of the watermark.
+    pub trail_percent: Option<Price>,
+}
+
+/// One execution at one price level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The order.
+    pub order_id: u64,
+    /// Who wanted it.
+    pub strategy: StrategyName,
+    /// Market.
+    pub market_id: MarketId,
+    /// Token.
+    pub token_id: TokenId,
+    /// Name of the outcome.
+    pub outcome: String,
+    /// Direction.
+    pub side: Side,
+    /// Price of this level.
+    pub price: Price,
+    /// Shares filled at it.
+    pub shares: Shares,
+    /// `price × shares`, floored to micro-units.
+    pub notional: Usdc,
+    /// Taker fee, floored to five decimals; zero for a maker.
+    pub fee: Usdc,
+    /// True when the order was resting and the market came to it.
+    pub maker: bool,
+    /// Why the order was placed.
+    pub reason: String,
+}
+
+/// How an order left the desk's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderOutcome {
+    /// Filled in full.
+    Filled,
+    /// Filled in part, the rest dropped.
+    PartiallyFilled,
+    /// Nothing filled.
+    Unfilled,
+    /// Cancelled while resting.
+    Cancelled,
+}
+
+/// An order that rests on the paper book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestingOrder {
+    /// The order as it was placed.
+    pub order: Order,
+    /// Shares not yet filled.
+    pub remaining: Shares,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+}

@@ -1,0 +1,13 @@
+//! polymarket-agent: an MCP server through which an LLM agent trades Polymarket, on paper by default.
+//!
+//! The parts, lowest first; a part uses only those above it in this list (`tests/it/layering.rs`
+//! checks it): [`domain`], [`strategy`], [`trading`], [`market_data`], [`store`], [`backtest`],
+//! [`app`], [`server`], [`scheduler`], [`cli`]. [`sandbox`] uses `domain` alone.
+
+pub mod backtest;
+pub mod domain;
+pub mod market_data;
+pub mod sandbox;
+pub mod store;
+pub mod strategy;
+pub mod trading;

@@ -1,0 +1,196 @@
+//! Where prices and books come from: one trait, one folder or file per source.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Book, Event, EventId, Market, MarketId, PricePoint, Resolution, SourceKind, Timestamp, TokenId,
+    Usdc,
+};
+
+mod error;
+
+pub use error::DataError;
+
+/// Which markets to list: open ones, most traded in the last 24 hours first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketQuery {
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A stretch of price history: the venue's named intervals, or from a moment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistorySpan {
+    /// The last hour.
+    Hour,
+    /// The last six hours.
+    SixHours,
+    /// The last day.
+    Day,
+    /// The last week.
+    Week,
+    /// The last month.
+    Month,
+    /// All there is.
+    All,
+    /// From the first moment to the second.
+    Between(Timestamp, Timestamp),
+}
+
+/// Somebody's holding as the venue states it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WalletPosition {
+    /// Untrusted title of the market.
+    pub market: String,
+    /// Condition id.
+    pub condition_id: Option<String>,
+    /// Token id.
+    pub token_id: Option<String>,
+    /// Untrusted outcome name.
+    pub outcome: String,
+    /// Shares.
+    pub shares: f64,
+    /// Average price paid, 0–1.
+    pub avg_price: Option<f64>,
+    /// Price now, 0–1.
+    pub current_price: Option<f64>,
+    /// Unrealised profit, pUSD.
+    pub pnl: Option<f64>,
+    /// `OPEN`, `REDEEMABLE`, … as the venue says.
+    pub status: Option<String>,
+}
+
+/// One line of the leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trader {
+    /// 1 is best.
+    pub rank: u32,
+    /// Untrusted name.
+    pub name: String,
+    /// Proxy wallet.
+    pub address: Option<String>,
+    /// Volume in the period, pUSD.
+    pub volume: Option<f64>,
+    /// Profit in the period, pUSD.
+    pub pnl: Option<f64>,
+    /// Markets traded, where the venue says.
+    pub markets_traded: Option<u64>,
+}
+
+/// Period of the leaderboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// Today.
+    Day,
+    /// Seven days.
+    Week,
+    /// Thirty days.
+    Month,
+    /// Since the beginning.
+    All,
+}
+
+/// Traded volume of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventVolume {
+    /// The event.
+    pub event_id: EventId,
+    /// pUSD.
+    pub total: Option<Usdc>,
+    /// pUSD by market or condition id.
+    pub by_market: Vec<(String, Usdc)>,
+}
+
+/// How the source is doing, for `health_check`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataHealth {
+    /// Requests sent (files read, for a recording).
+    pub requests: u64,
+    /// Requests that failed in the end.
+    pub failures: u64,
+    /// Rows skipped because they made no sense, by cause.
+    pub skipped_rows: BTreeMap<String, u64>,
+    /// What went wrong last, if anything has.
+    pub last_error: Option<String>,
+    /// When something last went right.
+    pub last_success: Option<Timestamp>,
+    /// Remarks that hold for all answers, e.g. that books are synthesised.
+    pub notes: Vec<String>,
+}
+
+/// A source of market data. All methods may be called concurrently; dropping a call's future
+/// cancels its requests.
+#[async_trait]
+pub trait MarketData: Send + Sync {
+    /// What kind of source this is.
+    fn kind(&self) -> SourceKind;
+
+    /// The present, as this source sees it: the wall clock for the venue, simulated time for a
+    /// sandbox, the chosen moment for a recording.
+    async fn now(&self) -> Result<Timestamp, DataError>;
+
+    /// Open markets, most traded first.
+    async fn active_markets(&self, query: &MarketQuery) -> Result<Vec<Arc<Market>>, DataError>;
+
+    /// Markets whose text matches; open ones only unless `include_closed`.
+    async fn search(
+        &self,
+        query: &str,
+        limit: usize,
+        include_closed: bool,
+    ) -> Result<Vec<Arc<Market>>, DataError>;
+
+    /// One market by id, slug or condition id; `None` when there is none.
+    async fn market(&self, id_or_slug: &str) -> Result<Option<Arc<Market>>, DataError>;
+
+    /// Several markets by id; those that do not exist are missing from the answer.
+    async fn markets(&self, ids: &[MarketId]) -> Result<HashMap<MarketId, Arc<Market>>, DataError>;
+
+    /// The market that a token belongs to; `None` when there is none.
+    async fn market_of_token(&self, token: &TokenId) -> Result<Option<Arc<Market>>, DataError>;
+
+    /// One event by id or slug, with its markets; `None` when there is none.
+    async fn event(&self, id_or_slug: &str) -> Result<Option<Event>, DataError>;
+
+    /// Books of several tokens at once; tokens without a book are missing from the answer.
+    async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError>;
+
+    /// Past prices of one token, oldest first. `fidelity_minutes` is the wanted spacing.
+    async fn price_history(
+        &self,
+        token: &TokenId,
+        span: HistorySpan,
+        fidelity_minutes: u32,
+    ) -> Result<Vec<PricePoint>, DataError>;
+
+    /// Past prices of several tokens over the same span; tokens without any are missing.
+    async fn price_histories(
+        &self,
+        tokens: &[TokenId],
+        span: HistorySpan,
+        fidelity_minutes: u32,
+    ) -> Result<HashMap<TokenId, Vec<PricePoint>>, DataError>;
+
+    /// How the given markets ended; those that have not are missing from the answer.
+    async fn resolutions(&self, markets: &[Arc<Market>]) -> Result<Vec<Resolution>, DataError>;
+
+    /// Traded volume of an event, by id or slug; `None` when there is no such event.
+    async fn event_volume(&self, id_or_slug: &str) -> Result<Option<EventVolume>, DataError>;
+
+    /// Holdings of a wallet (`0x` and 40 hex digits).
+    async fn wallet_positions(
+        &self,
+        address: &str,
+        limit: usize,
+    ) -> Result<Vec<WalletPosition>, DataError>;
+
+    /// The most profitable traders of a period.
+    async fn leaderboard(&self, period: Period, limit: usize) -> Result<Vec<Trader>, DataError>;
+
+    /// How the source is doing.
+    fn health(&self) -> DataHealth;
+}

@@ -1,0 +1,1 @@
+//! A simulated exchange that speaks Polymarket's wire protocol on loopback.

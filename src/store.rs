@@ -1,0 +1,1 @@
+//! SQLite: the event log and the tables that tools read.
