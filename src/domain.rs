@@ -26,7 +26,7 @@ pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
 pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteSide, Signal};
 pub use ledger_event::{LedgerEvent, StampedEvent};
 pub use market::{Event, Market, MarketStatus, Outcome, ProtocolVersion, Resolution};
-pub use money::{MoneyError, Price, Rounding, Shares, Usdc, notional};
+pub use money::{MICRO_U64, MoneyError, Price, Rounding, Shares, Usdc, notional};
 pub use order::{Fill, Order, OrderOutcome, OrderType, RestingOrder, Side};
 pub use position::{Mark, Position};
 pub use snapshot::{History, MarketView, PricePoint, Snapshot, SourceKind};

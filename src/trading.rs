@@ -1,1 +1,13 @@
-//! The trading core: ledger, sizing, risk gate, matching and the desk's step. Pure.
+//! The trading core: ledger, sizing, risk gate, matching and the desk's step. Pure: nothing here
+//! reads a clock, the network, the disk or a random source that is not handed in.
+
+pub mod aggregation;
+pub mod conditional;
+pub mod config;
+pub mod desk;
+pub mod ledger;
+pub mod matching;
+pub mod report;
+pub mod risk;
+pub mod sizing;
+pub mod venue_rules;

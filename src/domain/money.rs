@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Micro-units in one whole unit.
 pub const MICRO: i64 = 1_000_000;
+/// Micro-units in one whole unit, unsigned.
+pub const MICRO_U64: u64 = 1_000_000;
 
 /// Why a number could not become money.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

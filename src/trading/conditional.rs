@@ -1,0 +1,136 @@
+//! Prices of conditional orders: where exits are placed, and how far a triggered sale may go.
+
+use crate::domain::{ConditionalKind, MICRO_U64, Order, Price};
+
+use super::config::ConditionalConfig;
+
+/// What exits of a new position are placed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitPrices {
+    /// Average price paid.
+    pub paid: Price,
+    /// Best bid after the fill; `None` when nobody bids.
+    pub bid: Option<Price>,
+    /// The market's tick.
+    pub tick: Price,
+}
+
+/// One exit to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Kind.
+    pub kind: ConditionalKind,
+    /// Trigger price.
+    pub trigger: Price,
+    /// Watermark (trailing stop only).
+    pub watermark: Option<Price>,
+    /// Distance (trailing stop only).
+    pub trail: Option<Price>,
+    /// Why.
+    pub reason: String,
+}
+
+/// `price × fraction`, rounded down.
+#[must_use]
+pub fn scaled(price: Price, fraction: u64) -> Price {
+    let micros = u64::from(price.micros()) * fraction / MICRO_U64;
+    u32::try_from(micros)
+        .ok()
+        .and_then(|m| Price::from_micros(m).ok())
+        .unwrap_or(Price::ONE)
+}
+
+/// The exits for a buy: what the order names itself, else the configured defaults.
+///
+/// Stops hang below the *bid* where it is lower than the price paid: measured from the price paid,
+/// the spread alone would set off a close stop at once.
+#[must_use]
+pub fn exits_for(
+    order: &Order,
+    prices: &ExitPrices,
+    defaults: Option<&ConditionalConfig>,
+) -> Vec<Exit> {
+    let reference = prices.bid.map_or(prices.paid, |bid| bid.min(prices.paid));
+    let mut exits = Vec::new();
+    let stop = order.stop_loss.or_else(|| {
+        let below = defaults?.default_stop_loss_pct.complement();
+        Some(scaled(reference, u64::from(below.micros())).floor_to(prices.tick))
+    });
+    if let Some(trigger) = stop {
+        let automatic = order.stop_loss.is_none();
+        exits.push(Exit {
+            kind: ConditionalKind::StopLoss,
+            trigger,
+            watermark: None,
+            trail: None,
+            reason: format!(
+                "{} stop-loss at {trigger}",
+                if automatic { "Auto" } else { "Ordered" }
+            ),
+        });
+    }
+    let profit = order.take_profit.or_else(|| {
+        let above = MICRO_U64 + u64::from(defaults?.default_take_profit_pct.micros());
+        Some(scaled(prices.paid, above).ceil_to(prices.tick))
+    });
+    if let Some(trigger) = profit {
+        let automatic = order.take_profit.is_none();
+        exits.push(Exit {
+            kind: ConditionalKind::TakeProfit,
+            trigger,
+            watermark: None,
+            trail: None,
+            reason: format!(
+                "{} take-profit at {trigger}",
+                if automatic { "Auto" } else { "Ordered" }
+            ),
+        });
+    }
+    let trail = order.trail_percent.or_else(|| {
+        defaults
+            .filter(|d| d.trailing_stop_enabled)
+            .map(|d| d.trailing_stop_pct)
+    });
+    if let Some(trail) = trail {
+        let automatic = order.trail_percent.is_none();
+        exits.push(Exit {
+            kind: ConditionalKind::TrailingStop,
+            trigger: reference,
+            watermark: Some(reference),
+            trail: Some(trail),
+            reason: format!(
+                "{} trailing stop ({} %)",
+                if automatic { "Auto" } else { "Ordered" },
+                trail.to_f64() * 100.0
+            ),
+        });
+    }
+    exits
+}
+
+/// How low a triggered sale may go: so much below the bid that set it off, on the tick.
+#[must_use]
+pub fn sale_limit(bid: Price, tick: Price, max_slippage: Price) -> Price {
+    scaled(bid, u64::from(max_slippage.complement().micros())).floor_to(tick)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(text: &str) -> Price {
+        Price::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_triggered_sale_stays_within_its_slippage_and_on_the_tick() {
+        assert_eq!(sale_limit(p("0.40"), p("0.01"), p("0.05")), p("0.38"));
+        assert_eq!(sale_limit(p("0.01"), p("0.01"), p("0.05")), p("0.01"));
+    }
+
+    #[test]
+    fn fractions_scale_downwards() {
+        assert_eq!(scaled(p("0.52"), 900_000), p("0.468"));
+        assert_eq!(scaled(p("0.9"), 1_200_000), Price::ONE);
+    }
+}

@@ -1,0 +1,299 @@
+//! What the operator sets: limits, sizing, aggregation, conditional orders.
+//!
+//! Amounts are written as plain numbers in `config.yaml` and held as exact money here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Price, Usdc};
+
+/// Serde for money written as a plain number (`100`, `0.05`).
+mod number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::domain::{MoneyError, Price, Usdc};
+
+    /// Money that can be read from and shown as a plain number.
+    pub trait Plain: Sized + Copy {
+        fn read(value: f64) -> Result<Self, MoneyError>;
+        fn show(self) -> f64;
+    }
+
+    impl Plain for Usdc {
+        fn read(value: f64) -> Result<Self, MoneyError> {
+            Usdc::from_f64(value)
+        }
+        fn show(self) -> f64 {
+            self.to_f64()
+        }
+    }
+
+    impl Plain for Price {
+        fn read(value: f64) -> Result<Self, MoneyError> {
+            Price::from_f64(value)
+        }
+        fn show(self) -> f64 {
+            self.to_f64()
+        }
+    }
+
+    pub fn serialize<T: Plain, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        value.show().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T: Plain, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        T::read(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Limits that no order passes, whoever asks. Amounts in pUSD.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RiskConfig {
+    /// Largest notional of one order, pUSD.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub max_position_size: Usdc,
+    /// Largest loss of one UTC day, realised plus marked, fees included, pUSD. Once reached, only
+    /// sales that reduce a position pass until midnight UTC.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub max_daily_loss: Usdc,
+    /// Most orders that may rest at once.
+    pub max_open_orders: u32,
+    /// Largest cost of all positions and waiting buys in one market, pUSD.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub max_market_exposure: Usdc,
+    /// Largest cost of all positions and waiting buys together, pUSD.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub max_total_exposure: Usdc,
+    /// Oldest book that may be traded on, in seconds by the source's own clock. Books of a
+    /// recording may be as old as the recording's rows are apart.
+    pub max_book_age_seconds: u32,
+}
+
+impl Default for RiskConfig {
+    fn default() -> Self {
+        RiskConfig {
+            max_position_size: Usdc::whole(100),
+            max_daily_loss: Usdc::whole(50),
+            max_open_orders: 10,
+            max_market_exposure: Usdc::whole(200),
+            max_total_exposure: Usdc::whole(800),
+            max_book_age_seconds: 30,
+        }
+    }
+}
+
+/// How signals of several strategies become one decision per market.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AggregationConfig {
+    /// Least confidence (0–1) of a signal, after blending, that is traded.
+    pub min_confidence: f64,
+    /// Least number of different strategies that must want the same trade.
+    pub min_strategies: u32,
+}
+
+impl Default for AggregationConfig {
+    fn default() -> Self {
+        AggregationConfig {
+            min_confidence: 0.5,
+            min_strategies: 1,
+        }
+    }
+}
+
+/// How much is bet on a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum SizingMethod {
+    /// The strategy's own order size.
+    Fixed,
+    /// The full Kelly fraction of equity.
+    Kelly,
+    /// `kelly_fraction` times the Kelly fraction of equity.
+    FractionalKelly,
+}
+
+/// Sizing of directional signals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SizingConfig {
+    /// fixed, kelly or fractional_kelly.
+    pub method: SizingMethod,
+    /// Fraction of full Kelly that `fractional_kelly` bets (0–1).
+    pub kelly_fraction: f64,
+    /// Largest bet as a fraction of equity (0–1), for the Kelly methods.
+    pub max_bet_pct: f64,
+}
+
+impl Default for SizingConfig {
+    fn default() -> Self {
+        SizingConfig {
+            method: SizingMethod::Fixed,
+            kelly_fraction: 0.25,
+            max_bet_pct: 0.10,
+        }
+    }
+}
+
+/// Orders attached to what strategies buy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConditionalConfig {
+    /// Attach a stop-loss and a take-profit to every buy of a directional strategy.
+    pub enabled: bool,
+    /// Stop-loss distance below the price paid, as a fraction of it.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub default_stop_loss_pct: Price,
+    /// Take-profit distance above the price paid, as a fraction of it (never above one tick below 1).
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub default_take_profit_pct: Price,
+    /// Attach a trailing stop too.
+    pub trailing_stop_enabled: bool,
+    /// Trailing distance below the highest bid seen, as a fraction of it.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub trailing_stop_pct: Price,
+    /// How far below the bid that set it off a triggered sale may go, as a fraction of that bid.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub max_slippage_pct: Price,
+}
+
+fn fraction(micros: u32) -> Price {
+    Price::from_micros(micros).unwrap_or(Price::ZERO)
+}
+
+impl Default for ConditionalConfig {
+    fn default() -> Self {
+        ConditionalConfig {
+            enabled: false,
+            default_stop_loss_pct: fraction(100_000),
+            default_take_profit_pct: fraction(200_000),
+            trailing_stop_enabled: false,
+            trailing_stop_pct: fraction(50_000),
+            max_slippage_pct: fraction(50_000),
+        }
+    }
+}
+
+/// What the desk is allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Mode {
+    /// Signals only; nothing is traded.
+    Monitor,
+    /// Simulated fills against real or recorded books.
+    Paper,
+    /// Real money. Refused until live trading exists.
+    Live,
+}
+
+impl Mode {
+    /// `monitor`, `paper` or `live`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Monitor => "monitor",
+            Mode::Paper => "paper",
+            Mode::Live => "live",
+        }
+    }
+}
+
+/// Everything the core needs to know from the operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TradingConfig {
+    /// What is allowed at all.
+    pub mode: Mode,
+    /// Limits.
+    pub risk: RiskConfig,
+    /// Aggregation.
+    pub aggregation: AggregationConfig,
+    /// Sizing.
+    pub sizing: SizingConfig,
+    /// Conditional orders.
+    pub conditional: ConditionalConfig,
+    /// Shortest time between two account snapshots that no trade caused, ms.
+    pub snapshot_interval_ms: i64,
+}
+
+impl Default for TradingConfig {
+    fn default() -> Self {
+        TradingConfig {
+            mode: Mode::Paper,
+            risk: RiskConfig::default(),
+            aggregation: AggregationConfig::default(),
+            sizing: SizingConfig::default(),
+            conditional: ConditionalConfig::default(),
+            snapshot_interval_ms: 300_000,
+        }
+    }
+}
+
+impl TradingConfig {
+    /// Checks ranges; the message names the key, the value and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        let risk = &self.risk;
+        for (key, amount) in [
+            ("risk.max_position_size", risk.max_position_size),
+            ("risk.max_daily_loss", risk.max_daily_loss),
+            ("risk.max_market_exposure", risk.max_market_exposure),
+            ("risk.max_total_exposure", risk.max_total_exposure),
+        ] {
+            if amount <= Usdc::ZERO {
+                return Err(format!("{key} is {amount}; it must be above 0 pUSD"));
+            }
+        }
+        for (key, value, low) in [
+            (
+                "aggregation.min_confidence",
+                self.aggregation.min_confidence,
+                0.0,
+            ),
+            (
+                "position_sizing.kelly_fraction",
+                self.sizing.kelly_fraction,
+                1e-6,
+            ),
+            ("position_sizing.max_bet_pct", self.sizing.max_bet_pct, 1e-6),
+        ] {
+            if !(low..=1.0).contains(&value) {
+                return Err(format!("{key} is {value}; it must be between 0 and 1"));
+            }
+        }
+        let conditional = &self.conditional;
+        for (key, value) in [
+            (
+                "conditional_orders.default_stop_loss_pct",
+                conditional.default_stop_loss_pct,
+            ),
+            (
+                "conditional_orders.default_take_profit_pct",
+                conditional.default_take_profit_pct,
+            ),
+            (
+                "conditional_orders.trailing_stop_pct",
+                conditional.trailing_stop_pct,
+            ),
+        ] {
+            if value == Price::ZERO || value == Price::ONE {
+                return Err(format!("{key} is {value}; it must be above 0 and below 1"));
+            }
+        }
+        if self.aggregation.min_strategies == 0 {
+            return Err("aggregation.min_strategies is 0; it must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}

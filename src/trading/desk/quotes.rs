@@ -1,0 +1,128 @@
+//! Two-sided quotes: resting orders that replace the strategy's earlier ones.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{
+    LedgerEvent, Order, OrderType, Quote, QuoteSide, Rounding, Side, Signal, notional,
+};
+
+use super::super::config::Mode;
+use super::{DeskError, Step};
+
+impl Step<'_> {
+    /// Keeps resting orders whose price still stands, withdraws the others, places what is new.
+    pub(super) fn trade_quotes(&mut self, quotes: Vec<Quote>) -> Result<(), DeskError> {
+        if self.config.mode == Mode::Monitor {
+            for quote in &quotes {
+                for (side, wanted) in sides(quote) {
+                    self.log_signal(&signal_of(quote, side, wanted)?)?;
+                }
+            }
+            return Ok(());
+        }
+        let mut kept = BTreeSet::new();
+        let mut to_place = Vec::new();
+        for quote in &quotes {
+            for (side, wanted) in sides(quote) {
+                let standing = self.ledger().resting().iter().find(|(_, resting)| {
+                    let order = &resting.order;
+                    order.strategy == quote.strategy
+                        && order.token_id == quote.token_id
+                        && order.side == side
+                        && order.limit == wanted.price
+                });
+                match standing {
+                    Some((id, _)) => {
+                        kept.insert(*id);
+                    }
+                    None => to_place.push((quote, side, wanted)),
+                }
+            }
+        }
+        let gone: Vec<u64> = self
+            .ledger()
+            .resting()
+            .keys()
+            .filter(|id| !kept.contains(id))
+            .copied()
+            .collect();
+        for id in gone {
+            self.cancel_resting(id, "replaced or withdrawn by its strategy")?;
+        }
+        for (quote, side, wanted) in to_place {
+            self.place_quote(quote, side, wanted)?;
+        }
+        Ok(())
+    }
+
+    fn place_quote(
+        &mut self,
+        quote: &Quote,
+        side: Side,
+        wanted: QuoteSide,
+    ) -> Result<(), DeskError> {
+        let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
+        let strategy = quote.strategy.clone();
+        let Some(view) = self.view(&quote.market_id) else {
+            let reason = "the market is not among those gathered for this tick".to_owned();
+            return self.reject(row, strategy.as_str(), "market not gathered", reason);
+        };
+        let order = Order {
+            id: self.ledger().next_order_id(),
+            client_order_id: None,
+            signal_id: Some(row),
+            strategy: quote.strategy.clone(),
+            market_id: quote.market_id.clone(),
+            token_id: quote.token_id.clone(),
+            outcome: quote.outcome.clone(),
+            side,
+            limit: wanted.price,
+            shares: wanted.shares,
+            order_type: OrderType::PostOnly,
+            basket: None,
+            reason: quote.reason.clone(),
+            stop_loss: None,
+            take_profit: None,
+            trail_percent: None,
+        };
+        let book = self.book(&quote.token_id);
+        match self.gate().approve(order, &view.market, book.as_ref()) {
+            Ok(approved) => {
+                self.submit(approved, &view.market)?;
+                self.recorder
+                    .record(LedgerEvent::SignalExecuted { signal_id: row })?;
+                Ok(())
+            }
+            Err(refusal) => self.reject(row, strategy.as_str(), &refusal.code, refusal.message),
+        }
+    }
+}
+
+fn sides(quote: &Quote) -> impl Iterator<Item = (Side, QuoteSide)> {
+    let bid = quote.bid.map(|side| (Side::Buy, side));
+    let ask = quote.ask.map(|side| (Side::Sell, side));
+    bid.into_iter().chain(ask)
+}
+
+fn signal_of(quote: &Quote, side: Side, wanted: QuoteSide) -> Result<Signal, DeskError> {
+    let price = wanted.price.to_f64();
+    let edge = match side {
+        Side::Buy => quote.fair_price - price,
+        Side::Sell => price - quote.fair_price,
+    };
+    Ok(Signal {
+        strategy: quote.strategy.clone(),
+        market_id: quote.market_id.clone(),
+        token_id: quote.token_id.clone(),
+        outcome: quote.outcome.clone(),
+        side,
+        confidence: quote.confidence,
+        fair_price: quote.fair_price,
+        target_price: wanted.price,
+        edge,
+        size: notional(wanted.price, wanted.shares, Rounding::Down)?,
+        reason: quote.reason.clone(),
+        stop_loss: None,
+        take_profit: None,
+    })
+}

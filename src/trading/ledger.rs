@@ -1,0 +1,448 @@
+//! The account: an in-memory state machine fed by ledger events and by nothing else.
+//!
+//! After every event: cash + cost basis of positions = deposits + realised P&L (gross) − fees.
+//! An event that would break that, or take cash or shares below zero, is refused whole.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::{
+    ConditionalOrder, Estimate, Fill, LedgerEvent, MarketId, MoneyError, Order, OrderOutcome,
+    Position, Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp,
+    TokenId, Usdc, notional,
+};
+
+mod apply;
+
+/// Trades that are kept at hand for the portfolio view.
+const RECENT_TRADES: usize = 10;
+/// Takes per token that are remembered against a book that does not refresh.
+const REMEMBERED_TAKES: usize = 64;
+
+/// An event that does not fit the state it is applied to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The event's number is not the next one.
+    #[error("event {got} follows event {last}; the log has a gap or a repetition")]
+    OutOfOrder {
+        /// Last applied.
+        last: u64,
+        /// The one that came.
+        got: u64,
+    },
+    /// More cash would leave than there is.
+    #[error("{needed} pUSD needed, {cash} pUSD there")]
+    NotEnoughCash {
+        /// Needed.
+        needed: Usdc,
+        /// There.
+        cash: Usdc,
+    },
+    /// More shares would leave than are held.
+    #[error("{needed} shares of {token} needed, {held} held")]
+    NotEnoughShares {
+        /// Token.
+        token: TokenId,
+        /// Needed.
+        needed: Shares,
+        /// Held.
+        held: Shares,
+    },
+    /// The event speaks of something that is not there.
+    #[error("no {what} with number {id}")]
+    Unknown {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its number.
+        id: u64,
+    },
+    /// A number that does not fit.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Cash and cost no longer equal deposits, profit and fees.
+    #[error("accounts do not balance after event {seq}: off by {off} pUSD")]
+    Unbalanced {
+        /// Event.
+        seq: u64,
+        /// Difference.
+        off: Usdc,
+    },
+}
+
+/// Running totals of one strategy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StrategyTotals {
+    /// Signals logged.
+    pub signals_generated: u64,
+    /// Signals that led to a fill or a resting order.
+    pub signals_executed: u64,
+    /// Fills.
+    pub fills: u64,
+    /// Notional traded, pUSD.
+    pub volume: Usdc,
+    /// Fees paid on its own orders, pUSD.
+    pub fees: Usdc,
+    /// Realised P&L before fees of positions that it opened, pUSD.
+    pub realized: Usdc,
+}
+
+/// A trade for the portfolio view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentTrade {
+    /// When.
+    pub at: Timestamp,
+    /// The fill.
+    pub fill: Fill,
+}
+
+/// Shares that paper fills took from a book, until that book is refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Take {
+    /// When.
+    pub at: Timestamp,
+    /// Side of our order.
+    pub side: Side,
+    /// Level.
+    pub price: Price,
+    /// Shares.
+    pub shares: Shares,
+}
+
+/// An order that was placed under a client's own id, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOrder {
+    /// The order as accepted.
+    pub order: Order,
+    /// Its fills.
+    pub fills: Vec<Fill>,
+    /// How it ended, once it has.
+    pub outcome: Option<OrderOutcome>,
+}
+
+/// The account.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    seq: u64,
+    last_at: Timestamp,
+    cash: Usdc,
+    deposits: Usdc,
+    realized: Usdc,
+    fees: Usdc,
+    positions: BTreeMap<TokenId, Position>,
+    in_flight: BTreeMap<u64, (Order, Shares)>,
+    resting: BTreeMap<u64, RestingOrder>,
+    conditionals: BTreeMap<u64, ConditionalOrder>,
+    estimates: BTreeMap<MarketId, Vec<Estimate>>,
+    strategies: BTreeMap<StrategyName, StrategyTotals>,
+    signal_strategy: BTreeMap<u64, StrategyName>,
+    client_orders: BTreeMap<String, ClientOrder>,
+    takes: BTreeMap<TokenId, Vec<Take>>,
+    recent_trades: VecDeque<RecentTrade>,
+    day: Option<(i64, Usdc)>,
+    day_deposits: Usdc,
+    last_snapshot_at: Option<Timestamp>,
+    ticks: u64,
+    orders: u64,
+    signals: u64,
+    conditionals_created: u64,
+    baskets: u64,
+}
+
+/// Cash and positions at their marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Equity {
+    /// pUSD. A position without a mark counts at cost.
+    pub total: Usdc,
+    /// False when a position had no mark and was counted at cost.
+    pub complete: bool,
+}
+
+impl Ledger {
+    /// Number of the last event applied; 0 for an empty ledger.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Time of the last event applied.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// Cash, pUSD.
+    #[must_use]
+    pub fn cash(&self) -> Usdc {
+        self.cash
+    }
+
+    /// Cash that no waiting buy has a claim on, pUSD.
+    #[must_use]
+    pub fn available_cash(&self) -> Usdc {
+        self.cash.minus(self.waiting_buys(None))
+    }
+
+    /// Paid in, pUSD.
+    #[must_use]
+    pub fn deposits(&self) -> Usdc {
+        self.deposits
+    }
+
+    /// Realised P&L before fees, pUSD.
+    #[must_use]
+    pub fn realized(&self) -> Usdc {
+        self.realized
+    }
+
+    /// Fees paid, pUSD.
+    #[must_use]
+    pub fn fees(&self) -> Usdc {
+        self.fees
+    }
+
+    /// Holdings by token.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<TokenId, Position> {
+        &self.positions
+    }
+
+    /// Shares held of a token.
+    #[must_use]
+    pub fn held(&self, token: &TokenId) -> Shares {
+        self.positions
+            .get(token)
+            .map_or(Shares::ZERO, |position| position.shares)
+    }
+
+    /// Shares held of a token that no resting sale has a claim on.
+    #[must_use]
+    pub fn sellable(&self, token: &TokenId) -> Shares {
+        let promised = self
+            .resting
+            .values()
+            .filter(|r| r.order.token_id == *token && r.order.side == Side::Sell)
+            .fold(Shares::ZERO, |sum, r| sum.plus(r.remaining));
+        self.held(token).minus(promised)
+    }
+
+    /// Resting orders by number.
+    #[must_use]
+    pub fn resting(&self) -> &BTreeMap<u64, RestingOrder> {
+        &self.resting
+    }
+
+    /// Active conditional orders by number.
+    #[must_use]
+    pub fn conditionals(&self) -> &BTreeMap<u64, ConditionalOrder> {
+        &self.conditionals
+    }
+
+    /// Latest estimate of each author, by market, expired ones included.
+    #[must_use]
+    pub fn estimates(&self) -> &BTreeMap<MarketId, Vec<Estimate>> {
+        &self.estimates
+    }
+
+    /// Totals by strategy.
+    #[must_use]
+    pub fn strategies(&self) -> &BTreeMap<StrategyName, StrategyTotals> {
+        &self.strategies
+    }
+
+    /// What came of an order placed under a client's own id.
+    #[must_use]
+    pub fn client_order(&self, client_order_id: &str) -> Option<&ClientOrder> {
+        self.client_orders.get(client_order_id)
+    }
+
+    /// What paper fills took from a token's book since it was last refreshed at `book_at`.
+    pub fn takes_since(&self, token: &TokenId, book_at: Timestamp) -> impl Iterator<Item = &Take> {
+        self.takes
+            .get(token)
+            .into_iter()
+            .flatten()
+            .filter(move |take| take.at >= book_at)
+    }
+
+    /// The newest trades, newest first.
+    pub fn recent_trades(&self) -> impl Iterator<Item = &RecentTrade> {
+        self.recent_trades.iter()
+    }
+
+    /// When the account was last recorded for charts.
+    #[must_use]
+    pub fn last_snapshot_at(&self) -> Option<Timestamp> {
+        self.last_snapshot_at
+    }
+
+    /// Ticks completed.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
+    /// Number for the next order.
+    #[must_use]
+    pub fn next_order_id(&self) -> u64 {
+        self.orders + 1
+    }
+
+    /// Number for the next signal.
+    #[must_use]
+    pub fn next_signal_id(&self) -> u64 {
+        self.signals + 1
+    }
+
+    /// Number for the next conditional order.
+    #[must_use]
+    pub fn next_conditional_id(&self) -> u64 {
+        self.conditionals_created + 1
+    }
+
+    /// Number for the next basket.
+    #[must_use]
+    pub fn next_basket_id(&self) -> u64 {
+        self.baskets + 1
+    }
+
+    /// The UTC day that the daily loss is counted from, if one has begun.
+    #[must_use]
+    pub fn current_day(&self) -> Option<i64> {
+        self.day.map(|(day, _)| day)
+    }
+
+    /// Cash and positions at their marks.
+    #[must_use]
+    pub fn equity(&self) -> Equity {
+        let mut total = self.cash;
+        let mut complete = true;
+        for position in self.positions.values() {
+            let value = position.value();
+            complete &= value.is_some();
+            total = total.plus(value.unwrap_or(position.cost));
+        }
+        Equity { total, complete }
+    }
+
+    /// Loss since midnight UTC, realised plus marked, fees included; negative for a gain. Money
+    /// paid in today is not a gain.
+    #[must_use]
+    pub fn daily_loss(&self) -> Usdc {
+        match self.day {
+            Some((_, baseline)) => baseline.plus(self.day_deposits).minus(self.equity().total),
+            None => Usdc::ZERO,
+        }
+    }
+
+    /// Cost of positions and waiting buys in one market, pUSD.
+    #[must_use]
+    pub fn market_exposure(&self, market: &MarketId) -> Usdc {
+        let held: Usdc = self
+            .positions
+            .values()
+            .filter(|position| position.market_id == *market)
+            .map(|position| position.cost)
+            .sum();
+        held.plus(self.waiting_buys(Some(market)))
+    }
+
+    /// Cost of all positions and waiting buys, pUSD.
+    #[must_use]
+    pub fn total_exposure(&self) -> Usdc {
+        let held: Usdc = self.positions.values().map(|position| position.cost).sum();
+        held.plus(self.waiting_buys(None))
+    }
+
+    fn waiting_buys(&self, market: Option<&MarketId>) -> Usdc {
+        let in_flight = self
+            .in_flight
+            .values()
+            .map(|(order, remaining)| (order, *remaining));
+        let resting = self.resting.values().map(|r| (&r.order, r.remaining));
+        in_flight
+            .chain(resting)
+            .filter(|(order, _)| {
+                order.side == Side::Buy && market.is_none_or(|m| order.market_id == *m)
+            })
+            .map(|(order, remaining)| {
+                notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::ZERO)
+            })
+            .sum()
+    }
+
+    /// Cost basis of everything held, pUSD.
+    #[must_use]
+    pub fn cost_basis(&self) -> Usdc {
+        self.positions.values().map(|position| position.cost).sum()
+    }
+
+    fn check_balance(&self) -> Result<(), LedgerError> {
+        let left = self.cash.checked_add(self.cost_basis())?;
+        let right = self
+            .deposits
+            .checked_add(self.realized)?
+            .checked_sub(self.fees)?;
+        if left == right {
+            return Ok(());
+        }
+        Err(LedgerError::Unbalanced {
+            seq: self.seq,
+            off: left.minus(right),
+        })
+    }
+}
+
+/// Stamps, applies and collects events: the only way a step changes a ledger.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    ledger: &'a mut Ledger,
+    at: Timestamp,
+    events: Vec<StampedEvent>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Records onto `ledger` at the moment `at` (never before the ledger's last event).
+    pub fn new(ledger: &'a mut Ledger, at: Timestamp) -> Self {
+        let at = at.max(ledger.last_at);
+        Recorder {
+            ledger,
+            at,
+            events: Vec::new(),
+        }
+    }
+
+    /// The ledger as it stands, everything recorded so far included.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        self.ledger
+    }
+
+    /// The moment that events are stamped with.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Applies an event and keeps it. Errors: [`LedgerError`], with nothing changed.
+    pub fn record(&mut self, event: LedgerEvent) -> Result<(), LedgerError> {
+        let stamped = StampedEvent {
+            seq: self.ledger.seq + 1,
+            at: self.at,
+            event,
+        };
+        self.ledger.apply(&stamped)?;
+        self.events.push(stamped);
+        Ok(())
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn into_events(self) -> Vec<StampedEvent> {
+        self.events
+    }
+
+    /// What was recorded so far.
+    #[must_use]
+    pub fn events(&self) -> &[StampedEvent] {
+        &self.events
+    }
+}

@@ -1,0 +1,150 @@
+//! Paper matching: fills only what a book shows, level by level, with the market's own fee.
+//!
+//! Used alike by the live desk on paper and by backtests, so both get the same fills.
+
+use crate::domain::{
+    Book, FeeSchedule, Market, MoneyError, Order, OrderType, Price, RestingOrder, Rounding, Shares,
+    Side, Usdc, notional,
+};
+
+use super::ledger::Ledger;
+
+/// Part of an order filled at one level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelFill {
+    /// Price of the level.
+    pub price: Price,
+    /// Shares filled at it.
+    pub shares: Shares,
+    /// `price × shares`, floored.
+    pub notional: Usdc,
+    /// Fee of this level, floored to five decimals.
+    pub fee: Usdc,
+}
+
+/// What a book gives for an order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Matched {
+    /// Levels taken, best first.
+    pub fills: Vec<LevelFill>,
+    /// Shares that found nothing.
+    pub unfilled: Shares,
+}
+
+impl Matched {
+    /// Shares filled.
+    #[must_use]
+    pub fn filled(&self) -> Shares {
+        self.fills
+            .iter()
+            .fold(Shares::ZERO, |sum, fill| sum.plus(fill.shares))
+    }
+
+    /// pUSD traded, fees not included.
+    #[must_use]
+    pub fn notional(&self) -> Usdc {
+        self.fills.iter().map(|fill| fill.notional).sum()
+    }
+
+    /// Fees, pUSD.
+    #[must_use]
+    pub fn fee(&self) -> Usdc {
+        self.fills.iter().map(|fill| fill.fee).sum()
+    }
+
+    /// Average price for output; `None` when nothing filled.
+    #[must_use]
+    pub fn average_price(&self) -> Option<f64> {
+        let shares = self.filled();
+        (!shares.is_zero()).then(|| self.notional().to_f64() / shares.to_f64())
+    }
+}
+
+/// What is left of a book after what paper fills already took from it since it was refreshed.
+#[must_use]
+pub fn remaining_book(book: &Book, ledger: &Ledger) -> Book {
+    let mut left = book.clone();
+    for take in ledger.takes_since(&book.token, book.at) {
+        left.consume(take.side, take.price, take.shares);
+    }
+    left
+}
+
+/// Walks the book for a taking order (FAK or FOK). A FOK that does not fit fills nothing.
+///
+/// Errors: [`MoneyError`] when a product does not fit.
+pub fn take(order: &Order, book: &Book, fee: FeeSchedule) -> Result<Matched, MoneyError> {
+    if order.order_type == OrderType::Fok && book.depth_to(order.side, order.limit) < order.shares {
+        return Ok(Matched {
+            fills: Vec::new(),
+            unfilled: order.shares,
+        });
+    }
+    let mut wanted = order.shares;
+    let mut fills = Vec::new();
+    for level in book.against(order.side) {
+        if wanted.is_zero() || !order.side.accepts(order.limit, level.price) {
+            break;
+        }
+        let shares = wanted.min(level.size);
+        fills.push(LevelFill {
+            price: level.price,
+            shares,
+            notional: notional(level.price, shares, Rounding::Down)?,
+            fee: fee.fee(level.price, shares)?,
+        });
+        wanted = wanted.minus(shares);
+    }
+    Ok(Matched {
+        fills,
+        unfilled: wanted,
+    })
+}
+
+/// What a fresh book does to a resting order: it fills, as a maker at its own price, as many shares
+/// as the market now offers at prices strictly better than it, which can only be because the market
+/// traded through it. A price merely touched proves nothing about our place in the queue.
+///
+/// Errors: [`MoneyError`] when a product does not fit.
+pub fn trade_through(resting: &RestingOrder, book: &Book) -> Result<Option<LevelFill>, MoneyError> {
+    if book.at <= resting.placed_at || book.is_crossed() {
+        return Ok(None);
+    }
+    let order = &resting.order;
+    let through = book
+        .against(order.side)
+        .iter()
+        .take_while(|level| match order.side {
+            Side::Buy => level.price < order.limit,
+            Side::Sell => level.price > order.limit,
+        })
+        .fold(Shares::ZERO, |sum, level| sum.plus(level.size));
+    let shares = resting.remaining.min(through);
+    if shares.is_zero() {
+        return Ok(None);
+    }
+    Ok(Some(LevelFill {
+        price: order.limit,
+        shares,
+        notional: notional(order.limit, shares, Rounding::Down)?,
+        fee: Usdc::ZERO,
+    }))
+}
+
+/// Slippage of a match against the mid before it, as a fraction of the mid, positive when worse;
+/// `None` when nothing filled or the book had one side only.
+#[must_use]
+pub fn slippage(matched: &Matched, book: &Book, side: Side) -> Option<f64> {
+    let (average, mid) = (matched.average_price()?, book.mid()?);
+    let worse = match side {
+        Side::Buy => average - mid,
+        Side::Sell => mid - average,
+    };
+    Some(worse / mid)
+}
+
+/// True when the market still takes orders of this kind at all.
+#[must_use]
+pub fn is_open(market: &Market) -> bool {
+    market.is_tradable()
+}

@@ -1,0 +1,235 @@
+//! What a step did, in numbers for people and agents. Money leaves exact integers only here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Market, Order, OrderOutcome, Signal};
+
+use super::matching::Matched;
+
+/// One level of an execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FillReport {
+    /// Price of the level, 0–1.
+    pub price: f64,
+    /// Shares filled at it.
+    pub shares: f64,
+    /// pUSD traded, fee not included.
+    pub notional: f64,
+    /// Fee, pUSD.
+    pub fee: f64,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderReport {
+    /// Number of the order in this ledger.
+    pub order_id: u64,
+    /// Who wanted it.
+    pub strategy: String,
+    /// Market id.
+    pub market_id: String,
+    /// Question of the market. Untrusted text.
+    pub question: String,
+    /// Token id.
+    pub token_id: String,
+    /// Outcome name. Untrusted text.
+    pub outcome: String,
+    /// buy or sell.
+    pub side: String,
+    /// FAK, FOK or POST_ONLY.
+    pub order_type: String,
+    /// Limit price, 0–1.
+    pub limit_price: f64,
+    /// Shares ordered.
+    pub shares: f64,
+    /// filled, partially_filled, unfilled or resting.
+    pub status: String,
+    /// Shares filled.
+    pub filled_shares: f64,
+    /// pUSD traded, fees not included.
+    pub notional: f64,
+    /// Fees, pUSD.
+    pub fee: f64,
+    /// Average fill price, 0–1; null when nothing filled.
+    pub average_price: Option<f64>,
+    /// Average fill price against the mid before the order, as a fraction of the mid, positive when
+    /// worse; null when nothing filled or the book had one side.
+    pub slippage: Option<f64>,
+    /// Level by level.
+    pub fills: Vec<FillReport>,
+    /// Why the order was placed, or why it did not fill.
+    pub reason: String,
+}
+
+/// Status words for an order that took what it could.
+#[must_use]
+pub fn outcome_of(matched: &Matched) -> OrderOutcome {
+    if matched.fills.is_empty() {
+        OrderOutcome::Unfilled
+    } else if matched.unfilled.is_zero() {
+        OrderOutcome::Filled
+    } else {
+        OrderOutcome::PartiallyFilled
+    }
+}
+
+/// The words for an outcome.
+#[must_use]
+pub fn outcome_words(outcome: OrderOutcome) -> &'static str {
+    match outcome {
+        OrderOutcome::Filled => "filled",
+        OrderOutcome::PartiallyFilled => "partially_filled",
+        OrderOutcome::Unfilled => "unfilled",
+        OrderOutcome::Cancelled => "cancelled",
+    }
+}
+
+impl OrderReport {
+    /// Describes what a match made of an order.
+    #[must_use]
+    pub fn new(
+        order: &Order,
+        market: &Market,
+        matched: &Matched,
+        status: &str,
+        slippage: Option<f64>,
+    ) -> Self {
+        OrderReport {
+            order_id: order.id,
+            strategy: order.strategy.to_string(),
+            market_id: order.market_id.to_string(),
+            question: market.question.clone(),
+            token_id: order.token_id.to_string(),
+            outcome: order.outcome.clone(),
+            side: order.side.as_str().to_owned(),
+            order_type: order.order_type.as_str().to_owned(),
+            limit_price: order.limit.to_f64(),
+            shares: order.shares.to_f64(),
+            status: status.to_owned(),
+            filled_shares: matched.filled().to_f64(),
+            notional: matched.notional().to_f64(),
+            fee: matched.fee().to_f64(),
+            average_price: matched.average_price(),
+            slippage,
+            fills: matched
+                .fills
+                .iter()
+                .map(|fill| FillReport {
+                    price: fill.price.to_f64(),
+                    shares: fill.shares.to_f64(),
+                    notional: fill.notional.to_f64(),
+                    fee: fill.fee.to_f64(),
+                })
+                .collect(),
+            reason: order.reason.clone(),
+        }
+    }
+}
+
+/// What one strategy did in a tick.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct StrategyReport {
+    /// Name.
+    pub strategy: String,
+    /// Markets, or groups of markets, looked at.
+    pub looked_at: u32,
+    /// Signals it gave (a basket or quote counts each leg or side).
+    pub signals: u32,
+    /// Markets passed over, by cause.
+    pub passed_over: BTreeMap<String, u32>,
+    /// Signals that were not traded, by cause.
+    pub not_traded: BTreeMap<String, u32>,
+    /// Why the strategy could not work at all, if so.
+    pub error: Option<String>,
+}
+
+/// A settled position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SettlementReport {
+    /// Market id.
+    pub market_id: String,
+    /// Token id.
+    pub token_id: String,
+    /// Outcome name. Untrusted text.
+    pub outcome: String,
+    /// Payout per share, pUSD: 0, 0.5 or 1.
+    pub payout: f64,
+    /// Shares paid.
+    pub shares: f64,
+    /// pUSD received.
+    pub proceeds: f64,
+    /// Realised P&L before fees, pUSD.
+    pub pnl: f64,
+    /// What told us.
+    pub evidence: String,
+}
+
+/// What a tick did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TickReport {
+    /// Number of the tick in this ledger.
+    pub tick: u64,
+    /// The moment it speaks of, RFC 3339 UTC.
+    pub at: String,
+    /// Markets that strategies could look at.
+    pub markets: u32,
+    /// Signals logged.
+    pub signals: u32,
+    /// Fills, resting orders included.
+    pub fills: u32,
+    /// Strategy by strategy.
+    pub strategies: Vec<StrategyReport>,
+    /// Orders, with their fills.
+    pub orders: Vec<OrderReport>,
+    /// Conditional orders that fired, in words.
+    pub triggered: Vec<String>,
+    /// Positions paid out.
+    pub settlements: Vec<SettlementReport>,
+    /// Cash, pUSD.
+    pub cash: f64,
+    /// Cash and positions at their marks, pUSD.
+    pub equity: f64,
+    /// False when a position has no mark and counts at cost.
+    pub equity_complete: bool,
+    /// Remarks: what was missing, what was skipped.
+    pub notes: Vec<String>,
+    /// The signals logged in this tick.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub signal_log: Vec<(u64, Signal)>,
+}
+
+impl TickReport {
+    /// The report of a strategy, made when it is first spoken of.
+    pub fn strategy(&mut self, name: &str) -> &mut StrategyReport {
+        let index = match self
+            .strategies
+            .iter()
+            .position(|report| report.strategy == name)
+        {
+            Some(index) => index,
+            None => {
+                self.strategies.push(StrategyReport {
+                    strategy: name.to_owned(),
+                    ..Default::default()
+                });
+                self.strategies.len() - 1
+            }
+        };
+        // The index was just found or made.
+        #[expect(clippy::indexing_slicing, reason = "the index was just found or made")]
+        &mut self.strategies[index]
+    }
+
+    /// Counts a signal that was not traded.
+    pub fn not_traded(&mut self, strategy: &str, cause: &str) {
+        *self
+            .strategy(strategy)
+            .not_traded
+            .entry(cause.to_owned())
+            .or_default() += 1;
+    }
+}

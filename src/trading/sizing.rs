@@ -1,0 +1,69 @@
+//! How much to bet: on the fair probability against the executable price with its fee, never on
+//! "confidence".
+
+use crate::domain::{Market, Side, Signal, Usdc};
+
+use super::config::{SizingConfig, SizingMethod};
+
+/// A size with the one line that explains it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sized {
+    /// Notional to trade, pUSD; zero when there is nothing to bet on.
+    pub size: Usdc,
+    /// How it came about.
+    pub explanation: String,
+}
+
+/// Sizes a directional signal. Sales keep the strategy's own size: Kelly is about new bets.
+#[must_use]
+pub fn size(signal: &Signal, market: &Market, equity: Usdc, config: &SizingConfig) -> Sized {
+    if config.method == SizingMethod::Fixed || signal.side == Side::Sell {
+        let explanation = format!("fixed size {} pUSD of {}", signal.size, signal.strategy);
+        return Sized {
+            size: signal.size,
+            explanation,
+        };
+    }
+    let price = signal.target_price.to_f64();
+    let cost = price + market.fee.per_share(price);
+    let full = kelly_fraction(signal.fair_price, cost);
+    let (name, factor) = match config.method {
+        SizingMethod::FractionalKelly => ("fractional Kelly", config.kelly_fraction),
+        SizingMethod::Kelly | SizingMethod::Fixed => ("Kelly", 1.0),
+    };
+    let bet = (full * factor).min(config.max_bet_pct);
+    let amount = (bet * equity.to_f64()).max(0.0);
+    let size = Usdc::from_f64_rounded(amount).unwrap_or(Usdc::ZERO);
+    let explanation = format!(
+        "{name}: fair {:.4} against cost {cost:.4} gives {:.2} % of {equity} pUSD equity (cap {:.2} %)",
+        signal.fair_price,
+        full * factor * 100.0,
+        config.max_bet_pct * 100.0,
+    );
+    Sized { size, explanation }
+}
+
+/// Kelly fraction of a share that costs `cost` (fee included) and pays 1 with probability `p`:
+/// `(p − cost) / (1 − cost)`, never below zero.
+#[must_use]
+pub fn kelly_fraction(probability: f64, cost: f64) -> f64 {
+    if !(probability.is_finite() && cost > 0.0 && cost < 1.0) {
+        return 0.0;
+    }
+    ((probability - cost) / (1.0 - cost)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kelly_is_zero_without_edge_and_matches_a_hand_worked_bet() {
+        // p 0.60 at a cost of 0.50: b = 1, f = (0.6·1 − 0.4)/1 = 0.2
+        assert!((kelly_fraction(0.60, 0.50) - 0.2).abs() < 1e-12);
+        assert!(kelly_fraction(0.50, 0.50).abs() < 1e-12);
+        assert!(kelly_fraction(0.40, 0.50).abs() < 1e-12);
+        assert!(kelly_fraction(f64::NAN, 0.5).abs() < 1e-12);
+        assert!(kelly_fraction(0.9, 1.0).abs() < 1e-12);
+    }
+}
