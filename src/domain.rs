@@ -13,6 +13,7 @@ pub mod ledger_event;
 pub mod market;
 pub mod money;
 pub mod order;
+pub mod plain;
 pub mod position;
 pub mod snapshot;
 pub mod text;

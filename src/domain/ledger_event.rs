@@ -14,6 +14,12 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum LedgerEvent {
+    /// The account was opened, to trade on one kind of source only: simulated and real prices never
+    /// meet in one account.
+    AccountOpened {
+        /// `polymarket`, `sandbox` or `recorded`.
+        source: super::snapshot::SourceKind,
+    },
     /// Money was put in.
     Deposited {
         /// How much, pUSD.

@@ -5,70 +5,29 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Price, Usdc};
-
-/// Serde for money written as a plain number (`100`, `0.05`).
-mod number {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::domain::{MoneyError, Price, Usdc};
-
-    /// Money that can be read from and shown as a plain number.
-    pub trait Plain: Sized + Copy {
-        fn read(value: f64) -> Result<Self, MoneyError>;
-        fn show(self) -> f64;
-    }
-
-    impl Plain for Usdc {
-        fn read(value: f64) -> Result<Self, MoneyError> {
-            Usdc::from_f64(value)
-        }
-        fn show(self) -> f64 {
-            self.to_f64()
-        }
-    }
-
-    impl Plain for Price {
-        fn read(value: f64) -> Result<Self, MoneyError> {
-            Price::from_f64(value)
-        }
-        fn show(self) -> f64 {
-            self.to_f64()
-        }
-    }
-
-    pub fn serialize<T: Plain, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        value.show().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, T: Plain, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
-        T::read(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
+use crate::domain::{Price, Usdc, plain};
 
 /// Limits that no order passes, whoever asks. Amounts in pUSD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RiskConfig {
     /// Largest notional of one order, pUSD.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub max_position_size: Usdc,
     /// Largest loss of one UTC day, realised plus marked, fees included, pUSD. Once reached, only
     /// sales that reduce a position pass until midnight UTC.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub max_daily_loss: Usdc,
     /// Most orders that may rest at once.
     pub max_open_orders: u32,
     /// Largest cost of all positions and waiting buys in one market, pUSD.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub max_market_exposure: Usdc,
     /// Largest cost of all positions and waiting buys together, pUSD.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub max_total_exposure: Usdc,
     /// Oldest book that may be traded on, in seconds by the source's own clock. Books of a
@@ -150,21 +109,21 @@ pub struct ConditionalConfig {
     /// Attach a stop-loss and a take-profit to every buy of a directional strategy.
     pub enabled: bool,
     /// Stop-loss distance below the price paid, as a fraction of it.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub default_stop_loss_pct: Price,
     /// Take-profit distance above the price paid, as a fraction of it (never above one tick below 1).
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub default_take_profit_pct: Price,
     /// Attach a trailing stop too.
     pub trailing_stop_enabled: bool,
     /// Trailing distance below the highest bid seen, as a fraction of it.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub trailing_stop_pct: Price,
     /// How far below the bid that set it off a triggered sale may go, as a fraction of that bid.
-    #[serde(with = "number")]
+    #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub max_slippage_pct: Price,
 }

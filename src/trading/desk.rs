@@ -26,7 +26,7 @@ mod quotes;
 
 pub use agent::{
     AgentOrder, NewConditional, OrderPreview, agent_order, cancel_conditional, create_conditional,
-    deposit, preview_order, store_estimate,
+    open_account, preview_order, store_estimate,
 };
 
 /// A step that could not be carried out. Nothing of it counts.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
     ConditionalOrder, Estimate, Fill, LedgerEvent, MarketId, MoneyError, Order, OrderOutcome,
-    Position, Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp,
-    TokenId, Usdc, notional,
+    Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent, StrategyName,
+    Timestamp, TokenId, Usdc, notional,
 };
 
 mod apply;
@@ -123,6 +123,7 @@ pub struct ClientOrder {
 pub struct Ledger {
     seq: u64,
     last_at: Timestamp,
+    source: Option<SourceKind>,
     cash: Usdc,
     deposits: Usdc,
     realized: Usdc,
@@ -167,6 +168,12 @@ impl Ledger {
     #[must_use]
     pub fn last_at(&self) -> Timestamp {
         self.last_at
+    }
+
+    /// The kind of source that this account trades on; `None` before it was opened.
+    #[must_use]
+    pub fn source(&self) -> Option<SourceKind> {
+        self.source
     }
 
     /// Cash, pUSD.

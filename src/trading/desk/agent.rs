@@ -2,7 +2,8 @@
 
 use crate::domain::{
     ConditionalKind, ConditionalOrder, Estimate, LedgerEvent, Market, Order, OrderType, Price,
-    Shares, Side, Signal, Snapshot, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId,
+    Usdc,
 };
 
 use super::super::config::TradingConfig;
@@ -413,18 +414,18 @@ pub fn store_estimate(
     Ok(recorder.into_events())
 }
 
-/// Pays money in.
-pub fn deposit(
+/// Opens the account on one kind of source and pays the starting balance in.
+pub fn open_account(
     ledger: &mut Ledger,
+    source: SourceKind,
     amount: Usdc,
     now: Timestamp,
 ) -> Result<Vec<StampedEvent>, DeskError> {
     let mut recorder = Recorder::new(ledger, now);
+    recorder.record(LedgerEvent::AccountOpened { source })?;
     recorder.record(LedgerEvent::Deposited { amount })?;
     let day = recorder.at().day();
-    if recorder.ledger().current_day().is_none() {
-        let equity = recorder.ledger().equity().total;
-        recorder.record(LedgerEvent::DayStarted { day, equity })?;
-    }
+    let equity = recorder.ledger().equity().total;
+    recorder.record(LedgerEvent::DayStarted { day, equity })?;
     Ok(recorder.into_events())
 }

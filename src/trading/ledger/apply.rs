@@ -32,6 +32,7 @@ impl Ledger {
 
     fn apply_event(&mut self, at: Timestamp, event: &LedgerEvent) -> Result<(), LedgerError> {
         match event {
+            LedgerEvent::AccountOpened { source } => self.source = Some(*source),
             LedgerEvent::Deposited { amount } => {
                 let cash = self.cash.checked_add(*amount)?;
                 self.deposits = self.deposits.checked_add(*amount)?;
