@@ -1,0 +1,128 @@
+//! The application: a source, a ledger with its one writer, strategies and alerts, wired from the
+//! configuration. Tools, jobs and the command line all work through [`App`].
+
+pub mod config;
+mod desk;
+mod error;
+mod gather;
+mod open;
+mod orders;
+mod tick;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+
+use crate::domain::{Signal, SourceKind, Timestamp};
+use crate::market_data::MarketData;
+use crate::store::Store;
+use crate::strategy::StrategySet;
+use crate::telemetry::alerts::Alerts;
+use crate::trading::config::TradingConfig;
+use crate::trading::ledger::Ledger;
+
+pub use desk::Desk;
+pub use error::AppError;
+pub use gather::MarketSnapshot;
+pub use open::{OpenOptions, Source};
+
+/// Signals of the last analysis.
+#[derive(Debug, Clone)]
+pub struct SignalCache {
+    /// The signals.
+    pub signals: Vec<Signal>,
+    /// The moment they speak of.
+    pub at: Timestamp,
+    /// `tick` or `refresh`.
+    pub from: &'static str,
+}
+
+/// Everything that a handler needs. One per process, shared by all sessions.
+pub struct App {
+    config: config::Config,
+    trading: TradingConfig,
+    strategies: StrategySet,
+    source: Arc<dyn MarketData>,
+    store: Arc<Store>,
+    desk: Desk,
+    alerts: Alerts,
+    histories: gather::HistoryCache,
+    signals: ArcSwapOption<SignalCache>,
+    ticking: tokio::sync::Mutex<()>,
+    advance: Option<Advance>,
+    started: Instant,
+    db: PathBuf,
+}
+
+/// Moves a source's own clock forward after each tick (recordings, stepped sandboxes).
+pub type Advance = Box<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>;
+
+impl App {
+    /// The configuration as read.
+    #[must_use]
+    pub fn config(&self) -> &config::Config {
+        &self.config
+    }
+
+    /// What the core was given of it.
+    #[must_use]
+    pub fn trading(&self) -> &TradingConfig {
+        &self.trading
+    }
+
+    /// The configured strategies.
+    #[must_use]
+    pub fn strategies(&self) -> &StrategySet {
+        &self.strategies
+    }
+
+    /// Where prices come from.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn MarketData> {
+        &self.source
+    }
+
+    /// What kind of source that is.
+    #[must_use]
+    pub fn source_kind(&self) -> SourceKind {
+        self.source.kind()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn db(&self) -> &PathBuf {
+        &self.db
+    }
+
+    /// How long this process has been up.
+    #[must_use]
+    pub fn uptime(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
+    /// The account as it stands. Where another process owns the ledger, what that process has
+    /// written so far. Errors: [`AppError::Store`] when the database cannot be read.
+    pub fn ledger(&self) -> Result<Arc<Ledger>, AppError> {
+        self.desk.ledger()
+    }
+
+    /// The one writer.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Signals of the last tick or refresh; `None` before the first.
+    #[must_use]
+    pub fn cached_signals(&self) -> Option<Arc<SignalCache>> {
+        self.signals.load_full()
+    }
+}

@@ -1,0 +1,119 @@
+//! What can keep the application from doing as asked, with what to do about it.
+
+use crate::market_data::DataError;
+use crate::store::StoreError;
+use crate::trading::desk::DeskError;
+use crate::trading::risk::Refusal;
+
+/// Failure of an operation. Nothing of it took effect unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The source did not deliver.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The database could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The step failed: a fault of ours.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// A limit or rule said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another process owns the ledger.
+    #[error("another polymarket-agent process ({owner}) owns this ledger; here it can only be read")]
+    ReadOnly {
+        /// Who, as far as known.
+        owner: String,
+    },
+    /// The desk stopped after a failed write, so that memory and disk cannot disagree.
+    #[error("trading is halted: {reason}")]
+    Halted {
+        /// What happened.
+        reason: String,
+    },
+    /// The account in this database trades on another kind of source.
+    #[error("the account in {db} was opened on the {was} source and cannot trade on {now}")]
+    WrongSource {
+        /// Database file.
+        db: String,
+        /// What it was opened on.
+        was: &'static str,
+        /// What was asked for.
+        now: &'static str,
+    },
+    /// The configuration makes no sense.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// Something does not exist.
+    #[error("{message}")]
+    NotFound {
+        /// What.
+        message: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The question makes no sense.
+    #[error("{message}")]
+    BadRequest {
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Any other failure, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl AppError {
+    /// Short name for programs.
+    #[must_use]
+    pub fn code(&self) -> String {
+        match self {
+            AppError::Data(error) => error.code().to_owned(),
+            AppError::Store(error) => error.code().to_owned(),
+            AppError::Desk(_) => "internal".to_owned(),
+            AppError::Refused(refusal) => refusal.code.clone(),
+            AppError::ReadOnly { .. } => "read_only".to_owned(),
+            AppError::Halted { .. } => "halted".to_owned(),
+            AppError::WrongSource { .. } => "wrong_source".to_owned(),
+            AppError::Config(_) => "config".to_owned(),
+            AppError::NotFound { .. } => "not_found".to_owned(),
+            AppError::BadRequest { .. } => "bad_arguments".to_owned(),
+            AppError::Other(_) => "failed".to_owned(),
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            AppError::Data(error) => error.hint(),
+            AppError::Store(error) => error.hint().to_owned(),
+            AppError::Desk(_) => {
+                "This is a fault of the server, not of the call; nothing was changed.".to_owned()
+            }
+            AppError::Refused(refusal) => refusal.hint.clone(),
+            AppError::ReadOnly { .. } => {
+                "Use the client that is connected to that process, stop it, or start this one with \
+                 another --db."
+                    .to_owned()
+            }
+            AppError::Halted { .. } => {
+                "Free disk space or mend the database file, then restart the server: the ledger is \
+                 rebuilt from what was written."
+                    .to_owned()
+            }
+            AppError::WrongSource { .. } => {
+                "Use another --db for this source, so that simulated and real prices never meet in \
+                 one account."
+                    .to_owned()
+            }
+            AppError::Config(_) => "Correct config.yaml; README.md lists the keys.".to_owned(),
+            AppError::NotFound { hint, .. } => (*hint).to_owned(),
+            AppError::BadRequest { hint, .. } => hint.clone(),
+            AppError::Other(_) => "health_check shows the state of the server.".to_owned(),
+        }
+    }
+}

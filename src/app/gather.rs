@@ -1,0 +1,171 @@
+//! Gathering: everything a step needs, fetched once, in batches, concurrently, before it decides.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::domain::{
+    Book, History, Market, MarketId, MarketStatus, MarketView, Resolution, Snapshot, Timestamp,
+    TokenId,
+};
+use crate::market_data::{DataError, HistorySpan, MarketQuery};
+
+use super::{App, AppError};
+
+/// How long a fetched history serves, by the source's clock.
+const HISTORY_AGE_MS: i64 = 10 * 60_000;
+/// Spacing of history points that strategies look at, minutes.
+const HISTORY_FIDELITY_MINUTES: u32 = 10;
+/// Histories that are kept.
+const HISTORIES_KEPT: usize = 5_000;
+
+/// Histories by token with the moment they were fetched at.
+pub type HistoryCache = Mutex<HashMap<TokenId, (Timestamp, History)>>;
+
+/// A snapshot with what could not be had.
+#[derive(Debug)]
+pub struct MarketSnapshot {
+    /// What the step sees.
+    pub snapshot: Snapshot,
+    /// What was missing, in words.
+    pub notes: Vec<String>,
+}
+
+impl App {
+    /// Gathers for a tick: the most traded open markets and whatever the account needs. Three round
+    /// trips deep: markets; the account's other markets; books, histories and resolutions.
+    pub(super) async fn gather(&self) -> Result<MarketSnapshot, AppError> {
+        let ledger = self.ledger()?;
+        let mut needed: BTreeSet<MarketId> = BTreeSet::new();
+        needed.extend(ledger.positions().values().map(|p| p.market_id.clone()));
+        needed.extend(ledger.resting().values().map(|r| r.order.market_id.clone()));
+        let now = self.source.now().await?;
+        needed.extend(
+            ledger
+                .estimates()
+                .iter()
+                .filter(|(_, estimates)| estimates.iter().any(|e| e.is_fresh(now)))
+                .map(|(market, _)| market.clone()),
+        );
+        let query = MarketQuery { limit: self.config.gather.max_markets };
+        let listed = self.source.active_markets(&query).await?;
+        let known: BTreeSet<MarketId> = listed.iter().map(|market| market.id.clone()).collect();
+        let missing: Vec<MarketId> = needed.difference(&known).cloned().collect();
+        let extra = if missing.is_empty() {
+            HashMap::new()
+        } else {
+            self.source.markets(&missing).await?
+        };
+        let estimated = |market: &Market| ledger.estimates().contains_key(&market.id);
+        let mut wanted: Vec<(Arc<Market>, bool)> =
+            listed.into_iter().map(|market| (market, true)).collect();
+        // A market that an agent has an opinion on is looked at however little it trades.
+        wanted.extend(extra.into_values().map(|market| {
+            let candidate = estimated(&market);
+            (market, candidate)
+        }));
+        wanted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.id.cmp(&b.0.id)));
+        self.snapshot_of(wanted, true).await
+    }
+
+    /// Gathers one market, for an agent's order or a dossier.
+    pub async fn gather_market(&self, market: Arc<Market>) -> Result<MarketSnapshot, AppError> {
+        self.snapshot_of(vec![(market, true)], false).await
+    }
+
+    async fn snapshot_of(
+        &self,
+        wanted: Vec<(Arc<Market>, bool)>,
+        with_histories: bool,
+    ) -> Result<MarketSnapshot, AppError> {
+        let ledger = self.ledger()?;
+        let mut notes = Vec::new();
+        let tokens: Vec<TokenId> = wanted
+            .iter()
+            .filter(|(market, _)| market.status == MarketStatus::Open)
+            .flat_map(|(market, _)| market.outcomes.iter().map(|outcome| outcome.token.clone()))
+            .collect();
+        let first_tokens: Vec<TokenId> = wanted
+            .iter()
+            .filter(|(market, candidate)| *candidate && market.is_tradable())
+            .filter_map(|(market, _)| market.outcomes.first())
+            .map(|outcome| outcome.token.clone())
+            .collect();
+        // A closed market may have resolved; an open one that is held may have too, unnoticed.
+        let held: Vec<Arc<Market>> = wanted
+            .iter()
+            .map(|(market, _)| market)
+            .filter(|market| {
+                market.status != MarketStatus::Open
+                    && ledger.positions().values().any(|p| p.market_id == market.id)
+            })
+            .cloned()
+            .collect();
+        let histories = async {
+            if with_histories { self.histories_of(&first_tokens).await } else { Ok(HashMap::new()) }
+        };
+        let resolutions = async {
+            if held.is_empty() { Ok(Vec::new()) } else { self.source.resolutions(&held).await }
+        };
+        let (books, histories, resolutions) =
+            tokio::join!(self.source.books(&tokens), histories, resolutions);
+        let mut books: HashMap<TokenId, Arc<Book>> = books?;
+        // Prices are what a tick cannot do without; the rest is missed and said.
+        let histories = histories.unwrap_or_else(|error: DataError| {
+            notes.push(format!("no price histories in this tick: {error}"));
+            HashMap::new()
+        });
+        let resolutions: Vec<Resolution> = resolutions.unwrap_or_else(|error| {
+            notes.push(format!("resolutions could not be checked in this tick: {error}"));
+            Vec::new()
+        });
+        let at = self.source.now().await?;
+        let views = wanted
+            .into_iter()
+            .map(|(market, candidate)| MarketView {
+                books: market.outcomes.iter().map(|o| books.remove(&o.token)).collect(),
+                history: market.outcomes.first().and_then(|o| histories.get(&o.token).cloned()),
+                candidate: candidate && market.is_tradable(),
+                market,
+            })
+            .collect();
+        let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions);
+        Ok(MarketSnapshot { snapshot, notes })
+    }
+
+    async fn histories_of(
+        &self,
+        tokens: &[TokenId],
+    ) -> Result<HashMap<TokenId, History>, DataError> {
+        let now = self.source.now().await?;
+        let mut found = HashMap::with_capacity(tokens.len());
+        let mut stale = Vec::new();
+        {
+            let cache = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+            for token in tokens {
+                match cache.get(token) {
+                    Some((at, history)) if (0..HISTORY_AGE_MS).contains(&now.since(*at)) => {
+                        found.insert(token.clone(), history.clone());
+                    }
+                    _ => stale.push(token.clone()),
+                }
+            }
+        }
+        if stale.is_empty() {
+            return Ok(found);
+        }
+        let fetched = self
+            .source
+            .price_histories(&stale, HistorySpan::Week, HISTORY_FIDELITY_MINUTES)
+            .await?;
+        let mut cache = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() > HISTORIES_KEPT {
+            cache.clear();
+        }
+        for (token, points) in fetched {
+            let history = History::new(points);
+            cache.insert(token.clone(), (now, history.clone()));
+            found.insert(token, history);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,101 @@
+//! Opening an account: lock, database, rebuilt ledger, source.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+
+use crate::market_data::MarketData;
+use crate::store::{OwnerLock, Store, StoreError};
+use crate::strategy::StrategySet;
+use crate::telemetry::alerts::Alerts;
+use crate::trading::desk;
+use crate::trading::ledger::Ledger;
+
+use super::config::Config;
+use super::desk::rebuild;
+use super::{Advance, App, AppError, Desk};
+
+/// A source with what moves its clock, if anything must.
+pub struct Source {
+    /// Where prices come from.
+    pub data: Arc<dyn MarketData>,
+    /// Called after each tick.
+    pub advance: Option<Advance>,
+}
+
+/// How an account is opened.
+pub struct OpenOptions {
+    /// Configuration.
+    pub config: Config,
+    /// Source.
+    pub source: Source,
+    /// Database file; created when missing.
+    pub db: PathBuf,
+    /// True to go on as a reader when another process owns the ledger.
+    pub allow_reader: bool,
+}
+
+impl App {
+    /// Opens the account: takes the lock, rebuilds the ledger, and pays the starting balance into a
+    /// new one. Errors: see [`AppError`]; an account of another kind of source is refused.
+    pub async fn open(options: OpenOptions) -> Result<Arc<App>, AppError> {
+        let OpenOptions { config, source, db, allow_reader } = options;
+        config.validate().map_err(AppError::Config)?;
+        let strategies = StrategySet::from_config(&config.strategies)
+            .map_err(|error| AppError::Config(error.to_string()))?;
+        let Source { data, advance } = source;
+        let (store, desk) = match OwnerLock::acquire(&db) {
+            Ok(lock) => {
+                let store = Arc::new(Store::open(&db)?);
+                let mut ledger = rebuild(&store)?;
+                if ledger.seq() == 0 {
+                    let now = data.now().await?;
+                    let balance = config.starting_balance;
+                    let events = desk::open_account(&mut ledger, data.kind(), balance, now)?;
+                    store.append(&events)?;
+                }
+                check_source(&ledger, data.as_ref(), &db)?;
+                (store.clone(), Desk::owner(store, lock, ledger)?)
+            }
+            Err(StoreError::Owned { pid }) if allow_reader => {
+                let store = Arc::new(Store::open_read_only(&db)?);
+                let ledger = rebuild(&store)?;
+                check_source(&ledger, data.as_ref(), &db)?;
+                let owner = pid.map_or_else(|| "unknown".to_owned(), |pid| format!("pid {pid}"));
+                tracing::warn!(owner, "another process owns this ledger; reading only");
+                (store.clone(), Desk::reader(store, owner, ledger))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let trading = config.trading();
+        let alerts = Alerts::new(config.webhooks());
+        Ok(Arc::new(App {
+            config,
+            trading,
+            strategies,
+            source: data,
+            store,
+            desk,
+            alerts,
+            histories: Default::default(),
+            signals: ArcSwapOption::empty(),
+            ticking: tokio::sync::Mutex::new(()),
+            advance,
+            started: Instant::now(),
+            db,
+        }))
+    }
+}
+
+fn check_source(ledger: &Ledger, data: &dyn MarketData, db: &std::path::Path) -> Result<(), AppError> {
+    match ledger.source() {
+        Some(was) if was != data.kind() => Err(AppError::WrongSource {
+            db: db.display().to_string(),
+            was: was.as_str(),
+            now: data.kind().as_str(),
+        }),
+        _ => Ok(()),
+    }
+}

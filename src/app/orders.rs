@@ -1,0 +1,85 @@
+//! What an agent asks of the desk: orders, previews, stops, estimates.
+
+use std::sync::Arc;
+
+use crate::domain::{ConditionalOrder, Estimate, Market, TokenId};
+use crate::trading::desk::{self, AgentOrder, NewConditional, OrderPreview};
+use crate::trading::report::OrderReport;
+
+use super::{App, AppError};
+
+const FIND_MARKET: &str = "search_markets lists markets with their ids and tokens.";
+
+impl App {
+    /// One market by id, slug or condition id. Errors: [`AppError::NotFound`] when there is none.
+    pub async fn market(&self, id: &str) -> Result<Arc<Market>, AppError> {
+        self.source.market(id).await?.ok_or_else(|| AppError::NotFound {
+            message: format!("Market {} not found", crate::domain::text::clean(id, 80)),
+            hint: FIND_MARKET,
+        })
+    }
+
+    /// The market of a token. Errors: [`AppError::NotFound`] when there is none.
+    pub async fn market_of_token(&self, token: &TokenId) -> Result<Arc<Market>, AppError> {
+        self.source.market_of_token(token).await?.ok_or_else(|| AppError::NotFound {
+            message: format!(
+                "no market has the token {}",
+                crate::domain::text::clean(token.as_str(), 90)
+            ),
+            hint: FIND_MARKET,
+        })
+    }
+
+    /// What an order would do now. Changes nothing.
+    pub async fn preview_order(&self, order: &AgentOrder) -> Result<OrderPreview, AppError> {
+        let market = self.market(order.market_id.as_str()).await?;
+        let gathered = self.gather_market(market).await?;
+        let ledger = self.ledger()?;
+        Ok(desk::preview_order(&ledger, order, &gathered.snapshot, &self.trading)??)
+    }
+
+    /// Places an order on the book as it is now.
+    pub async fn place_order(&self, order: AgentOrder) -> Result<OrderReport, AppError> {
+        let market = self.market(order.market_id.as_str()).await?;
+        let gathered = self.gather_market(market).await?;
+        let config = self.trading.clone();
+        let verdict = self
+            .desk
+            .commit(move |ledger| {
+                desk::agent_order(ledger, &order, &gathered.snapshot, &config)
+            })
+            .await?;
+        let report = verdict?;
+        self.alert(&report);
+        Ok(report)
+    }
+
+    /// Creates a conditional order on a held position.
+    pub async fn create_conditional(
+        &self,
+        wanted: NewConditional,
+    ) -> Result<ConditionalOrder, AppError> {
+        let now = self.source.now().await?;
+        let verdict = self
+            .desk
+            .commit(move |ledger| desk::create_conditional(ledger, &wanted, now))
+            .await?;
+        Ok(verdict?)
+    }
+
+    /// Withdraws an active conditional order.
+    pub async fn cancel_conditional(&self, id: u64) -> Result<(), AppError> {
+        let now = self.source.now().await?;
+        let verdict =
+            self.desk.commit(move |ledger| desk::cancel_conditional(ledger, id, now)).await?;
+        Ok(verdict?)
+    }
+
+    /// Stores an estimate.
+    pub async fn store_estimate(&self, estimate: Estimate) -> Result<(), AppError> {
+        let now = estimate.created_at;
+        self.desk
+            .commit(move |ledger| Ok(((), desk::store_estimate(ledger, estimate, now)?)))
+            .await
+    }
+}

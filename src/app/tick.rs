@@ -1,0 +1,81 @@
+//! A tick: gather ▸ decide ▸ act, then alerts. And the analysis without the trading.
+
+use std::sync::Arc;
+
+use crate::domain::{OrderType, Side};
+use crate::telemetry::alerts::Alert;
+use crate::trading::config::{Mode, TradingConfig};
+use crate::trading::desk;
+use crate::trading::report::{OrderReport, TickReport};
+
+use super::{App, AppError, SignalCache};
+
+impl App {
+    /// One tick. Two at once wait for each other. Errors: the source or the database failed; the
+    /// ledger is as it was.
+    pub async fn tick(&self) -> Result<TickReport, AppError> {
+        let _turn = self.ticking.lock().await;
+        if !self.desk.is_owner() {
+            // The commit would refuse too, but only after all the fetching.
+            self.desk.commit(|_| Ok(((), Vec::new()))).await?;
+        }
+        let gathered = self.gather().await?;
+        let at = gathered.snapshot.at;
+        let strategies = self.strategies.clone();
+        let config = self.trading.clone();
+        let snapshot = gathered.snapshot;
+        let mut report = self
+            .desk
+            .commit(move |ledger| desk::tick(ledger, &snapshot, strategies.as_slice(), &config))
+            .await?;
+        report.notes.splice(0..0, gathered.notes);
+        let signals = report.signal_log.iter().map(|(_, signal)| signal.clone()).collect();
+        self.signals.store(Some(Arc::new(SignalCache { signals, at, from: "tick" })));
+        for order in &report.orders {
+            self.alert(order);
+        }
+        tracing::info!(
+            tick = report.tick,
+            markets = report.markets,
+            signals = report.signals,
+            fills = report.fills,
+            equity = report.equity,
+            "tick"
+        );
+        if let Some(advance) = &self.advance {
+            advance().await;
+        }
+        Ok(report)
+    }
+
+    /// What the strategies would want now. Trades nothing, logs nothing.
+    pub async fn refresh_signals(&self) -> Result<Arc<SignalCache>, AppError> {
+        let gathered = self.gather().await?;
+        let mut draft = (*self.ledger()?).clone();
+        let config = TradingConfig { mode: Mode::Monitor, ..self.trading.clone() };
+        let (report, _) =
+            desk::tick(&mut draft, &gathered.snapshot, self.strategies.as_slice(), &config)?;
+        let signals = report.signal_log.into_iter().map(|(_, signal)| signal).collect();
+        let cache =
+            Arc::new(SignalCache { signals, at: gathered.snapshot.at, from: "refresh" });
+        self.signals.store(Some(cache.clone()));
+        Ok(cache)
+    }
+
+    /// Tells the console and the webhooks about an execution.
+    pub(super) fn alert(&self, order: &OrderReport) {
+        if order.fills.is_empty() || order.order_type == OrderType::PostOnly.as_str() && order.status == "resting" {
+            return;
+        }
+        let side = if order.side == Side::Buy.as_str() { Side::Buy } else { Side::Sell };
+        self.alerts.send(Alert {
+            strategy: order.strategy.clone(),
+            side,
+            size: crate::domain::Usdc::from_f64_rounded(order.notional).unwrap_or_default(),
+            market_id: order.market_id.clone(),
+            question: order.question.clone(),
+            outcome: order.outcome.clone(),
+            price: order.average_price,
+        });
+    }
+}

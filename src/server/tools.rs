@@ -1,0 +1,96 @@
+//! The tools: what an agent can do. One file per group; names and parameters of the original.
+
+use std::sync::Arc;
+
+use crate::app::{App, AppError};
+use crate::domain::{MoneyError, Price, Shares, Usdc};
+
+use super::registry::{Registry, RegistryError};
+use super::tool::{ToolError, ToolSpec};
+
+pub mod analysis;
+pub mod backtest;
+pub mod conditional;
+pub mod markets;
+pub mod monitoring;
+pub mod portfolio;
+pub mod signals;
+pub mod system;
+pub mod trade;
+pub mod traders;
+mod views;
+
+/// The registry of this application: the 22 tools, and `tick` for jobs and the shell.
+pub fn registry() -> Result<Registry<App>, RegistryError> {
+    let tools: Vec<ToolSpec<App>> = [
+        markets::tools(),
+        traders::tools(),
+        portfolio::tools(),
+        signals::tools(),
+        trade::tools(),
+        analysis::tools(),
+        conditional::tools(),
+        backtest::tools(),
+        monitoring::tools(),
+        system::tools(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    Registry::new(tools)
+}
+
+impl From<AppError> for ToolError {
+    fn from(error: AppError) -> Self {
+        ToolError::new(error.code(), error.to_string(), error.hint())
+    }
+}
+
+/// Runs blocking work (the database) off the event loop.
+async fn blocking<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+) -> Result<T, ToolError> {
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || work(&app))
+        .await
+        .map_err(|error| ToolError::internal(error.to_string()))?
+        .map_err(ToolError::from)
+}
+
+fn money_error(what: &str, error: &MoneyError, hint: &str) -> ToolError {
+    ToolError::new("bad_arguments", format!("{what}: {error}"), hint)
+}
+
+/// A price argument, strictly between 0 and 1.
+fn price_argument(what: &str, value: f64) -> Result<Price, ToolError> {
+    let hint = "A price is a number between 0 and 1 (0.55 is 55 cents), with at most six decimals.";
+    let price = Price::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    if price == Price::ZERO || price == Price::ONE {
+        let message = format!("{what} is {price}; it must be above 0 and below 1");
+        return Err(ToolError::new("bad_arguments", message, hint));
+    }
+    Ok(price)
+}
+
+/// An amount of pUSD above zero.
+fn amount_argument(what: &str, value: f64) -> Result<Usdc, ToolError> {
+    let hint = "An amount is a number of pUSD above 0, e.g. 25 or 12.5.";
+    let amount = Usdc::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    if amount <= Usdc::ZERO {
+        let message = format!("{what} is {amount}; it must be above 0 pUSD");
+        return Err(ToolError::new("bad_arguments", message, hint));
+    }
+    Ok(amount)
+}
+
+/// A number of shares above zero.
+fn shares_argument(what: &str, value: f64) -> Result<Shares, ToolError> {
+    let hint = "A size is a number of shares above 0; leave it out for the whole position.";
+    let shares = Shares::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    if shares.is_zero() {
+        let message = format!("{what} is 0; it must be above 0 shares");
+        return Err(ToolError::new("bad_arguments", message, hint));
+    }
+    Ok(shares)
+}

@@ -1,0 +1,185 @@
+//! The record: get_signal_log, get_portfolio_snapshots, get_strategy_performance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, AppError};
+use crate::domain::Usdc;
+use crate::server::tool::NoArguments;
+use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
+use crate::store::{RowQuery, SignalRow, SnapshotRow};
+
+use super::blocking;
+
+/// The tools of this file.
+pub fn tools() -> Vec<ToolSpec<App>> {
+    let reads = ToolAnnotations::READ_LOCAL;
+    vec![
+        ToolSpec::new(
+            "get_signal_log",
+            "Signal log",
+            "Every signal with what became of it (generated, executed, rejected with the reason), \
+             newest first. Page with `before` = the last id of the page before.",
+            reads,
+            signal_log,
+        ),
+        ToolSpec::new(
+            "get_portfolio_snapshots",
+            "Account history",
+            "Cash, value and positions over time, newest first: one row after each trade and at \
+             intervals. Page with `before` = the last id of the page before.",
+            reads,
+            snapshots,
+        ),
+        ToolSpec::new(
+            "get_strategy_performance",
+            "Strategy performance",
+            "By strategy: signals, volume, fees, realised and unrealised profit of the positions it \
+             opened.",
+            reads,
+            performance,
+        ),
+    ]
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LogArgs {
+    /// Only this strategy's signals.
+    #[serde(default)]
+    strategy: Option<String>,
+    /// Most rows, 1–1000.
+    #[serde(default)]
+    limit: Limit<100, 1000>,
+    /// Only rows with a smaller id.
+    #[serde(default, deserialize_with = "lenient::number")]
+    before: Option<i64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct LogOut {
+    /// Rows, newest first.
+    signals: Vec<SignalRow>,
+    /// Pass as `before` for the next page; null on the last.
+    next_before: Option<i64>,
+}
+
+fn next_page(ids: impl DoubleEndedIterator<Item = i64> + ExactSizeIterator, limit: usize) -> Option<i64> {
+    if ids.len() < limit { None } else { ids.last() }
+}
+
+async fn signal_log(app: Arc<App>, args: LogArgs, _: Caller) -> Result<LogOut, ToolError> {
+    let limit = args.limit.get();
+    let query = RowQuery {
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        before: args.before,
+        strategy: args.strategy,
+    };
+    let signals = blocking(&app, move |app| Ok(app.store().signals(&query)?)).await?;
+    let next_before = next_page(signals.iter().map(|row| row.id), limit);
+    Ok(LogOut { signals, next_before })
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SnapshotArgs {
+    /// Most rows, 1–1000.
+    #[serde(default)]
+    limit: Limit<100, 1000>,
+    /// Only rows with a smaller id.
+    #[serde(default, deserialize_with = "lenient::number")]
+    before: Option<i64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct SnapshotsOut {
+    /// Rows, newest first.
+    snapshots: Vec<SnapshotRow>,
+    /// Pass as `before` for the next page; null on the last.
+    next_before: Option<i64>,
+}
+
+async fn snapshots(
+    app: Arc<App>,
+    args: SnapshotArgs,
+    _: Caller,
+) -> Result<SnapshotsOut, ToolError> {
+    let limit = args.limit.get();
+    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let before = args.before;
+    let query = RowQuery { limit: rows, before, strategy: None };
+    let snapshots = blocking(&app, move |app| Ok(app.store().snapshots(&query)?)).await?;
+    let next_before = next_page(snapshots.iter().map(|row| row.id), limit);
+    Ok(SnapshotsOut { snapshots, next_before })
+}
+
+/// One strategy's record.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PerformanceView {
+    /// Signals logged.
+    pub signals_generated: u64,
+    /// Signals that were traded.
+    pub signals_executed: u64,
+    /// Notional traded, pUSD.
+    pub trade_volume: f64,
+    /// Fills.
+    pub fills: u64,
+    /// Fees of its own orders, pUSD.
+    pub fees: f64,
+    /// Realised profit before fees of positions that it opened, pUSD.
+    pub realized_pnl: f64,
+    /// Value − cost of the positions that it opened and that are still held, pUSD; positions
+    /// without a mark count as 0 and `marks_complete` is false.
+    pub unrealized_pnl: f64,
+    /// False when a position of it has no mark.
+    pub marks_complete: bool,
+    /// realized_pnl + unrealized_pnl − fees, pUSD.
+    pub net_pnl: f64,
+    /// Positions that it opened and that are still held.
+    pub open_positions: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct PerformanceOut {
+    /// By strategy; `mcp_manual` is what agents ordered themselves.
+    strategies: BTreeMap<String, PerformanceView>,
+}
+
+async fn performance(
+    app: Arc<App>,
+    _: NoArguments,
+    _: Caller,
+) -> Result<PerformanceOut, ToolError> {
+    Ok(PerformanceOut { strategies: performance_by_strategy(&app)? })
+}
+
+/// The record of every strategy, configured or not.
+pub fn performance_by_strategy(app: &App) -> Result<BTreeMap<String, PerformanceView>, AppError> {
+    let ledger = app.ledger()?;
+    let mut names: Vec<String> = app.strategies().names().iter().map(|n| (*n).to_owned()).collect();
+    names.extend(ledger.strategies().keys().map(|name| name.to_string()));
+    let mut out = BTreeMap::new();
+    for name in names {
+        let totals = ledger.strategies().get(name.as_str()).cloned().unwrap_or_default();
+        let open = || ledger.positions().values().filter(|p| p.entry_strategy.as_str() == name);
+        let unrealized: Usdc =
+            open().map(|p| p.value().map_or(Usdc::ZERO, |value| value.minus(p.cost))).sum();
+        let view = PerformanceView {
+            signals_generated: totals.signals_generated,
+            signals_executed: totals.signals_executed,
+            trade_volume: totals.volume.to_f64(),
+            fills: totals.fills,
+            fees: totals.fees.to_f64(),
+            realized_pnl: totals.realized.to_f64(),
+            unrealized_pnl: unrealized.to_f64(),
+            marks_complete: open().all(|position| position.mark.is_some()),
+            net_pnl: totals.realized.plus(unrealized).minus(totals.fees).to_f64(),
+            open_positions: open().count() as u64,
+        };
+        out.insert(name, view);
+    }
+    Ok(out)
+}

@@ -1,0 +1,170 @@
+//! health_check, and `tick`, which only jobs and the shell may call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::domain::SourceKind;
+use crate::server::tool::NoArguments;
+use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
+use crate::trading::report::TickReport;
+
+/// The tools of this file.
+pub fn tools() -> Vec<ToolSpec<App>> {
+    vec![
+        ToolSpec::new(
+            "health_check",
+            "Health",
+            "State of the server: mode, source and whether it answers, strategies, ledger, skipped \
+             rows, scheduled jobs. Asks nothing of the network.",
+            ToolAnnotations::READ_LOCAL,
+            health_check,
+        ),
+        ToolSpec::new(
+            "tick",
+            "Tick",
+            "One tick: gather, settle, exits, strategies, orders.",
+            ToolAnnotations::DESTRUCTIVE,
+            tick,
+        )
+        .unlisted()
+        .with_time_limit(std::time::Duration::from_secs(300)),
+    ]
+}
+
+/// The state of a source.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SourceHealth {
+    /// polymarket, sandbox or recorded.
+    pub kind: String,
+    /// True when its last request went through; null before the first.
+    pub reachable: Option<bool>,
+    /// Requests so far.
+    pub requests: u64,
+    /// Of those, failed in the end.
+    pub failures: u64,
+    /// What went wrong last; null when the last request went through.
+    pub last_error: Option<String>,
+    /// When a request last went through, RFC 3339 UTC.
+    pub last_success: Option<String>,
+    /// Rows skipped because they made no sense, by cause.
+    pub skipped_rows: BTreeMap<String, u64>,
+    /// Remarks that hold for all its answers.
+    pub notes: Vec<String>,
+}
+
+/// A scheduled job.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JobHealth {
+    /// Name.
+    pub name: String,
+    /// When it runs.
+    pub cron: String,
+    /// What it calls.
+    pub tool: String,
+    /// False when it is switched off.
+    pub enabled: bool,
+}
+
+/// The state of the server.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct HealthOut {
+    /// ok, or degraded with `problems` saying why.
+    pub status: String,
+    /// Version of the program.
+    pub version: String,
+    /// monitor or paper.
+    pub mode: String,
+    /// Enabled strategies.
+    pub strategy_count: usize,
+    /// Their names.
+    pub strategies: Vec<String>,
+    /// Where prices come from.
+    pub source: SourceHealth,
+    /// True when this process may trade; false when another owns the ledger.
+    pub owns_ledger: bool,
+    /// Database file.
+    pub database: String,
+    /// Events in the ledger.
+    pub ledger_events: u64,
+    /// Ticks completed.
+    pub ticks: u64,
+    /// Seconds since the process started.
+    pub uptime_seconds: u64,
+    /// Jobs of config.yaml (they run inside `serve` and `run`).
+    pub jobs: Vec<JobHealth>,
+    /// What is wrong, each with a hint.
+    pub problems: Vec<String>,
+}
+
+async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
+    Ok(health(&app)?)
+}
+
+/// The state of the server as the tool and the HTTP API show it.
+pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
+    let ledger = app.ledger()?;
+    let data = app.source().health();
+    let reachable = match (&data.last_error, data.last_success) {
+        (Some(_), _) => Some(false),
+        (None, Some(_)) => Some(true),
+        (None, None) => None,
+    };
+    let mut problems = Vec::new();
+    if let Some(reason) = app.desk().halted() {
+        problems.push(format!("trading is halted: {reason}; restart the server"));
+    }
+    if let Some(error) = &data.last_error {
+        let hint = if app.source_kind() == SourceKind::Polymarket {
+            "check the network, or start with --source sandbox or --source recorded --data DIR"
+        } else {
+            "check that the source still runs"
+        };
+        problems.push(format!("the last request to the source failed: {error}; {hint}"));
+    }
+    if !app.desk().is_owner() {
+        problems.push("another process owns the ledger; this one only reads".to_owned());
+    }
+    Ok(HealthOut {
+        status: if problems.is_empty() { "ok" } else { "degraded" }.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        mode: app.config().mode.as_str().to_owned(),
+        strategy_count: app.strategies().len(),
+        strategies: app.strategies().names().iter().map(|name| (*name).to_owned()).collect(),
+        source: SourceHealth {
+            kind: app.source_kind().as_str().to_owned(),
+            reachable,
+            requests: data.requests,
+            failures: data.failures,
+            last_error: data.last_error,
+            last_success: data.last_success.map(|moment| moment.to_rfc3339()),
+            skipped_rows: data.skipped_rows,
+            notes: data.notes,
+        },
+        owns_ledger: app.desk().is_owner(),
+        database: app.db().display().to_string(),
+        ledger_events: ledger.seq(),
+        ticks: ledger.ticks(),
+        uptime_seconds: app.uptime().as_secs(),
+        jobs: app
+            .config()
+            .scheduler
+            .jobs
+            .iter()
+            .map(|job| JobHealth {
+                name: job.name.clone(),
+                cron: job.cron.clone(),
+                tool: job.tool.clone(),
+                enabled: job.enabled,
+            })
+            .collect(),
+        problems,
+    })
+}
+
+async fn tick(app: Arc<App>, _: NoArguments, _: Caller) -> Result<TickReport, ToolError> {
+    Ok(app.tick().await?)
+}
