@@ -6,6 +6,15 @@
 
 use std::collections::BTreeMap;
 
+mod cause;
+mod params;
+mod pricing;
+pub mod signal_trader;
+#[cfg(test)]
+mod test_support;
+
+pub use signal_trader::{SignalTrader, SignalTraderParams};
+
 use crate::domain::{Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
 
 /// What a strategy may look at.
