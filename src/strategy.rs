@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 
 mod cause;
+mod indicators;
+pub mod market_maker;
 mod params;
 mod pricing;
 pub mod signal_trader;
 #[cfg(test)]
 mod test_support;
 
+pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
 
 use crate::domain::{Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
