@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+pub mod arbitrageur;
 mod cause;
 mod indicators;
 pub mod market_maker;
@@ -15,6 +16,7 @@ pub mod signal_trader;
 #[cfg(test)]
 mod test_support;
 
+pub use arbitrageur::{Arbitrageur, ArbitrageurParams};
 pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
 
