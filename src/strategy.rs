@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+pub mod ai_analyst;
 pub mod arbitrageur;
 mod cause;
 mod indicators;
@@ -16,6 +17,7 @@ pub mod signal_trader;
 #[cfg(test)]
 mod test_support;
 
+pub use ai_analyst::{AiAnalyst, AiAnalystParams};
 pub use arbitrageur::{Arbitrageur, ArbitrageurParams};
 pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
