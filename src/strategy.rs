@@ -13,6 +13,9 @@ mod indicators;
 pub mod market_maker;
 mod params;
 mod pricing;
+#[cfg(test)]
+mod properties;
+mod set;
 pub mod signal_trader;
 #[cfg(test)]
 mod test_support;
@@ -20,6 +23,7 @@ mod test_support;
 pub use ai_analyst::{AiAnalyst, AiAnalystParams};
 pub use arbitrageur::{Arbitrageur, ArbitrageurParams};
 pub use market_maker::{MarketMaker, MarketMakerParams};
+pub use set::{StrategiesConfig, StrategyConfigError, StrategySet};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
 
 use crate::domain::{Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
