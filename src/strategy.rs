@@ -6,6 +6,26 @@
 
 use std::collections::BTreeMap;
 
+pub mod ai_analyst;
+pub mod arbitrageur;
+mod cause;
+mod indicators;
+pub mod market_maker;
+mod params;
+mod pricing;
+#[cfg(test)]
+mod properties;
+mod set;
+pub mod signal_trader;
+#[cfg(test)]
+mod test_support;
+
+pub use ai_analyst::{AiAnalyst, AiAnalystParams};
+pub use arbitrageur::{Arbitrageur, ArbitrageurParams};
+pub use market_maker::{MarketMaker, MarketMakerParams};
+pub use set::{StrategiesConfig, StrategyConfigError, StrategySet};
+pub use signal_trader::{SignalTrader, SignalTraderParams};
+
 use crate::domain::{Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
 
 /// What a strategy may look at.
