@@ -8,6 +8,8 @@ pub mod backtest;
 pub mod domain;
 pub mod market_data;
 pub mod sandbox;
+pub mod scheduler;
+pub mod server;
 pub mod store;
 pub mod strategy;
 pub mod trading;
