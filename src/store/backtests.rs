@@ -122,3 +122,47 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<BacktestSummary> {
         title: row.get("title")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backtests_are_kept_whole_and_listed_newest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("ledger.db")).unwrap();
+        let mut backtest = NewBacktest {
+            created_at: Timestamp::from_secs(1_772_179_200),
+            data_dir: "prices",
+            title: "first",
+            result_json: r#"{"total_trades":3}"#,
+            report_md: "# report",
+            report_html: "<h1>report</h1>",
+        };
+        assert_eq!(store.insert_backtest(&backtest).unwrap(), 1);
+        backtest.title = "second";
+        assert_eq!(store.insert_backtest(&backtest).unwrap(), 2);
+        backtest.result_json = "{\"sharpe_ratio\": Infinity}";
+        assert_eq!(
+            store.insert_backtest(&backtest).unwrap_err().code(),
+            "store_bad_backtest"
+        );
+        let titles: Vec<_> = store
+            .backtests(10)
+            .unwrap()
+            .into_iter()
+            .map(|row| (row.id, row.title))
+            .collect();
+        assert_eq!(titles, [(2, "second".to_owned()), (1, "first".to_owned())]);
+        let kept = store.backtest(1).unwrap().unwrap();
+        assert_eq!(kept.summary.title, "first");
+        assert_eq!(kept.result_json, r#"{"total_trades":3}"#);
+        assert_eq!(kept.report_md, "# report");
+        assert_eq!(kept.report_html, "<h1>report</h1>");
+        assert_eq!(
+            serde_json::to_value(&kept).unwrap()["created_at"],
+            "2026-02-27T08:00:00Z"
+        );
+        assert_eq!(store.backtest(3).unwrap(), None);
+    }
+}

@@ -37,8 +37,7 @@ impl Store {
                     kind(&stamped.event),
                     payload
                 ])?;
-                projection::apply(tx, stamped)
-                    .map_err(|fault| name_event(fault, stamped.seq))?;
+                projection::apply(tx, stamped).map_err(|fault| name_event(fault, stamped.seq))?;
                 last = stamped.seq;
             }
             Ok(())
@@ -60,11 +59,13 @@ impl Store {
     ) -> Result<(), E> {
         let mut stopped = None;
         self.read(|tx| {
-            walk(&self.path, tx, after, u64::MAX, |event| match visit(event) {
-                Ok(()) => true,
-                Err(error) => {
-                    stopped = Some(error);
-                    false
+            walk(&self.path, tx, after, u64::MAX, |event| {
+                match visit(event) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        stopped = Some(error);
+                        false
+                    }
                 }
             })
         })?;
@@ -204,5 +205,247 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::DayStarted { .. } => "day_started",
         LedgerEvent::SnapshotTaken { .. } => "snapshot_taken",
         LedgerEvent::TickCompleted { .. } => "tick_completed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        ConditionalKind, Estimate, Order, OrderOutcome, OrderType, Price, Shares, Side, Usdc,
+    };
+    use crate::store::testing::*;
+
+    fn estimate(probability: f64) -> LedgerEvent {
+        LedgerEvent::EstimateStored {
+            estimate: Estimate {
+                market_id: "559652".into(),
+                token_id: "71321".into(),
+                outcome: "Yes".to_owned(),
+                probability,
+                confidence: None,
+                author: "an agent".to_owned(),
+                rationale: "it \"rains\"\nthere — often".to_owned(),
+                ask_then: Some(price("0.5")),
+                bid_then: None,
+                created_at: at(1),
+                expires_at: at(100),
+            },
+        }
+    }
+
+    fn order() -> LedgerEvent {
+        LedgerEvent::OrderAccepted {
+            order: Order {
+                id: 7,
+                client_order_id: Some("mine".to_owned()),
+                signal_id: Some(1),
+                strategy: "a".into(),
+                market_id: "559652".into(),
+                token_id: "71321".into(),
+                outcome: "Yes".to_owned(),
+                side: Side::Buy,
+                limit: price("0.5"),
+                shares: Shares::whole(10),
+                order_type: OrderType::Fak,
+                basket: None,
+                reason: "because".to_owned(),
+                stop_loss: Some(price("0.4")),
+                take_profit: None,
+                trail_percent: None,
+            },
+        }
+    }
+
+    /// One of each kind, in an order that makes sense.
+    fn one_of_each() -> Vec<LedgerEvent> {
+        let one = Shares::whole(1);
+        vec![
+            deposit(1000),
+            estimate(0.123_456_789_012_345_6),
+            signal(1, "a"),
+            signal(2, "a"),
+            order(),
+            fill("a", "71321", Side::Buy, "0.5", "9", "0.01"),
+            LedgerEvent::OrderRested {
+                order_id: 7,
+                remaining: one,
+            },
+            LedgerEvent::OrderClosed {
+                order_id: 7,
+                outcome: OrderOutcome::Cancelled,
+                unfilled: one,
+                reason: "asked to".to_owned(),
+            },
+            LedgerEvent::SignalExecuted { signal_id: 1 },
+            LedgerEvent::SignalRejected {
+                signal_id: 2,
+                reason: "too large".to_owned(),
+            },
+            LedgerEvent::OrderRefused {
+                strategy: "a".into(),
+                market_id: "559652".into(),
+                token_id: "71321".into(),
+                code: "max_order_size".to_owned(),
+                message: "too large".to_owned(),
+            },
+            conditional(1, ConditionalKind::TrailingStop),
+            conditional(2, ConditionalKind::StopLoss),
+            LedgerEvent::WatermarkRaised {
+                id: 1,
+                watermark: price("0.6"),
+            },
+            LedgerEvent::ConditionalReduced { id: 1, shares: one },
+            LedgerEvent::ConditionalTriggered {
+                id: 1,
+                bid: price("0.54"),
+                sold: one,
+            },
+            LedgerEvent::ConditionalCancelled {
+                id: 2,
+                reason: "gone".to_owned(),
+            },
+            LedgerEvent::Marked {
+                marks: vec![("71321".into(), price("0.51"))],
+            },
+            LedgerEvent::DayStarted {
+                day: 20_511,
+                equity: Usdc::whole(1000),
+            },
+            LedgerEvent::Settled {
+                market_id: "559652".into(),
+                token_id: "71321".into(),
+                payout: Price::ONE,
+                shares: Shares::whole(9),
+                proceeds: Usdc::whole(9),
+                evidence: "resolved".to_owned(),
+            },
+            snapshot("1004.49", "1004.49"),
+            LedgerEvent::TickCompleted {
+                tick: 1,
+                markets: 50,
+                signals: 2,
+                fills: 1,
+            },
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_event_is_read_back_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("ledger.db")).unwrap();
+        let events = stamped(1, one_of_each());
+        store.append(&events).unwrap();
+        assert_eq!(store.events(0, 1000).unwrap(), events);
+
+        let conn = Connection::open(store.path()).unwrap();
+        let (all, kinds, named_alike): (i64, i64, i64) = conn
+            .query_row(
+                "SELECT count(*), count(DISTINCT kind), \
+                 sum(kind = json_extract(payload, '$.kind')) FROM events",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .unwrap();
+        assert_eq!((all, kinds, named_alike), (22, 20, 22));
+    }
+
+    #[test]
+    fn a_visitor_can_stop_and_start_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("ledger.db")).unwrap();
+        store.append(&stamped(1, one_of_each())).unwrap();
+
+        enum Stop {
+            Here(u64),
+            Store(StoreError),
+        }
+        impl From<StoreError> for Stop {
+            fn from(error: StoreError) -> Self {
+                Stop::Store(error)
+            }
+        }
+        let stopped = store.for_each_event(3, |event| {
+            if event.seq == 6 {
+                Err(Stop::Here(event.seq))
+            } else {
+                Ok(())
+            }
+        });
+        match stopped {
+            Err(Stop::Here(seq)) => assert_eq!(seq, 6),
+            Err(Stop::Store(error)) => panic!("{error}"),
+            Ok(()) => panic!("the visitor was not heard"),
+        }
+        let beyond = store.events(22, 10).unwrap();
+        assert_eq!(beyond, []);
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("ledger.db")).unwrap();
+        let error = store
+            .append(&stamped(1, [estimate(f64::INFINITY)]))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "event 1 was refused: probability is not a number"
+        );
+        let far = StampedEvent {
+            seq: u64::MAX,
+            at: at(1),
+            event: deposit(1),
+        };
+        assert_eq!(
+            store.append(&[far]).unwrap_err().code(),
+            "store_event_refused"
+        );
+        assert_eq!(store.last_seq().unwrap(), 0);
+    }
+
+    #[test]
+    #[ignore = "a measurement: prints how long appends take on this machine"]
+    fn measure_appends() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("ledger.db")).unwrap();
+        let groups: Vec<Vec<StampedEvent>> = (0..100_u64)
+            .map(|group| {
+                stamped(
+                    group * 200 + 1,
+                    (0..200).map(|_| fill("a", "71321", Side::Buy, "0.5", "1", "0.01")),
+                )
+            })
+            .collect();
+        let start = std::time::Instant::now();
+        for group in &groups {
+            store.append(group).unwrap();
+        }
+        println!("20000 fills in groups of 200: {:?}", start.elapsed());
+        let mut single: Vec<_> = (0..200_u64)
+            .map(|n| {
+                let events = stamped(
+                    20_001 + n,
+                    [fill("a", "71321", Side::Buy, "0.5", "1", "0.01")],
+                );
+                let start = std::time::Instant::now();
+                store.append(&events).unwrap();
+                start.elapsed()
+            })
+            .collect();
+        single.sort();
+        println!(
+            "one fill at a time: p50 {:?}, p99 {:?}",
+            single[100], single[198]
+        );
+        let start = std::time::Instant::now();
+        let mut count = 0;
+        store
+            .for_each_event::<StoreError>(0, |_| {
+                count += 1;
+                Ok(())
+            })
+            .unwrap();
+        println!("{count} events read in {:?}", start.elapsed());
     }
 }

@@ -109,8 +109,9 @@ pub(super) fn snapshot_json(conn: &Connection, seq: u64) -> Result<String, Fault
                 market_id: position.market_id,
                 outcome: position.outcome,
                 shares: position.shares.to_f64(),
-                // Never by zero: the table holds no empty position.
-                avg_price: position.cost.to_f64() / position.shares.to_f64(),
+                // Never by zero: the table holds no empty position. Of the micro-units, so that only
+                // the quotient rounds.
+                avg_price: position.cost.micros() as f64 / position.shares.micros() as f64,
                 current_price: position.current_price.map(Price::to_f64),
                 opened_at: position.opened_at.to_rfc3339(),
                 entry_strategy: position.entry_strategy,

@@ -341,3 +341,6 @@ impl Step<'_> {
         Err(refused(self.seq, format!("there is no {what} {id}")))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,11 @@ fn reopening_shows_the_same() {
     let before = state(&store);
     assert_eq!(before.0, some_trades());
     drop(store);
+    assert_eq!(
+        state(&Store::open_read_only(&path).unwrap()),
+        before,
+        "nobody needs to own the ledger for it to be read"
+    );
 
     let store = Store::open(&path).unwrap();
     assert_eq!(state(&store), before);
@@ -210,8 +215,11 @@ fn a_panic_in_a_write_rolls_back_and_the_store_goes_on() {
 fn what_is_not_ours_is_refused_and_left_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("notes.txt");
-    std::fs::write(&text, "a shopping list, long enough to be read as a header\n".repeat(50))
-        .unwrap();
+    std::fs::write(
+        &text,
+        "a shopping list, long enough to be read as a header\n".repeat(50),
+    )
+    .unwrap();
     let foreign = dir.path().join("foreign.db");
     Connection::open(&foreign)
         .unwrap()
@@ -331,13 +339,16 @@ fn a_damaged_log_is_reported_and_not_shown() {
     let error = store
         .for_each_event::<StoreError>(0, |_| Ok(()))
         .unwrap_err();
-    assert_eq!(error.to_string(), "event 2501 does not follow on event 2499");
+    assert_eq!(
+        error.to_string(),
+        "event 2501 does not follow on event 2499"
+    );
     drop(store);
 
     let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    let end = (middle + 3 * 4096).min(bytes.len());
-    bytes[middle..end].fill(0xA5);
+    // Behind the middle lie the later events only.
+    let (start, end) = (bytes.len() * 3 / 4, bytes.len() * 3 / 4 + 3 * 4096);
+    bytes[start..end].fill(0xA5);
     std::fs::write(&path, bytes).unwrap();
     let store = Store::open(&path).unwrap();
     let error = store
@@ -470,6 +481,9 @@ fn killed_at_any_moment_nothing_is_half_written() {
         );
         assert_eq!(store.snapshots(rows, None).unwrap().len() as u64, groups);
         let held = &store.positions().unwrap()[0];
-        assert_eq!(held.shares.micros(), 1_500_000 * i64::try_from(groups).unwrap());
+        assert_eq!(
+            held.shares.micros(),
+            1_500_000 * i64::try_from(groups).unwrap()
+        );
     }
 }
