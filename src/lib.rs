@@ -2,7 +2,7 @@
 //!
 //! The parts, lowest first; a part uses only those above it in this list (`tests/it/layering.rs`
 //! checks it): [`domain`], [`strategy`], [`trading`], [`market_data`], [`store`], [`backtest`],
-//! [`app`], [`server`], [`scheduler`], [`cli`]. [`sandbox`] uses `domain` alone.
+//! [`app`], [`server`], [`scheduler`], [`cli`]. [`sandbox`] and [`telemetry`] use `domain` alone.
 
 pub mod backtest;
 pub mod domain;
@@ -12,4 +12,5 @@ pub mod scheduler;
 pub mod server;
 pub mod store;
 pub mod strategy;
+pub mod telemetry;
 pub mod trading;

@@ -1,0 +1,145 @@
+//! One owner per ledger.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// The right to write a ledger, held until it is dropped or the process ends.
+///
+/// The kernel holds the lock, not the file's presence: `<db>.lock` stays behind, and a dead owner's
+/// lock is free. The file tells the owner's process id for messages only.
+#[derive(Debug)]
+pub struct OwnerLock {
+    path: PathBuf,
+    file: File,
+}
+
+impl OwnerLock {
+    /// Takes the lock of the ledger at `db_path`, without waiting. Errors: [`StoreError::Owned`]
+    /// when another process (or another handle in this one) holds it, [`StoreError::CannotOpen`] or
+    /// [`StoreError::DirectoryMissing`] when the lock file cannot be made.
+    pub fn acquire(db_path: &Path) -> Result<OwnerLock, StoreError> {
+        super::check_directory(db_path)?;
+        let mut name = OsString::from(db_path.as_os_str());
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let cannot = |error: std::io::Error| StoreError::CannotOpen {
+            path: path.clone(),
+            detail: error.to_string(),
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Unreadable only means that the message cannot name the owner.
+                let pid = file
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                return Err(StoreError::Owned {
+                    path: db_path.to_path_buf(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(cannot)?;
+        Ok(OwnerLock { path, file })
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // Closing the file frees the lock in any case; the emptied file only stops naming us.
+        drop(self.file.set_len(0));
+        drop(self.file.unlock());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_second_owner_is_told_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("ledger.db");
+        let lock = OwnerLock::acquire(&db).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(lock.path()).unwrap().trim(),
+            std::process::id().to_string()
+        );
+        let refused = OwnerLock::acquire(&db).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Owned { pid: Some(pid), .. } if pid == std::process::id()),
+            "{refused}"
+        );
+        assert!(OwnerLock::acquire(&dir.path().join("other.db")).is_ok());
+        drop(lock);
+        assert!(OwnerLock::acquire(&db).is_ok());
+    }
+
+    #[test]
+    fn the_lock_needs_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = OwnerLock::acquire(&dir.path().join("no").join("ledger.db")).unwrap_err();
+        assert_eq!(error.code(), "store_directory_missing");
+    }
+
+    #[test]
+    #[ignore = "the other process of a_dead_owners_lock_is_free"]
+    fn hold_the_lock_until_killed() {
+        let db = PathBuf::from(std::env::var_os("OWNER_TEST_DB").unwrap());
+        let _lock = OwnerLock::acquire(&db).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_dead_owners_lock_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("ledger.db");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact"])
+            .arg("store::owner::tests::hold_the_lock_until_killed")
+            .env("OWNER_TEST_DB", &db)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Read rather than tried, so that the child never finds the lock taken by us.
+        let lock_file = dir.path().join("ledger.db.lock");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while std::fs::read_to_string(&lock_file).unwrap_or_default() != format!("{}\n", child.id())
+        {
+            assert!(std::time::Instant::now() < deadline, "the child never came");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let refused = OwnerLock::acquire(&db).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Owned { pid: Some(pid), .. } if pid == child.id()),
+            "{refused}"
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(OwnerLock::acquire(&db).is_ok());
+    }
+}
