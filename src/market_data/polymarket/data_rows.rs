@@ -176,13 +176,16 @@ pub fn taker_volume(
         return Ok(None);
     };
     let row = Row::new("data", data)?;
-    let total = required("taker_volume_total", row.shares("taker_volume_total")?)?;
+    let total = required(
+        "taker_volume_total",
+        row.shares_rounded("taker_volume_total")?,
+    )?;
     let mut by_condition = Vec::new();
     for condition in row.list("conditions")?.unwrap_or_default().iter() {
         let parsed = Row::new("conditions", condition).and_then(|row| {
             Ok((
                 required("condition_id", row.condition_id("condition_id")?)?,
-                required("taker_volume", row.shares("taker_volume")?)?,
+                required("taker_volume", row.shares_rounded("taker_volume")?)?,
             ))
         });
         match parsed {

@@ -186,8 +186,8 @@ fn version(row: &Row<'_>) -> Result<ProtocolVersion, RowFault> {
 /// Outcomes with their tokens by position. A V1 row may carry other numbers in `positionIds`, and a
 /// V2 row may carry anything in `clobTokenIds`: only the field of the row's version counts.
 ///
-/// Closed markets from before the order book have no tokens. They stay readable, with tokens that
-/// are marked as made up; a market that is not closed is of no use without.
+/// Closed markets from before the order book and inactive placeholders have no tokens. They stay
+/// readable, with tokens that are marked as made up; any other market is of no use without.
 fn outcomes(
     row: &Row<'_>,
     id: &MarketId,
@@ -199,7 +199,8 @@ fn outcomes(
     };
     let names = required("outcomes", row.list("outcomes")?)?;
     let served = row.asset_ids(field)?.filter(|tokens| !tokens.is_empty());
-    let synthetic = served.is_none() && row.flag("closed")? == Some(true);
+    let idle = row.flag("closed")? == Some(true) || row.flag("active")? == Some(false);
+    let synthetic = served.is_none() && idle;
     let tokens = if synthetic {
         (0..names.len())
             .map(|index| format!("synthetic:{id}:{index}"))
@@ -546,6 +547,17 @@ mod tests {
         );
         let old = read(json!({"clobTokenIds": null, "closed": true})).unwrap();
         assert!(old.outcomes.iter().all(|outcome| outcome.synthetic));
+        let named_later = read(json!({"clobTokenIds": null, "active": false})).unwrap();
+        assert_eq!(named_later.status, MarketStatus::Paused);
+        assert!(named_later.outcomes.iter().all(|outcome| outcome.synthetic));
+    }
+
+    #[test]
+    fn prices_of_the_pool_era_have_many_digits() {
+        let long = "0.0000000457123456789012345678901234567890123";
+        let row = read(json!({"outcomePrices": [long, "0.99999995"], "closed": true})).unwrap();
+        assert_eq!(row.outcomes[0].indicative_price, Some(Price::ZERO));
+        assert_eq!(row.outcomes[1].indicative_price, Some(Price::ONE));
     }
 
     #[test]

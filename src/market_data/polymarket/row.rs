@@ -185,6 +185,13 @@ impl<'a> Row<'a> {
         self.number(field, Shares::parse)
     }
 
+    /// A number of shares to the nearest micro-unit: for volumes, which carry float noise.
+    pub fn shares_rounded(&self, field: &'static str) -> Result<Option<Shares>, RowFault> {
+        self.number(field, |text| {
+            Shares::from_micros(Usdc::parse_rounded(text)?.micros())
+        })
+    }
+
     /// An amount of pUSD, not negative, to the nearest micro-unit: for volumes.
     pub fn usdc_rounded(&self, field: &'static str) -> Result<Option<Usdc>, RowFault> {
         match self.number(field, Usdc::parse_rounded)? {

@@ -226,7 +226,8 @@ impl Transport {
             let Some(wished) = failure.again.filter(|_| attempt < self.config.retries) else {
                 return Err(self.failed(failure.error));
             };
-            let wait = wished.unwrap_or_else(|| backoff(attempt));
+            // A wish of 0 s is no leave to hammer.
+            let wait = wished.unwrap_or_default().max(backoff(attempt));
             if wait > MAX_WAIT {
                 return Err(self.failed(failure.error));
             }
@@ -389,10 +390,10 @@ impl Transport {
             while let Some(deeper) = cause.source() {
                 cause = deeper;
             }
-            self.failed(DataError::Unreachable {
+            DataError::Unreachable {
                 host: self.gamma.host_str().unwrap_or_default().to_owned(),
                 detail: format!("the HTTP client could not be built: {cause}"),
-            })
+            }
         })?;
         Ok(self.client.get_or_init(|| client))
     }
