@@ -12,6 +12,7 @@ use crate::domain::{
 };
 
 mod error;
+pub mod polymarket;
 
 pub use error::DataError;
 

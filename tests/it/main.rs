@@ -1,1 +1,4 @@
-fn main() {}
+//! Integration tests, one module per story or failure mode.
+
+#[cfg(test)]
+mod recorded;

@@ -1,0 +1,192 @@
+//! The real venue over HTTP: Gamma for metadata, the CLOB for books and histories, the Data API for
+//! resolutions, wallets and the leaderboard. A sandbox that speaks the same protocol is asked by
+//! the same client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use moka::future::Cache;
+
+use super::{
+    DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, Trader,
+    WalletPosition,
+};
+use crate::domain::{
+    Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
+    Timestamp, TokenId,
+};
+
+mod clob;
+pub mod clob_rows;
+mod config;
+mod data;
+pub mod data_rows;
+mod gamma;
+pub mod gamma_rows;
+mod history;
+pub mod number;
+mod resolution;
+pub mod row;
+mod transport;
+pub mod ws_messages;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::PolymarketConfig;
+pub use data_rows::TakerVolume;
+
+use transport::Transport;
+
+/// Most markets that are remembered; all open ones are about 80,000, a tick looks at 1,000.
+const CACHED_MARKETS: u64 = 20_000;
+/// Most events and lists that are remembered.
+const CACHED_ANSWERS: u64 = 500;
+/// Requests that one call has under way at the same time.
+const CONCURRENCY: usize = 8;
+
+/// Polymarket, or a sandbox that speaks its protocol.
+pub struct Polymarket {
+    kind: SourceKind,
+    transport: Transport,
+    cache: Option<Metadata>,
+}
+
+/// Markets and events of the last seconds. Prices in them are not traded on, books are not in it.
+struct Metadata {
+    /// By `id:`, `slug:`, `condition:` and `token:` key.
+    markets: Cache<String, Arc<Market>>,
+    /// By `id:` and `slug:` key.
+    events: Cache<String, Arc<Event>>,
+    /// The most traded markets, by how many were asked for.
+    lists: Cache<usize, Arc<Vec<Arc<Market>>>>,
+}
+
+impl Polymarket {
+    /// Checks the settings; connects to nothing. `kind` is [`SourceKind::Polymarket`] or
+    /// [`SourceKind::Sandbox`]: a sandbox has its own time, is asked without limits, and nothing
+    /// of it is remembered, because simulated time may run faster than any cache.
+    ///
+    /// Errors: [`DataError::BadRequest`] naming the setting, or for another kind.
+    pub fn new(config: PolymarketConfig, kind: SourceKind) -> Result<Self, DataError> {
+        if kind == SourceKind::Recorded {
+            return Err(DataError::BadRequest(
+                "a recording is read from files, not over HTTP".to_owned(),
+            ));
+        }
+        let remember = config.cache_seconds > 0 && kind == SourceKind::Polymarket;
+        let lifetime = Duration::from_secs(config.cache_seconds);
+        let cache = remember.then(|| Metadata {
+            // Four keys per market.
+            markets: Cache::builder()
+                .max_capacity(CACHED_MARKETS * 4)
+                .time_to_live(lifetime)
+                .build(),
+            events: Cache::builder()
+                .max_capacity(CACHED_ANSWERS)
+                .time_to_live(lifetime)
+                .build(),
+            lists: Cache::builder()
+                .max_capacity(CACHED_ANSWERS)
+                .time_to_live(lifetime)
+                .build(),
+        });
+        Ok(Polymarket {
+            kind,
+            transport: Transport::new(config, kind)?,
+            cache,
+        })
+    }
+}
+
+#[async_trait]
+impl MarketData for Polymarket {
+    fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    async fn now(&self) -> Result<Timestamp, DataError> {
+        if self.kind == SourceKind::Sandbox {
+            self.venue_time().await
+        } else {
+            Ok(SystemClock.now())
+        }
+    }
+
+    async fn active_markets(&self, query: &MarketQuery) -> Result<Vec<Arc<Market>>, DataError> {
+        self.most_traded(query.limit).await
+    }
+
+    async fn search(
+        &self,
+        query: &str,
+        limit: usize,
+        include_closed: bool,
+    ) -> Result<Vec<Arc<Market>>, DataError> {
+        self.search_markets(query, limit, include_closed).await
+    }
+
+    async fn market(&self, id_or_slug: &str) -> Result<Option<Arc<Market>>, DataError> {
+        self.find_market(id_or_slug).await
+    }
+
+    async fn markets(&self, ids: &[MarketId]) -> Result<HashMap<MarketId, Arc<Market>>, DataError> {
+        self.markets_by_id(ids).await
+    }
+
+    async fn market_of_token(&self, token: &TokenId) -> Result<Option<Arc<Market>>, DataError> {
+        self.market_with_token(token).await
+    }
+
+    async fn event(&self, id_or_slug: &str) -> Result<Option<Event>, DataError> {
+        Ok(self.find_event(id_or_slug).await?.map(Arc::unwrap_or_clone))
+    }
+
+    async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
+        self.fetch_books(tokens).await
+    }
+
+    async fn price_history(
+        &self,
+        token: &TokenId,
+        span: HistorySpan,
+        fidelity_minutes: u32,
+    ) -> Result<Vec<PricePoint>, DataError> {
+        self.history_of(token, span, fidelity_minutes).await
+    }
+
+    async fn price_histories(
+        &self,
+        tokens: &[TokenId],
+        span: HistorySpan,
+        fidelity_minutes: u32,
+    ) -> Result<HashMap<TokenId, Vec<PricePoint>>, DataError> {
+        self.histories_of(tokens, span, fidelity_minutes).await
+    }
+
+    async fn resolutions(&self, markets: &[Arc<Market>]) -> Result<Vec<Resolution>, DataError> {
+        self.resolutions_of(markets).await
+    }
+
+    async fn event_volume(&self, id_or_slug: &str) -> Result<Option<EventVolume>, DataError> {
+        self.volume_of_event(id_or_slug).await
+    }
+
+    async fn wallet_positions(
+        &self,
+        address: &str,
+        limit: usize,
+    ) -> Result<Vec<WalletPosition>, DataError> {
+        self.positions_of(address, limit).await
+    }
+
+    async fn leaderboard(&self, period: Period, limit: usize) -> Result<Vec<Trader>, DataError> {
+        self.top_traders(period, limit).await
+    }
+
+    fn health(&self) -> DataHealth {
+        self.transport.health()
+    }
+}
