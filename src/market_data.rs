@@ -12,6 +12,7 @@ use crate::domain::{
 };
 
 mod error;
+pub mod recorded;
 
 pub use error::DataError;
 
