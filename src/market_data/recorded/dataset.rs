@@ -216,7 +216,8 @@ impl Dataset {
 
     /// True when the event's recorded markets could be taken for all of them at `at`; see
     /// [`COVERED_SUM`].
-    pub(super) fn is_covered(&self, event: usize, at: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_covered(&self, event: usize, at: Timestamp) -> bool {
         let Some(group) = self.groups.get(event) else {
             return false;
         };
@@ -238,9 +239,40 @@ impl Dataset {
         let one = self.series.get(index)?;
         let row = one.last_row(at)?;
         // The sum over the event is worth taking only where it matters.
-        let covered = one.neg_risk && one.event.is_some_and(|event| self.is_covered(event, at));
+        let covered = self
+            .neg_risk_event(index)
+            .is_some_and(|event| self.is_covered(event, at));
+        Some((row, self.visible_at_row(index, row, at, covered)?))
+    }
+
+    /// The same for a caller that walks through time and knows that `row` is the latest row, and
+    /// whether the market's event is covered.
+    #[must_use]
+    pub fn visible_at_row(
+        &self,
+        index: usize,
+        row: usize,
+        at: Timestamp,
+        covered: bool,
+    ) -> Option<Visible> {
+        let one = self.series.get(index)?;
         let cumulative = self.is_cumulative(one.file, at);
-        Some((row, one.visible(row, at, cumulative, covered)))
+        Some(one.visible(row, at, cumulative, covered))
+    }
+
+    /// Number of the event that market `index` belongs to, when the metadata calls it neg-risk.
+    #[must_use]
+    pub fn neg_risk_event(&self, index: usize) -> Option<usize> {
+        let one = self.series.get(index)?;
+        one.event.filter(|_| one.neg_risk)
+    }
+
+    /// Indexes of all recorded markets of an event.
+    #[must_use]
+    pub fn event_members(&self, event: usize) -> &[usize] {
+        self.groups
+            .get(event)
+            .map_or(&[], |group| group.members.as_slice())
     }
 
     /// Market `index` as it could be seen at `at`; `None` when it had no row yet.

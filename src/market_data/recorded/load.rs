@@ -289,7 +289,7 @@ impl Growing {
             .filter(|(_, volume)| **volume != 0)
             .map(|(point, volume)| (point.at, Usdc::from_micros(*volume)))
             .collect();
-        let short = |text: &Option<String>| text.as_deref().map(|text| name(text));
+        let short = |text: &Option<String>| text.as_deref().map(name);
         let question = text::clean(&String::from_utf8_lossy(&self.question), text::MAX_QUESTION);
         let template = Market {
             id,

@@ -194,7 +194,8 @@ impl Series {
     }
 
     /// The market with its visible part set.
-    pub(super) fn market(&self, visible: &Visible) -> Market {
+    #[must_use]
+    pub fn market(&self, visible: &Visible) -> Market {
         let mut market = self.template.clone();
         market.tick = visible.tick;
         market.fee = visible.fee;
