@@ -1,1 +1,12 @@
 //! The live step on recorded data with a simulated clock.
+//!
+//! [`frames`] turns a recording into the snapshots that a desk would have gathered, [`metrics`]
+//! measures what came of them, and [`report`] writes it down.
+
+pub mod frames;
+pub mod metrics;
+pub mod report;
+
+pub use frames::Frames;
+pub use metrics::{ClosedTrade, Metrics};
+pub use report::{PositionRow, ReportInput, StrategyRow, TradeRow};

@@ -13,6 +13,7 @@ use crate::domain::{
 
 mod error;
 pub mod polymarket;
+pub mod recorded;
 
 pub use error::DataError;
 

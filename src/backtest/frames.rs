@@ -1,0 +1,233 @@
+//! A recording as a sequence of snapshots, one per moment at which it has rows.
+
+use std::sync::Arc;
+
+use crate::domain::{History, Market, MarketView, Resolution, Snapshot, SourceKind, Timestamp};
+use crate::market_data::recorded::{Dataset, Visible};
+
+/// Snapshots of a recording, oldest first.
+///
+/// * Each distinct time of a row, between `start` and `end` inclusive, is a frame. Markets with a
+///   row at exactly that time are candidates, with books from that row.
+/// * The other markets of a neg-risk event that has a candidate are there too, as no candidates and
+///   with books from their last rows ([`crate::domain::Book::at`] tells how old): whoever adds up
+///   an event has to see all of it.
+/// * [`Snapshot::resolutions`] holds the markets resolved after the frame before and up to this one.
+/// * After the last row there is one frame per remaining resolution time, up to `end`.
+///
+/// Histories are windows into the dataset's points, and a market whose visible state did not
+/// change is the same [`Arc`] as in the frame before.
+#[derive(Debug)]
+pub struct Frames<'a> {
+    dataset: &'a Dataset,
+    /// Time and market of all rows in the period, by time, then by market.
+    rows: Vec<(Timestamp, u32)>,
+    next_row: usize,
+    /// Time and market of all resolutions in the period, by time, then by market.
+    ends: Vec<(Timestamp, usize)>,
+    next_end: usize,
+    markets: Vec<State>,
+    total: usize,
+    done: usize,
+}
+
+/// What the replay knows of a market so far.
+#[derive(Debug, Default, Clone)]
+struct State {
+    /// Rows up to the present frame.
+    seen: usize,
+    /// Number of the frame in which it was last put into a snapshot.
+    shown: usize,
+    /// The market as it was last shown.
+    last: Option<(Visible, Arc<Market>)>,
+}
+
+impl<'a> Frames<'a> {
+    /// Frames between `start` and `end` inclusive; without them from the first row, and to the last
+    /// known resolution.
+    #[must_use]
+    pub fn new(dataset: &'a Dataset, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+        let inside = |at: Timestamp| {
+            start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
+        };
+        let mut rows = Vec::new();
+        let mut ends = Vec::new();
+        let mut markets = vec![State::default(); dataset.series().len()];
+        for (index, (one, state)) in dataset.series().iter().zip(&mut markets).enumerate() {
+            let points = one.points();
+            state.seen = start.map_or(0, |start| points.partition_point(|p| p.at < start));
+            let Ok(number) = u32::try_from(index) else {
+                break;
+            };
+            rows.extend(
+                points
+                    .iter()
+                    .skip(state.seen)
+                    .take_while(|point| inside(point.at))
+                    .map(|point| (point.at, number)),
+            );
+            if let Some((at, _)) = one.resolution()
+                && inside(at)
+            {
+                ends.push((at, index));
+            }
+        }
+        rows.sort_unstable();
+        ends.sort_unstable();
+        let last_row = rows.last().map(|(at, _)| *at);
+        let trailing = ends
+            .iter()
+            .map(|(at, _)| *at)
+            .filter(|at| last_row.is_none_or(|last| *at > last));
+        let total = distinct(rows.iter().map(|(at, _)| *at)) + distinct(trailing);
+        Frames {
+            dataset,
+            rows,
+            next_row: 0,
+            ends,
+            next_end: 0,
+            markets,
+            total,
+            done: 0,
+        }
+    }
+
+    /// How many frames there are in all, those already taken included.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many frames have been taken.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The moment of the next frame; `None` at the end.
+    fn next_moment(&self) -> Option<Timestamp> {
+        let row = self.rows.get(self.next_row).map(|(at, _)| *at);
+        row.or_else(|| self.ends.get(self.next_end).map(|(at, _)| *at))
+    }
+
+    /// The markets resolved since the frame before, up to `at`.
+    fn resolved_until(&mut self, at: Timestamp) -> Vec<Resolution> {
+        let mut resolutions = Vec::new();
+        while let Some((resolved_at, market)) = self.ends.get(self.next_end).copied()
+            && resolved_at <= at
+        {
+            self.next_end += 1;
+            let one = self.dataset.series().get(market);
+            resolutions.extend(one.and_then(|one| Some(one.resolution()?.1.clone())));
+        }
+        resolutions
+    }
+
+    /// The markets with a row at `at`, each moved on by that row.
+    fn fresh_at(&mut self, at: Timestamp) -> Vec<usize> {
+        let mut fresh = Vec::new();
+        while let Some((row_at, market)) = self.rows.get(self.next_row).copied()
+            && row_at == at
+        {
+            self.next_row += 1;
+            let market = market as usize;
+            if let Some(state) = self.markets.get_mut(market) {
+                state.seen += 1;
+                fresh.push(market);
+            }
+        }
+        fresh
+    }
+
+    /// The view of a market from its latest row; `None` when it has none yet, is resolved, or is
+    /// in this frame already.
+    fn view(
+        &mut self,
+        market: usize,
+        at: Timestamp,
+        cover: &mut Cover,
+        candidate: bool,
+    ) -> Option<MarketView> {
+        let one = self.dataset.series().get(market)?;
+        let state = self.markets.get_mut(market)?;
+        if state.shown == self.done || one.is_resolved(at) {
+            return None;
+        }
+        let row = state.seen.checked_sub(1)?;
+        let covered = cover.of(self.dataset, market, at);
+        let visible = self.dataset.visible_at_row(market, row, at, covered)?;
+        state.shown = self.done;
+        let shared = match &state.last {
+            Some((before, shared)) if *before == visible => Arc::clone(shared),
+            _ => {
+                let made = Arc::new(one.market(&visible));
+                state.last = Some((visible, Arc::clone(&made)));
+                made
+            }
+        };
+        let books = self.dataset.books(market, row, &visible)?;
+        Some(MarketView {
+            market: shared,
+            books: books.into_iter().map(Some).collect(),
+            history: Some(History::window(Arc::clone(one.points()), row + 1)),
+            candidate,
+        })
+    }
+}
+
+/// Verdicts on the events of one frame, each reached once.
+#[derive(Default)]
+struct Cover(Vec<(usize, bool)>);
+
+impl Cover {
+    fn of(&mut self, dataset: &Dataset, market: usize, at: Timestamp) -> bool {
+        let Some(event) = dataset.neg_risk_event(market) else {
+            return false;
+        };
+        if let Some((_, covered)) = self.0.iter().find(|(known, _)| *known == event) {
+            return *covered;
+        }
+        let covered = dataset.is_covered(event, at);
+        self.0.push((event, covered));
+        covered
+    }
+}
+
+fn distinct(sorted: impl Iterator<Item = Timestamp>) -> usize {
+    let mut last = None;
+    sorted.filter(|at| last.replace(*at) != Some(*at)).count()
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Snapshot;
+
+    fn next(&mut self) -> Option<Snapshot> {
+        let at = self.next_moment()?;
+        self.done += 1;
+        let resolutions = self.resolved_until(at);
+        let fresh = self.fresh_at(at);
+        let mut cover = Cover::default();
+        let mut views: Vec<MarketView> = fresh
+            .iter()
+            .filter_map(|market| self.view(*market, at, &mut cover, true))
+            .collect();
+        let dataset = self.dataset;
+        let events: Vec<usize> = cover.0.iter().map(|(event, _)| *event).collect();
+        for event in events {
+            for member in dataset.event_members(event) {
+                views.extend(self.view(*member, at, &mut cover, false));
+            }
+        }
+        Some(Snapshot::new(at, SourceKind::Recorded, views, resolutions))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.total - self.done;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Frames<'_> {}
+
+#[cfg(test)]
+mod tests;

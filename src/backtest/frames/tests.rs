@@ -1,0 +1,223 @@
+//! Frames of examples small enough to check by hand, and of the real recordings.
+
+use super::*;
+use crate::domain::MarketStatus;
+use crate::market_data::recorded::DatasetOptions;
+use crate::market_data::recorded::tests::{hour, load, real_prices};
+
+const HEADER: &str = "timestamp,market_id,question,yes_price,volume,token_id\n";
+
+/// Six rows: `a` and `b` at 0 h, `a` at 1 h, `b` at 2 h, both at 5 h.
+fn six_rows(resolutions: &str) -> Dataset {
+    let rows = "2026-01-01T00:00:00Z,a,A?,0.40,100,ta\n\
+                2026-01-01T00:00:00Z,b,B?,0.60,0,tb\n\
+                2026-01-01T01:00:00Z,a,A?,0.42,100,ta\n\
+                2026-01-01T02:00:00Z,b,B?,0.62,0,tb\n\
+                2026-01-01T05:00:00Z,a,A?,0.44,120,ta\n\
+                2026-01-01T05:00:00Z,b,B?,0.64,0,tb\n";
+    let resolutions = format!("market_id,resolved_at,outcome\n{resolutions}");
+    load(&[
+        ("p.csv", &format!("{HEADER}{rows}")),
+        ("resolutions.csv", &resolutions),
+    ])
+    .unwrap()
+}
+
+/// `2h: a* b | a=Yes`: moment, markets (candidates starred), resolutions.
+fn shown(frame: &Snapshot) -> String {
+    let views: Vec<String> = frame
+        .markets()
+        .iter()
+        .map(|view| {
+            format!(
+                "{}{}",
+                view.market.id,
+                if view.candidate { "*" } else { "" }
+            )
+        })
+        .collect();
+    let ends: Vec<String> = frame
+        .resolutions
+        .iter()
+        .map(|end| format!("{}={}", end.market_id, end.payouts[0].1))
+        .collect();
+    let hours = frame.at.since(hour(0)) as f64 / 3_600_000.0;
+    format!("{hours}h: {} | {}", views.join(" "), ends.join(" "))
+}
+
+fn all(dataset: &Dataset, start: Option<Timestamp>, end: Option<Timestamp>) -> Vec<String> {
+    let frames = Frames::new(dataset, start, end);
+    let total = frames.total();
+    let shown: Vec<String> = frames.map(|frame| shown(&frame)).collect();
+    assert_eq!(shown.len(), total);
+    shown
+}
+
+#[test]
+fn six_rows_give_four_frames() {
+    let dataset = six_rows("");
+    let frames: Vec<Snapshot> = Frames::new(&dataset, None, None).collect();
+    let told: Vec<String> = frames.iter().map(shown).collect();
+    assert_eq!(
+        told,
+        ["0h: a* b* | ", "1h: a* | ", "2h: b* | ", "5h: a* b* | "]
+    );
+    let last = &frames[3];
+    let view = last.market(&"a".into()).unwrap();
+    let history: Vec<(Timestamp, f64)> = view
+        .history
+        .as_ref()
+        .unwrap()
+        .points()
+        .iter()
+        .map(|point| (point.at, point.price))
+        .collect();
+    assert_eq!(history, [(hour(0), 0.40), (hour(1), 0.42), (hour(5), 0.44)]);
+    let book = last.book(&"ta".into()).unwrap();
+    assert_eq!(book.at, hour(5));
+    assert_eq!(book.best_bid().unwrap().to_string(), "0.43");
+    assert_eq!(book.best_ask().unwrap().to_string(), "0.45");
+    let other = last.book(&"synthetic:no:ta".into()).unwrap();
+    assert_eq!(other.best_ask().unwrap().to_string(), "0.57");
+    // In the second frame the window ends there, over the same points.
+    let early = frames[1].market(&"a".into()).unwrap().history.as_ref();
+    assert_eq!(early.unwrap().points().len(), 2);
+}
+
+#[test]
+fn a_market_that_did_not_change_is_the_same_object() {
+    let dataset = six_rows("");
+    let frames: Vec<Snapshot> = Frames::new(&dataset, None, None).collect();
+    let market =
+        |frame: usize, id: &str| Arc::clone(&frames[frame].market(&id.into()).unwrap().market);
+    assert!(Arc::ptr_eq(&market(0, "a"), &market(1, "a")), "volume 100");
+    assert!(!Arc::ptr_eq(&market(1, "a"), &market(3, "a")), "volume 120");
+    assert!(Arc::ptr_eq(&market(0, "b"), &market(3, "b")));
+}
+
+#[test]
+fn resolutions_come_once_and_remaining_ones_after_the_last_row() {
+    let dataset = six_rows(
+        "b,2026-01-01T04:30:00Z,No\n\
+         a,2026-01-02T00:00:00Z,Yes\n",
+    );
+    assert_eq!(
+        all(&dataset, None, None),
+        [
+            "0h: a* b* | ",
+            "1h: a* | ",
+            "2h: b* | ",
+            // Resolved half an hour ago: settled, and its row no longer trades.
+            "5h: a* | b=0",
+            "24h:  | a=1",
+        ]
+    );
+    assert_eq!(
+        all(&dataset, None, Some(hour(23))).last().unwrap(),
+        "5h: a* | b=0"
+    );
+    assert_eq!(
+        all(&dataset, Some(hour(1)), Some(hour(2))),
+        ["1h: a* | ", "2h: b* | "]
+    );
+    // What was resolved before the start is nobody's business any more.
+    assert_eq!(
+        all(&dataset, Some(hour(5)), None),
+        ["5h: a* | ", "24h:  | a=1"]
+    );
+    assert_eq!(all(&dataset, Some(hour(6)), None), ["24h:  | a=1"]);
+    assert!(all(&dataset, Some(hour(25)), None).is_empty());
+}
+
+#[test]
+fn a_resolution_at_the_moment_of_a_row_wins() {
+    let dataset = six_rows("a,2026-01-01T05:00:00Z,Yes\n");
+    assert_eq!(all(&dataset, None, None)[3], "5h: b* | a=1");
+}
+
+#[test]
+fn a_later_start_keeps_the_past_as_history_only() {
+    let dataset = six_rows("");
+    let mut frames = Frames::new(&dataset, Some(hour(2)), None);
+    let first = frames.next().unwrap();
+    assert_eq!(first.at, hour(2));
+    let view = first.market(&"b".into()).unwrap();
+    assert_eq!(view.history.as_ref().unwrap().points().len(), 2);
+    assert_eq!((frames.done(), frames.total(), frames.len()), (1, 2, 1));
+}
+
+#[test]
+fn the_rest_of_a_neg_risk_event_is_there_with_its_age() {
+    let rows = "2026-01-01T00:00:00Z,a,A?,0.40,0,ta\n\
+                2026-01-01T00:00:00Z,b,B?,0.58,0,tb\n\
+                2026-01-01T01:00:00Z,a,A?,0.42,0,ta\n\
+                2026-01-01T02:00:00Z,b,B?,0.30,0,tb\n\
+                2026-01-01T03:00:00Z,c,C?,0.30,0,tc\n";
+    let metadata = r#"[{"id": "a", "event_key": "e", "neg_risk": true},
+                       {"id": "b", "event_key": "e", "neg_risk": true},
+                       {"id": "c", "event_key": "e", "neg_risk": true}]"#;
+    let dataset = load(&[
+        ("p.csv", &format!("{HEADER}{rows}")),
+        ("markets.json", metadata),
+        (
+            "resolutions.csv",
+            "market_id,resolved_at,outcome\nb,2026-01-01T02:30:00Z,No\n",
+        ),
+    ])
+    .unwrap();
+    let frames: Vec<Snapshot> = Frames::new(&dataset, None, None).collect();
+    let told: Vec<String> = frames.iter().map(shown).collect();
+    assert_eq!(
+        told,
+        [
+            "0h: a* b* | ",
+            "1h: a* b | ",
+            "2h: b* a | ",
+            "3h: c* a | b=0"
+        ]
+    );
+    assert_eq!(frames[1].book(&"tb".into()).unwrap().at, hour(0));
+    let neg_risk: Vec<bool> = frames
+        .iter()
+        .map(|frame| frame.market(&"a".into()).unwrap().market.neg_risk)
+        .collect();
+    // 0.98, 1.00, then 0.72 and, without b, 0.72: no longer sure to be all.
+    assert_eq!(neg_risk, [true, true, false, false]);
+}
+
+#[test]
+fn real_recordings_are_replayed_as_they_can_be_asked_for() {
+    let Some(dir) = real_prices("real_recordings_are_replayed_as_they_can_be_asked_for") else {
+        return;
+    };
+    let dataset = Dataset::load(&dir, DatasetOptions::default()).unwrap();
+    let frames = Frames::new(&dataset, None, None);
+    let total = frames.total();
+    let (mut fresh, mut ended, mut count, mut before) = (0, 0, 0, None);
+    for frame in frames {
+        assert!(before < Some(frame.at));
+        before = Some(frame.at);
+        count += 1;
+        ended += frame.resolutions.len();
+        for view in frame.markets() {
+            fresh += usize::from(view.candidate);
+            assert_ne!(view.market.status, MarketStatus::Closed);
+            let index = dataset.index_of(view.market.id.as_str()).unwrap();
+            // Each in a few frames: the same market as the source would have served.
+            if count % 40 == 0 {
+                let asked = dataset.market(index, frame.at).unwrap();
+                assert_eq!(*view.market, asked);
+            }
+            for book in view.books.iter().flatten() {
+                assert!(book.at <= frame.at && !book.is_crossed());
+                assert!(view.candidate == (book.at == frame.at));
+            }
+        }
+    }
+    assert_eq!(count, total);
+    assert_eq!(ended, 530);
+    // Counted independently with Python: rows before their market's resolution.
+    assert_eq!(fresh, 73_311);
+    // Counted likewise: distinct row times, and resolution times after the last row.
+    assert_eq!(total, 4_588);
+}

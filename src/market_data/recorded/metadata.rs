@@ -1,0 +1,164 @@
+//! `markets.json`: what is known of the recorded markets besides their prices.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::{Price, Shares, Timestamp};
+use crate::market_data::DataError;
+
+use super::rows::{file_error, file_name};
+use super::skips::Skips;
+
+/// One entry, each field absent where the file does not state it. All text is untrusted.
+///
+/// Fields that tell the future of a market (final volumes) are not read at all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Metadata {
+    pub(super) condition_id: Option<String>,
+    pub(super) slug: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) event_key: Option<String>,
+    pub(super) event_slug: Option<String>,
+    pub(super) event_title: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) start: Option<Timestamp>,
+    pub(super) end: Option<Timestamp>,
+    pub(super) outcomes: Vec<String>,
+    pub(super) tokens: Vec<String>,
+    pub(super) neg_risk: Option<bool>,
+    pub(super) tick: Option<Price>,
+    pub(super) min_size: Option<Shares>,
+    pub(super) fees_enabled: Option<bool>,
+}
+
+/// The file's own shape; everything but the id may be missing or null.
+#[derive(Deserialize)]
+struct Entry {
+    id: Value,
+    condition_id: Option<String>,
+    slug: Option<String>,
+    description: Option<String>,
+    event_key: Option<String>,
+    event_slug: Option<String>,
+    event_title: Option<String>,
+    category: Option<String>,
+    start_date: Option<String>,
+    end_date: Option<String>,
+    outcomes: Option<Vec<String>>,
+    clob_token_ids: Option<Vec<String>>,
+    neg_risk: Option<bool>,
+    tick_size: Option<Value>,
+    min_order_size: Option<Value>,
+    fees_enabled: Option<bool>,
+}
+
+/// Entries by market id. An entry that makes no sense is skipped and counted.
+///
+/// Errors: the file cannot be read or is not a JSON array.
+pub(super) fn read(path: &Path, skips: &mut Skips) -> Result<HashMap<String, Metadata>, DataError> {
+    let name = file_name(path);
+    let bytes = std::fs::read(path).map_err(|error| file_error(path, error))?;
+    let entries: Vec<Value> =
+        serde_json::from_slice(&bytes).map_err(|error| file_error(path, error))?;
+    let mut known = HashMap::with_capacity(entries.len());
+    for (index, value) in entries.into_iter().enumerate() {
+        match entry(value) {
+            Ok((id, metadata)) => {
+                known.insert(id, metadata);
+            }
+            Err(detail) => skips.count("an entry of markets.json makes no sense", || {
+                format!("{name}: entry {}: {detail}", index + 1)
+            }),
+        }
+    }
+    Ok(known)
+}
+
+fn entry(value: Value) -> Result<(String, Metadata), String> {
+    let entry: Entry = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let id = text_of(&entry.id).ok_or("the id is neither text nor a number")?;
+    let date = |text: Option<String>| -> Result<Option<Timestamp>, String> {
+        text.map(|text| Timestamp::parse(&text).ok_or_else(|| format!("`{text}` is not a date")))
+            .transpose()
+    };
+    let tick = entry
+        .tick_size
+        .as_ref()
+        .and_then(text_of)
+        .map(|text| Price::parse(&text).map_err(|error| format!("tick_size: {error}")))
+        .transpose()?;
+    if tick.is_some_and(|tick| tick == Price::ZERO || !Price::ONE.is_multiple_of(tick)) {
+        return Err("tick_size does not divide 1".to_owned());
+    }
+    let min_size = entry
+        .min_order_size
+        .as_ref()
+        .and_then(text_of)
+        .map(|text| Shares::parse(&text).map_err(|error| format!("min_order_size: {error}")))
+        .transpose()?;
+    let metadata = Metadata {
+        condition_id: entry.condition_id,
+        slug: entry.slug,
+        description: entry.description,
+        event_key: entry.event_key,
+        event_slug: entry.event_slug,
+        event_title: entry.event_title,
+        category: entry.category,
+        start: date(entry.start_date)?,
+        end: date(entry.end_date)?,
+        outcomes: entry.outcomes.unwrap_or_default(),
+        tokens: entry.clob_token_ids.unwrap_or_default(),
+        neg_risk: entry.neg_risk,
+        tick,
+        min_size,
+        fees_enabled: entry.fees_enabled,
+    };
+    Ok((id, metadata))
+}
+
+/// Text, or a number as it is written.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_entries_are_skipped_and_the_future_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("markets.json");
+        std::fs::write(
+            &path,
+            r#"[{"id": 7, "tick_size": 0.001, "min_order_size": "5", "end_date": "2026-08-07",
+                 "neg_risk": true, "volume_final_usd": 123456.0, "unheard_of": []},
+                {"question": "no id"},
+                {"id": "8", "tick_size": 0.3},
+                {"id": "9", "end_date": "soon"}]"#,
+        )
+        .unwrap();
+        let mut skips = Skips::default();
+        let known = read(&path, &mut skips).unwrap();
+        assert_eq!(known.len(), 1);
+        let seven = &known["7"];
+        assert_eq!(seven.tick, Some(Price::from_micros(1_000).unwrap()));
+        assert_eq!(seven.min_size, Some(Shares::whole(5)));
+        assert_eq!(seven.end, Timestamp::parse("2026-08-07"));
+        assert_eq!(seven.fees_enabled, None);
+        let skipped = skips
+            .get("an entry of markets.json makes no sense")
+            .unwrap();
+        assert_eq!(skipped.count, 3);
+        assert!(skipped.first.contains("entry 2"), "{}", skipped.first);
+        std::fs::write(&path, "{").unwrap();
+        assert!(read(&path, &mut skips).is_err());
+    }
+}

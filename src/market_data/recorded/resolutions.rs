@@ -1,0 +1,202 @@
+//! `resolutions.csv`: how and when recorded markets ended.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use csv::ByteRecord;
+
+use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
+use crate::market_data::DataError;
+
+use super::fields;
+use super::rows::{column, file_error, file_name, first_of, open};
+use super::skips::Skips;
+
+/// One line of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) resolved_at: Timestamp,
+    pub(super) outcome: String,
+    /// `resolutions.csv: official`.
+    pub(super) evidence: String,
+    /// File and line, for messages.
+    pub(super) place: String,
+}
+
+/// Adds the lines of `path` to `known`, by market id; of two lines for a market the first counts.
+///
+/// A line without a time is skipped and counted: it cannot be placed without looking ahead.
+/// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`.
+pub(super) fn read(
+    path: &Path,
+    skips: &mut Skips,
+    known: &mut HashMap<String, Line>,
+) -> Result<(), DataError> {
+    let name = file_name(path);
+    let mut reader = open(path)?;
+    let header = reader
+        .byte_headers()
+        .map_err(|error| file_error(path, error))?;
+    let (Some(market), Some(time), Some(outcome)) = (
+        column(header, "market_id"),
+        column(header, "resolved_at"),
+        column(header, "outcome"),
+    ) else {
+        return Err(file_error(
+            path,
+            "the header needs the columns market_id, resolved_at and outcome",
+        ));
+    };
+    let basis = column(header, "basis");
+    let mut record = ByteRecord::new();
+    while reader
+        .read_byte_record(&mut record)
+        .map_err(|error| file_error(path, error))?
+    {
+        let field = |index: usize| record.get(index).unwrap_or_default().trim_ascii();
+        let text_at =
+            |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
+        if field(market).is_empty() || field(outcome).is_empty() {
+            skips.count("a resolution has no market or no outcome", || {
+                first_of(&name, &record)
+            });
+            continue;
+        }
+        let Some(resolved_at) = fields::timestamp(field(time)) else {
+            skips.count("a resolution has no time that can be read", || {
+                first_of(&name, &record)
+            });
+            continue;
+        };
+        let id = String::from_utf8_lossy(field(market)).into_owned();
+        if known.contains_key(&id) {
+            skips.count("a market is resolved twice; the first line counts", || {
+                first_of(&name, &record)
+            });
+            continue;
+        }
+        let basis = basis.map_or_else(String::new, |index| text_at(index, text::MAX_NAME));
+        let evidence = if basis.is_empty() {
+            name.clone()
+        } else {
+            format!("{name}: {basis}")
+        };
+        known.insert(
+            id,
+            Line {
+                resolved_at,
+                outcome: text_at(outcome, text::MAX_NAME),
+                evidence,
+                place: first_of(&name, &record),
+            },
+        );
+    }
+    Ok(())
+}
+
+impl Line {
+    /// The resolution in terms of the market's tokens; `None` when the outcome is neither one of
+    /// its outcomes' names nor a split.
+    pub(super) fn resolve(
+        &self,
+        market_id: &crate::domain::MarketId,
+        outcomes: &[Outcome],
+    ) -> Option<Resolution> {
+        Some(Resolution {
+            market_id: market_id.clone(),
+            payouts: payouts(&self.outcome, outcomes)?,
+            resolved_at: Some(self.resolved_at),
+            evidence: self.evidence.clone(),
+        })
+    }
+}
+
+fn payouts(outcome: &str, outcomes: &[Outcome]) -> Option<Vec<(TokenId, Price)>> {
+    let winner = outcomes
+        .iter()
+        .position(|candidate| candidate.name.eq_ignore_ascii_case(outcome));
+    if let Some(winner) = winner {
+        return Some(
+            outcomes
+                .iter()
+                .enumerate()
+                .map(|(index, candidate)| {
+                    let payout = if index == winner {
+                        Price::ONE
+                    } else {
+                        Price::ZERO
+                    };
+                    (candidate.token.clone(), payout)
+                })
+                .collect(),
+        );
+    }
+    let split = matches!(
+        outcome.to_ascii_lowercase().as_str(),
+        "50-50" | "50/50" | "0.5" | "split" | "tie" | "invalid"
+    );
+    let half = Price::from_micros(500_000).ok()?;
+    (split && outcomes.len() == 2).then(|| {
+        outcomes
+            .iter()
+            .map(|candidate| (candidate.token.clone(), half))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(name: &str, token: &str) -> Outcome {
+        Outcome {
+            name: name.into(),
+            token: token.into(),
+            synthetic: false,
+            indicative_price: None,
+        }
+    }
+
+    #[test]
+    fn outcomes_pay_by_name_or_half_each() {
+        let teams = [outcome("Nets", "1"), outcome("Heat", "2")];
+        let paid = |text: &str| {
+            payouts(text, &teams).map(|payouts| {
+                payouts
+                    .iter()
+                    .map(|(token, price)| format!("{token}:{price}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        assert_eq!(paid("heat").as_deref(), Some("1:0 2:1"));
+        assert_eq!(paid("Nets").as_deref(), Some("1:1 2:0"));
+        assert_eq!(paid("50-50").as_deref(), Some("1:0.5 2:0.5"));
+        assert_eq!(paid("Yes"), None);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_placed_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resolutions.csv");
+        std::fs::write(
+            &path,
+            "market_id,token_id,resolved_at,outcome,basis\n\
+             a,1,2026-01-02T00:00:00Z,Yes,official (Gamma)\n\
+             b,2,,No,official label; time unknown\n\
+             a,1,2026-01-03T00:00:00Z,No,label\n\
+             c,3,2026-01-03T00:00:00Z,,label\n",
+        )
+        .unwrap();
+        let (mut skips, mut known) = (Skips::default(), HashMap::new());
+        read(&path, &mut skips, &mut known).unwrap();
+        assert_eq!(known.len(), 1);
+        assert_eq!(known["a"].evidence, "resolutions.csv: official (Gamma)");
+        assert_eq!(known["a"].outcome, "Yes");
+        assert_eq!(skips.total(), 3);
+        let timeless = skips
+            .get("a resolution has no time that can be read")
+            .unwrap();
+        assert!(timeless.first.starts_with("resolutions.csv:3: b,2,"));
+    }
+}

@@ -1,0 +1,133 @@
+//! Books made from a single price, for recordings that have none.
+
+use crate::domain::{Book, BookOrigin, Level, Price, Shares, Timestamp, TokenId};
+
+/// Best bid and best ask around a mid price: half the spread each way, rounded outward to ticks.
+///
+/// Both stay within `[tick, 1 − tick]`, and the bid below, the ask above the price itself; a side
+/// for which there is no such tick is `None`. With a spread of 0 the next ticks on either side are
+/// taken: a book that trades at the mid price would be free money.
+#[must_use]
+pub fn quotes(price: Price, spread: Price, tick: Price) -> (Option<Price>, Option<Price>) {
+    (
+        bid(price, spread, tick),
+        // The ask for Yes is the complement of the bid for No.
+        bid(price.complement(), spread, tick).map(Price::complement),
+    )
+}
+
+fn bid(price: Price, spread: Price, tick: Price) -> Option<Price> {
+    let step = tick.micros();
+    if step == 0 {
+        return None;
+    }
+    let half = spread.micros().div_ceil(2);
+    let below = price.micros().saturating_sub(half) / step * step;
+    let highest = Price::ONE.minus(tick).micros() / step * step;
+    let mut best = below.clamp(step, highest.max(step));
+    while best >= price.micros() && best > 0 {
+        best -= step;
+    }
+    (best >= step)
+        .then_some(best)
+        .and_then(|micros| Price::from_micros(micros).ok())
+}
+
+/// The books of both tokens; the second mirrors the first, as the venue's two books do.
+#[must_use]
+pub fn books(
+    tokens: (&TokenId, &TokenId),
+    price: Price,
+    spread: Price,
+    tick: Price,
+    depth: Shares,
+    at: Timestamp,
+) -> (Book, Book) {
+    let (bid, ask) = quotes(price, spread, tick);
+    let level = |price: Option<Price>| -> Vec<Level> {
+        price
+            .map(|price| Level { price, size: depth })
+            .into_iter()
+            .collect()
+    };
+    let book = |token: &TokenId, bid, ask| {
+        Book::new(
+            token.clone(),
+            level(bid),
+            level(ask),
+            at,
+            BookOrigin::Synthetic,
+        )
+    };
+    (
+        book(tokens.0, bid, ask),
+        book(
+            tokens.1,
+            ask.map(Price::complement),
+            bid.map(Price::complement),
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(text: &str) -> Price {
+        Price::parse(text).unwrap()
+    }
+
+    fn shown(price: &str, spread: &str, tick: &str) -> String {
+        let (bid, ask) = quotes(p(price), p(spread), p(tick));
+        let side = |side: Option<Price>| side.map_or("-".to_owned(), |s| s.to_string());
+        format!("{} {}", side(bid), side(ask))
+    }
+
+    #[test]
+    fn quotes_are_rounded_outward_and_stay_on_the_grid() {
+        assert_eq!(shown("0.5", "0.02", "0.01"), "0.49 0.51");
+        // 0.505 ± 0.01 = 0.495 / 0.515: outward to 0.49 / 0.52.
+        assert_eq!(shown("0.505", "0.02", "0.01"), "0.49 0.52");
+        assert_eq!(shown("0.505", "0.02", "0.001"), "0.495 0.515");
+        // 0.3475 ± 0.0015 = 0.346 / 0.349
+        assert_eq!(shown("0.3475", "0.003", "0.001"), "0.346 0.349");
+        // 0.005 − 0.01 is below every tick: the bid is kept at one tick.
+        assert_eq!(shown("0.005", "0.02", "0.001"), "0.001 0.015");
+        assert_eq!(shown("0.995", "0.02", "0.001"), "0.985 0.999");
+    }
+
+    #[test]
+    fn a_side_that_would_not_be_worse_than_the_price_is_absent() {
+        assert_eq!(shown("0.001", "0.02", "0.001"), "- 0.011");
+        assert_eq!(shown("0.003", "0.02", "0.01"), "- 0.02");
+        assert_eq!(shown("0.999", "0.02", "0.001"), "0.989 -");
+        assert_eq!(shown("0", "0.02", "0.01"), "- 0.01");
+        assert_eq!(shown("1", "0.02", "0.01"), "0.99 -");
+    }
+
+    #[test]
+    fn a_spread_of_zero_still_costs_a_tick() {
+        assert_eq!(shown("0.5", "0", "0.01"), "0.49 0.51");
+        assert_eq!(shown("0.505", "0", "0.01"), "0.5 0.51");
+    }
+
+    #[test]
+    fn the_second_book_mirrors_the_first() {
+        let (yes, no) = (TokenId::new("1"), TokenId::new("2"));
+        let at = Timestamp::from_secs(7);
+        let (first, second) = books(
+            (&yes, &no),
+            p("0.3"),
+            p("0.02"),
+            p("0.01"),
+            Shares::whole(1000),
+            at,
+        );
+        assert_eq!(first.best_ask(), Some(p("0.31")));
+        assert_eq!(second.best_bid(), Some(p("0.69")));
+        assert_eq!(second.best_ask(), Some(p("0.71")));
+        assert_eq!(second.asks()[0].size, Shares::whole(1000));
+        assert_eq!(second.origin, BookOrigin::Synthetic);
+        assert_eq!(second.at, at);
+    }
+}
