@@ -1,0 +1,137 @@
+//! What a sandbox is made from, and why one cannot be started.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{MoneyError, Timestamp};
+
+/// Most markets one sandbox holds.
+pub const MAX_MARKETS: usize = 50_000;
+/// Fastest clock: simulated seconds per real second.
+pub const MAX_SPEED: f64 = 100_000.0;
+
+/// 2026-11-23T08:00:00Z: fixed, so that a seed alone reproduces every byte.
+const DEFAULT_START: Timestamp = Timestamp::from_secs(1_795_420_800);
+
+/// What a sandbox is made from. The same values give the same exchange.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How many markets there are, those of neg-risk events counted one by one: 1 to 50,000.
+    pub markets: usize,
+    /// Simulated time at the start, milliseconds since the epoch.
+    pub start: Timestamp,
+    /// Plants labelled inefficiencies, so that strategies find something to do.
+    pub inefficiencies: bool,
+    /// Simulated seconds per real second; `None`: time moves only when it is stepped.
+    pub speed: Option<f64>,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        SandboxConfig {
+            seed: 1,
+            markets: 60,
+            start: DEFAULT_START,
+            inefficiencies: false,
+            speed: None,
+        }
+    }
+}
+
+impl SandboxConfig {
+    /// Checks the ranges. Errors: [`SandboxError::Config`] names the field.
+    pub fn check(&self) -> Result<(), SandboxError> {
+        if !(1..=MAX_MARKETS).contains(&self.markets) {
+            return Err(SandboxError::Config(format!(
+                "markets: {} is not between 1 and {MAX_MARKETS}",
+                self.markets
+            )));
+        }
+        // 2001-09-09 to 2100: histories and end dates around it stay plausible to a client.
+        if !(1_000_000_000..4_102_444_800).contains(&self.start.secs()) {
+            return Err(SandboxError::Config(format!(
+                "start: {} is not between 2001-09-09 and 2100-01-01 (milliseconds since 1970)",
+                self.start
+            )));
+        }
+        if let Some(speed) = self.speed
+            && !(speed > 0.0 && speed <= MAX_SPEED)
+        {
+            return Err(SandboxError::Config(format!(
+                "speed: {speed} is not above 0 and at most {MAX_SPEED}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// It has no authentication and serves made-up money: nobody else's machine may reach it.
+    #[error("the sandbox listens on loopback only, not on {0}")]
+    NotLoopback(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The wanted address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A value of the configuration is out of range.
+    #[error("sandbox configuration: {0}")]
+    Config(String),
+    /// A fee rate or price of the model is not money: a mistake in its tables.
+    #[error("sandbox model: {0}")]
+    Money(#[from] MoneyError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_configuration_is_the_default_and_typos_are_refused() {
+        let config: SandboxConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(config, SandboxConfig::default());
+        assert_eq!(config.start.to_string(), "2026-11-23T08:00:00Z");
+        assert_eq!(config.markets, 60);
+        assert!(serde_json::from_str::<SandboxConfig>(r#"{"sed": 2}"#).is_err());
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (config, field) in [
+            (
+                SandboxConfig {
+                    markets: 0,
+                    ..SandboxConfig::default()
+                },
+                "markets",
+            ),
+            (
+                SandboxConfig {
+                    speed: Some(f64::NAN),
+                    ..SandboxConfig::default()
+                },
+                "speed",
+            ),
+            (
+                SandboxConfig {
+                    start: Timestamp::from_secs(5),
+                    ..SandboxConfig::default()
+                },
+                "start",
+            ),
+        ] {
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.contains(field), "{message}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The listener, the task that lets simulated time flow, and an orderly end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::config::{SandboxConfig, SandboxError};
+use super::model::{Planted, World};
+use super::routes::{Shared, router};
+use crate::domain::Timestamp;
+
+/// Real time between two steps when time flows by itself.
+const PULSE: Duration = Duration::from_millis(200);
+/// How long open requests may take once the end has been announced.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A running sandbox. Dropping it stops it; [`Sandbox::shutdown`] also waits for the end.
+pub struct Sandbox {
+    address: SocketAddr,
+    shared: Shared,
+    tasks: Vec<JoinHandle<()>>,
+    stop: DropGuard,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the world and serves it on `listen` (port 0: any free one) until it is dropped or shut
+/// down. Errors: a configuration out of range, an address that is not loopback or not free.
+pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox, SandboxError> {
+    if !listen.ip().is_loopback() {
+        return Err(SandboxError::NotLoopback(listen));
+    }
+    config.check()?;
+    let bind = |source| SandboxError::Bind {
+        address: listen,
+        source,
+    };
+    let listener = TcpListener::bind(listen).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    let shared = Shared::new(World::new(&config)?);
+    let stop = CancellationToken::new();
+
+    let listener = listener.tap_io(|socket| {
+        // Answers are small: without this each one waits for the client's delayed acknowledgement.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let stopped = stop.clone().cancelled_owned();
+    let service = axum::serve(listener, router(shared.clone())).with_graceful_shutdown(stopped);
+    let mut tasks = vec![tokio::spawn(async move {
+        if let Err(error) = service.await {
+            tracing::error!(%error, "the sandbox's listener failed");
+        }
+    })];
+    if let Some(speed) = config.speed {
+        tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
+    }
+    Ok(Sandbox {
+        address,
+        shared,
+        tasks,
+        stop: stop.drop_guard(),
+    })
+}
+
+/// Lets `speed` simulated seconds pass per real second, measured from the beginning so that late
+/// pulses do not add up.
+async fn flow(shared: Shared, speed: f64, stop: CancellationToken) {
+    let began = Instant::now();
+    let mut passed: u64 = 0;
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = pulse.tick() => {}
+        }
+        let due = (began.elapsed().as_secs_f64() * speed * 1000.0) as u64;
+        let millis = due.saturating_sub(passed);
+        passed = due;
+        let world = shared.clone();
+        if tokio::task::spawn_blocking(move || world.write().step(millis))
+            .await
+            .is_err()
+        {
+            tracing::error!("the sandbox's time stands still: a step failed");
+            return;
+        }
+    }
+}
+
+impl Sandbox {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Base URL of the whole listener, for the admin routes under `/sandbox`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Base URL that stands for Gamma.
+    #[must_use]
+    pub fn gamma_url(&self) -> String {
+        format!("http://{}/gamma", self.address)
+    }
+
+    /// Base URL that stands for the CLOB.
+    #[must_use]
+    pub fn clob_url(&self) -> String {
+        format!("http://{}/clob", self.address)
+    }
+
+    /// Base URL that stands for the Data API (routes begin with `/v2`).
+    #[must_use]
+    pub fn data_url(&self) -> String {
+        format!("http://{}/data", self.address)
+    }
+
+    /// The simulated present.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.read().now
+    }
+
+    /// Lets so many simulated milliseconds pass, and returns the new present. Computes a minute's
+    /// move of every market per simulated minute: a day of 10,000 markets takes seconds.
+    pub fn step(&self, millis: u64) -> Timestamp {
+        let mut world = self.shared.write();
+        world.step(millis);
+        world.now
+    }
+
+    /// What was planted; empty on fair prices.
+    #[must_use]
+    pub fn planted(&self) -> Vec<Planted> {
+        self.shared.read().planted()
+    }
+
+    /// Stops listening and waits until open requests are answered, two seconds at most.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        for mut task in self.tasks {
+            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
