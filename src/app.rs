@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
-use crate::domain::{Signal, SourceKind, Timestamp};
+use crate::domain::{MarketId, Signal, SourceKind, Timestamp};
 use crate::market_data::MarketData;
 use crate::store::Store;
 use crate::strategy::StrategySet;
@@ -35,20 +35,21 @@ pub struct SignalCache {
     pub signals: Vec<Signal>,
     /// The moment they speak of.
     pub at: Timestamp,
-    /// `tick` or `refresh`.
-    pub from: &'static str,
+    /// When they were made, for their age.
+    pub made: Instant,
 }
 
 /// Everything that a handler needs. One per process, shared by all sessions.
 pub struct App {
     config: config::Config,
     trading: TradingConfig,
-    strategies: StrategySet,
+    strategies: Arc<StrategySet>,
     source: Arc<dyn MarketData>,
     store: Arc<Store>,
     desk: Desk,
     alerts: Alerts,
     histories: gather::HistoryCache,
+    questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,
     advance: Option<Advance>,
@@ -118,6 +119,16 @@ impl App {
     #[must_use]
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// The question of a market that this process has looked at. Untrusted text.
+    #[must_use]
+    pub fn question_of(&self, market: &MarketId) -> Option<String> {
+        self.questions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(market)
+            .cloned()
     }
 
     /// Signals of the last tick or refresh; `None` before the first.

@@ -4,6 +4,7 @@
 //! checks it): [`domain`], [`strategy`], [`trading`], [`market_data`], [`store`], [`backtest`],
 //! [`app`], [`server`], [`scheduler`], [`cli`]. [`sandbox`] and [`telemetry`] use `domain` alone.
 
+pub mod app;
 pub mod backtest;
 pub mod domain;
 pub mod market_data;

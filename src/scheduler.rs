@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 mod config;
 mod job;
 
-pub use config::JobConfig;
+pub use crate::app::config::JobConfig;
 pub use job::JobStatus;
 
 use crate::domain::time::Timestamp;

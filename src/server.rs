@@ -18,6 +18,7 @@ pub mod schema;
 pub mod stats;
 pub mod stdio;
 pub mod tool;
+pub mod tools;
 
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -165,25 +165,26 @@ impl Default for SchedulerConfig {
     }
 }
 
-/// One job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// One scheduled job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobConfig {
-    /// Name in logs and `health_check`.
+    /// Its name in logs and audit rows: 1 to 64 of a-z, A-Z, 0-9, - and _.
     pub name: String,
-    /// Six fields with seconds (`0 */5 * * * *`), or five; UTC.
+    /// When, in UTC: second minute hour day month weekday; with five fields the second is 0.
+    /// Where both day and weekday are given, both must hold. Sunday is 0 or 7.
     pub cron: String,
-    /// `tick`, or the name of any tool.
+    /// What to call: `tick`, or any tool.
     pub tool: String,
     /// Arguments of the tool.
     #[serde(default)]
     pub arguments: serde_json::Map<String, serde_json::Value>,
-    /// False to keep the job without running it.
-    #[serde(default = "yes")]
+    /// Whether it runs.
+    #[serde(default = "enabled")]
     pub enabled: bool,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 
@@ -215,8 +216,9 @@ impl Config {
     /// Checks ranges; the message names the key, the value and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
         if self.mode == Mode::Live {
-            return Err("mode is live, which this version does not have; use paper or monitor"
-                .to_owned());
+            return Err(
+                "mode is live, which this version does not have; use paper or monitor".to_owned(),
+            );
         }
         if self.starting_balance <= Usdc::ZERO {
             return Err(format!(
@@ -243,7 +245,9 @@ impl Config {
         if self.backtest.default_depth.is_zero() {
             return Err("backtest.default_depth is 0; it must be above 0 shares".to_owned());
         }
-        self.strategies.validate().map_err(|error| error.to_string())?;
+        self.strategies
+            .validate()
+            .map_err(|error| error.to_string())?;
         self.trading().validate()
     }
 
@@ -263,7 +267,11 @@ impl Config {
     /// The webhooks as secrets.
     #[must_use]
     pub fn webhooks(&self) -> Vec<SecretString> {
-        self.monitoring.alert_webhooks.iter().map(|url| SecretString::from(url.clone())).collect()
+        self.monitoring
+            .alert_webhooks
+            .iter()
+            .map(|url| SecretString::from(url.clone()))
+            .collect()
     }
 }
 
@@ -272,7 +280,9 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(text, &|name| (name == "HOOK").then(|| "http://127.0.0.1:9/x".to_owned()))
+        Config::parse(text, &|name| {
+            (name == "HOOK").then(|| "http://127.0.0.1:9/x".to_owned())
+        })
     }
 
     #[test]
@@ -307,9 +317,21 @@ mod tests {
         assert_eq!(config.risk.max_daily_loss, Usdc::whole(50));
         assert_eq!(config.risk.max_open_orders, 10);
         assert!(!config.conditional_orders.enabled);
-        assert_eq!(config.conditional_orders.default_stop_loss_pct.to_string(), "0.1");
-        assert_eq!(config.conditional_orders.default_take_profit_pct.to_string(), "0.2");
-        assert_eq!(config.conditional_orders.trailing_stop_pct.to_string(), "0.05");
+        assert_eq!(
+            config.conditional_orders.default_stop_loss_pct.to_string(),
+            "0.1"
+        );
+        assert_eq!(
+            config
+                .conditional_orders
+                .default_take_profit_pct
+                .to_string(),
+            "0.2"
+        );
+        assert_eq!(
+            config.conditional_orders.trailing_stop_pct.to_string(),
+            "0.05"
+        );
         assert!((config.aggregation.min_confidence - 0.5).abs() < 1e-12);
         assert_eq!(config.aggregation.min_strategies, 1);
         assert!((config.position_sizing.kelly_fraction - 0.25).abs() < 1e-12);
@@ -329,10 +351,26 @@ mod tests {
         assert!(typed.contains("risk.max_position_size"), "{typed}");
         assert!(parse("mode: live\n").unwrap_err().contains("paper"));
         assert!(parse("").unwrap_err().contains("empty"));
-        assert!(parse("starting_balance: -5\n").unwrap_err().contains("starting_balance"));
-        assert!(parse("risk: {max_daily_loss: 0}\n").unwrap_err().contains("risk.max_daily_loss"));
-        assert!(parse("backtest: {default_spread: 0.9}\n").unwrap_err().contains("default_spread"));
-        assert!(parse("gather: {max_markets: 0}\n").unwrap_err().contains("max_markets"));
+        assert!(
+            parse("starting_balance: -5\n")
+                .unwrap_err()
+                .contains("starting_balance")
+        );
+        assert!(
+            parse("risk: {max_daily_loss: 0}\n")
+                .unwrap_err()
+                .contains("risk.max_daily_loss")
+        );
+        assert!(
+            parse("backtest: {default_spread: 0.9}\n")
+                .unwrap_err()
+                .contains("default_spread")
+        );
+        assert!(
+            parse("gather: {max_markets: 0}\n")
+                .unwrap_err()
+                .contains("max_markets")
+        );
         assert!(parse("mode: [paper\n").is_err());
     }
 

@@ -30,8 +30,15 @@ pub struct Desk {
 
 #[derive(Debug)]
 enum Role {
-    Owner { jobs: mpsc::Sender<Job>, halted: Arc<Mutex<Option<String>>> },
-    Reader { store: Arc<Store>, owner: String, catch_up: Mutex<()> },
+    Owner {
+        jobs: mpsc::Sender<Job>,
+        halted: Arc<Mutex<Option<String>>>,
+    },
+    Reader {
+        store: Arc<Store>,
+        owner: String,
+        catch_up: Mutex<()>,
+    },
 }
 
 struct Writer {
@@ -47,8 +54,10 @@ struct Writer {
 /// not fit.
 pub(super) fn rebuild(store: &Store) -> Result<Ledger, AppError> {
     let mut ledger = Ledger::default();
-    store.for_each_event(|event| -> Result<(), AppError> {
-        ledger.apply(&event).map_err(|error| AppError::Desk(DeskError::Ledger(error)))
+    store.for_each_event(0, |event| -> Result<(), AppError> {
+        ledger
+            .apply(&event)
+            .map_err(|error| AppError::Desk(DeskError::Ledger(error)))
     })?;
     Ok(ledger)
 }
@@ -64,8 +73,13 @@ impl Desk {
         let view = Arc::new(ArcSwap::new(ledger.clone()));
         let halted = Arc::new(Mutex::new(None));
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        let mut writer =
-            Writer { ledger, store, view: view.clone(), halted: halted.clone(), _lock: lock };
+        let mut writer = Writer {
+            ledger,
+            store,
+            view: view.clone(),
+            halted: halted.clone(),
+            _lock: lock,
+        };
         thread::Builder::new()
             .name("desk".to_owned())
             .spawn(move || {
@@ -74,13 +88,23 @@ impl Desk {
                 }
             })
             .map_err(|error| AppError::Other(format!("the desk could not start: {error}")))?;
-        Ok(Desk { view, role: Role::Owner { jobs, halted } })
+        Ok(Desk {
+            view,
+            role: Role::Owner { jobs, halted },
+        })
     }
 
     /// Reads a ledger that another process owns.
     pub(super) fn reader(store: Arc<Store>, owner: String, ledger: Ledger) -> Desk {
         let view = Arc::new(ArcSwap::new(Arc::new(ledger)));
-        Desk { view, role: Role::Reader { store, owner, catch_up: Mutex::new(()) } }
+        Desk {
+            view,
+            role: Role::Reader {
+                store,
+                owner,
+                catch_up: Mutex::new(()),
+            },
+        }
     }
 
     /// True when this process may write.
@@ -93,16 +117,20 @@ impl Desk {
     #[must_use]
     pub fn halted(&self) -> Option<String> {
         match &self.role {
-            Role::Owner { halted, .. } => {
-                halted.lock().unwrap_or_else(PoisonError::into_inner).clone()
-            }
+            Role::Owner { halted, .. } => halted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             Role::Reader { .. } => None,
         }
     }
 
     /// The account as it stands.
     pub fn ledger(&self) -> Result<Arc<Ledger>, AppError> {
-        if let Role::Reader { store, catch_up, .. } = &self.role {
+        if let Role::Reader {
+            store, catch_up, ..
+        } = &self.role
+        {
             let _turn = catch_up.lock().unwrap_or_else(PoisonError::into_inner);
             let known = self.view.load_full();
             if store.last_seq()? > known.seq() {
@@ -122,7 +150,9 @@ impl Desk {
         let jobs = match &self.role {
             Role::Owner { jobs, .. } => jobs,
             Role::Reader { owner, .. } => {
-                return Err(AppError::ReadOnly { owner: owner.clone() });
+                return Err(AppError::ReadOnly {
+                    owner: owner.clone(),
+                });
             }
         };
         let (answer, result) = oneshot::channel();
@@ -130,7 +160,9 @@ impl Desk {
             // The caller may be gone; the commit counts all the same.
             let _ = answer.send(writer.commit(step));
         });
-        let gone = || AppError::Halted { reason: "the desk has stopped".to_owned() };
+        let gone = || AppError::Halted {
+            reason: "the desk has stopped".to_owned(),
+        };
         jobs.send(job).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
@@ -156,7 +188,12 @@ impl Writer {
         &mut self,
         step: impl FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError>,
     ) -> Result<T, AppError> {
-        if let Some(reason) = self.halted.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(reason) = self
+            .halted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+        {
             return Err(AppError::Halted { reason });
         }
         let mut draft = Ledger::clone(&self.ledger);

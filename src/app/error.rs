@@ -21,7 +21,9 @@ pub enum AppError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Another process owns the ledger.
-    #[error("another polymarket-agent process ({owner}) owns this ledger; here it can only be read")]
+    #[error(
+        "another polymarket-agent process ({owner}) owns this ledger; here it can only be read"
+    )]
     ReadOnly {
         /// Who, as far as known.
         owner: String,

@@ -18,6 +18,9 @@ const HISTORY_FIDELITY_MINUTES: u32 = 10;
 /// Histories that are kept.
 const HISTORIES_KEPT: usize = 5_000;
 
+/// Questions that are kept.
+const QUESTIONS_KEPT: usize = 20_000;
+
 /// Histories by token with the moment they were fetched at.
 pub type HistoryCache = Mutex<HashMap<TokenId, (Timestamp, History)>>;
 
@@ -46,7 +49,9 @@ impl App {
                 .filter(|(_, estimates)| estimates.iter().any(|e| e.is_fresh(now)))
                 .map(|(market, _)| market.clone()),
         );
-        let query = MarketQuery { limit: self.config.gather.max_markets };
+        let query = MarketQuery {
+            limit: self.config.gather.max_markets,
+        };
         let listed = self.source.active_markets(&query).await?;
         let known: BTreeSet<MarketId> = listed.iter().map(|market| market.id.clone()).collect();
         let missing: Vec<MarketId> = needed.difference(&known).cloned().collect();
@@ -96,15 +101,26 @@ impl App {
             .map(|(market, _)| market)
             .filter(|market| {
                 market.status != MarketStatus::Open
-                    && ledger.positions().values().any(|p| p.market_id == market.id)
+                    && ledger
+                        .positions()
+                        .values()
+                        .any(|p| p.market_id == market.id)
             })
             .cloned()
             .collect();
         let histories = async {
-            if with_histories { self.histories_of(&first_tokens).await } else { Ok(HashMap::new()) }
+            if with_histories {
+                self.histories_of(&first_tokens).await
+            } else {
+                Ok(HashMap::new())
+            }
         };
         let resolutions = async {
-            if held.is_empty() { Ok(Vec::new()) } else { self.source.resolutions(&held).await }
+            if held.is_empty() {
+                Ok(Vec::new())
+            } else {
+                self.source.resolutions(&held).await
+            }
         };
         let (books, histories, resolutions) =
             tokio::join!(self.source.books(&tokens), histories, resolutions);
@@ -115,21 +131,47 @@ impl App {
             HashMap::new()
         });
         let resolutions: Vec<Resolution> = resolutions.unwrap_or_else(|error| {
-            notes.push(format!("resolutions could not be checked in this tick: {error}"));
+            notes.push(format!(
+                "resolutions could not be checked in this tick: {error}"
+            ));
             Vec::new()
         });
         let at = self.source.now().await?;
+        self.remember_questions(wanted.iter().map(|(market, _)| market.as_ref()));
         let views = wanted
             .into_iter()
             .map(|(market, candidate)| MarketView {
-                books: market.outcomes.iter().map(|o| books.remove(&o.token)).collect(),
-                history: market.outcomes.first().and_then(|o| histories.get(&o.token).cloned()),
+                books: market
+                    .outcomes
+                    .iter()
+                    .map(|o| books.remove(&o.token))
+                    .collect(),
+                history: market
+                    .outcomes
+                    .first()
+                    .and_then(|o| histories.get(&o.token).cloned()),
                 candidate: candidate && market.is_tradable(),
                 market,
             })
             .collect();
         let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions);
         Ok(MarketSnapshot { snapshot, notes })
+    }
+
+    /// Positions outlive what a tick looks at; their questions are kept for whoever reads them.
+    fn remember_questions<'a>(&self, markets: impl Iterator<Item = &'a Market>) {
+        let mut known = self
+            .questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() > QUESTIONS_KEPT {
+            known.clear();
+        }
+        for market in markets {
+            if !known.contains_key(&market.id) {
+                known.insert(market.id.clone(), market.question.clone());
+            }
+        }
     }
 
     async fn histories_of(
@@ -140,7 +182,10 @@ impl App {
         let mut found = HashMap::with_capacity(tokens.len());
         let mut stale = Vec::new();
         {
-            let cache = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+            let cache = self
+                .histories
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             for token in tokens {
                 match cache.get(token) {
                     Some((at, history)) if (0..HISTORY_AGE_MS).contains(&now.since(*at)) => {
@@ -157,7 +202,10 @@ impl App {
             .source
             .price_histories(&stale, HistorySpan::Week, HISTORY_FIDELITY_MINUTES)
             .await?;
-        let mut cache = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self
+            .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if cache.len() > HISTORIES_KEPT {
             cache.clear();
         }

@@ -41,7 +41,12 @@ impl App {
     /// Opens the account: takes the lock, rebuilds the ledger, and pays the starting balance into a
     /// new one. Errors: see [`AppError`]; an account of another kind of source is refused.
     pub async fn open(options: OpenOptions) -> Result<Arc<App>, AppError> {
-        let OpenOptions { config, source, db, allow_reader } = options;
+        let OpenOptions {
+            config,
+            source,
+            db,
+            allow_reader,
+        } = options;
         config.validate().map_err(AppError::Config)?;
         let strategies = StrategySet::from_config(&config.strategies)
             .map_err(|error| AppError::Config(error.to_string()))?;
@@ -59,7 +64,7 @@ impl App {
                 check_source(&ledger, data.as_ref(), &db)?;
                 (store.clone(), Desk::owner(store, lock, ledger)?)
             }
-            Err(StoreError::Owned { pid }) if allow_reader => {
+            Err(StoreError::Owned { pid, .. }) if allow_reader => {
                 let store = Arc::new(Store::open_read_only(&db)?);
                 let ledger = rebuild(&store)?;
                 check_source(&ledger, data.as_ref(), &db)?;
@@ -70,16 +75,18 @@ impl App {
             Err(error) => return Err(error.into()),
         };
         let trading = config.trading();
-        let alerts = Alerts::new(config.webhooks());
+        let alerts =
+            Alerts::new(config.webhooks()).map_err(|error| AppError::Config(error.to_string()))?;
         Ok(Arc::new(App {
             config,
             trading,
-            strategies,
+            strategies: Arc::new(strategies),
             source: data,
             store,
             desk,
             alerts,
             histories: Default::default(),
+            questions: Default::default(),
             signals: ArcSwapOption::empty(),
             ticking: tokio::sync::Mutex::new(()),
             advance,
@@ -89,7 +96,11 @@ impl App {
     }
 }
 
-fn check_source(ledger: &Ledger, data: &dyn MarketData, db: &std::path::Path) -> Result<(), AppError> {
+fn check_source(
+    ledger: &Ledger,
+    data: &dyn MarketData,
+    db: &std::path::Path,
+) -> Result<(), AppError> {
     match ledger.source() {
         Some(was) if was != data.kind() => Err(AppError::WrongSource {
             db: db.display().to_string(),

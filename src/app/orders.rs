@@ -13,44 +13,59 @@ const FIND_MARKET: &str = "search_markets lists markets with their ids and token
 impl App {
     /// One market by id, slug or condition id. Errors: [`AppError::NotFound`] when there is none.
     pub async fn market(&self, id: &str) -> Result<Arc<Market>, AppError> {
-        self.source.market(id).await?.ok_or_else(|| AppError::NotFound {
-            message: format!("Market {} not found", crate::domain::text::clean(id, 80)),
-            hint: FIND_MARKET,
-        })
+        self.source
+            .market(id)
+            .await?
+            .ok_or_else(|| AppError::NotFound {
+                message: format!("Market {} not found", crate::domain::text::clean(id, 80)),
+                hint: FIND_MARKET,
+            })
     }
 
     /// The market of a token. Errors: [`AppError::NotFound`] when there is none.
     pub async fn market_of_token(&self, token: &TokenId) -> Result<Arc<Market>, AppError> {
-        self.source.market_of_token(token).await?.ok_or_else(|| AppError::NotFound {
-            message: format!(
-                "no market has the token {}",
-                crate::domain::text::clean(token.as_str(), 90)
-            ),
-            hint: FIND_MARKET,
-        })
+        self.source
+            .market_of_token(token)
+            .await?
+            .ok_or_else(|| AppError::NotFound {
+                message: format!(
+                    "no market has the token {}",
+                    crate::domain::text::clean(token.as_str(), 90)
+                ),
+                hint: FIND_MARKET,
+            })
     }
 
     /// What an order would do now. Changes nothing.
     pub async fn preview_order(&self, order: &AgentOrder) -> Result<OrderPreview, AppError> {
         let market = self.market(order.market_id.as_str()).await?;
+        let order = AgentOrder {
+            market_id: market.id.clone(),
+            ..order.clone()
+        };
         let gathered = self.gather_market(market).await?;
         let ledger = self.ledger()?;
-        Ok(desk::preview_order(&ledger, order, &gathered.snapshot, &self.trading)??)
+        Ok(desk::preview_order(
+            &ledger,
+            &order,
+            &gathered.snapshot,
+            &self.trading,
+        )??)
     }
 
     /// Places an order on the book as it is now.
-    pub async fn place_order(&self, order: AgentOrder) -> Result<OrderReport, AppError> {
+    pub async fn place_order(&self, mut order: AgentOrder) -> Result<OrderReport, AppError> {
         let market = self.market(order.market_id.as_str()).await?;
+        // The agent may have named it by slug.
+        order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;
         let config = self.trading.clone();
         let verdict = self
             .desk
-            .commit(move |ledger| {
-                desk::agent_order(ledger, &order, &gathered.snapshot, &config)
-            })
+            .commit(move |ledger| desk::agent_order(ledger, &order, &gathered.snapshot, &config))
             .await?;
         let report = verdict?;
-        self.alert(&report);
+        self.alert(&report).await;
         Ok(report)
     }
 
@@ -70,8 +85,10 @@ impl App {
     /// Withdraws an active conditional order.
     pub async fn cancel_conditional(&self, id: u64) -> Result<(), AppError> {
         let now = self.source.now().await?;
-        let verdict =
-            self.desk.commit(move |ledger| desk::cancel_conditional(ledger, id, now)).await?;
+        let verdict = self
+            .desk
+            .commit(move |ledger| desk::cancel_conditional(ledger, id, now))
+            .await?;
         Ok(verdict?)
     }
 

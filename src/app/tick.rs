@@ -1,8 +1,9 @@
 //! A tick: gather ▸ decide ▸ act, then alerts. And the analysis without the trading.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::domain::{OrderType, Side};
+use crate::domain::{MarketId, Price, Side, StrategyName, Usdc};
 use crate::telemetry::alerts::Alert;
 use crate::trading::config::{Mode, TradingConfig};
 use crate::trading::desk;
@@ -29,10 +30,18 @@ impl App {
             .commit(move |ledger| desk::tick(ledger, &snapshot, strategies.as_slice(), &config))
             .await?;
         report.notes.splice(0..0, gathered.notes);
-        let signals = report.signal_log.iter().map(|(_, signal)| signal.clone()).collect();
-        self.signals.store(Some(Arc::new(SignalCache { signals, at, from: "tick" })));
+        let signals = report
+            .signal_log
+            .iter()
+            .map(|(_, signal)| signal.clone())
+            .collect();
+        self.signals.store(Some(Arc::new(SignalCache {
+            signals,
+            at,
+            made: Instant::now(),
+        })));
         for order in &report.orders {
-            self.alert(order);
+            self.alert(order).await;
         }
         tracing::info!(
             tick = report.tick,
@@ -52,30 +61,58 @@ impl App {
     pub async fn refresh_signals(&self) -> Result<Arc<SignalCache>, AppError> {
         let gathered = self.gather().await?;
         let mut draft = (*self.ledger()?).clone();
-        let config = TradingConfig { mode: Mode::Monitor, ..self.trading.clone() };
-        let (report, _) =
-            desk::tick(&mut draft, &gathered.snapshot, self.strategies.as_slice(), &config)?;
-        let signals = report.signal_log.into_iter().map(|(_, signal)| signal).collect();
-        let cache =
-            Arc::new(SignalCache { signals, at: gathered.snapshot.at, from: "refresh" });
+        let config = TradingConfig {
+            mode: Mode::Monitor,
+            ..self.trading.clone()
+        };
+        let (report, _) = desk::tick(
+            &mut draft,
+            &gathered.snapshot,
+            self.strategies.as_slice(),
+            &config,
+        )?;
+        let signals = report
+            .signal_log
+            .into_iter()
+            .map(|(_, signal)| signal)
+            .collect();
+        let cache = Arc::new(SignalCache {
+            signals,
+            at: gathered.snapshot.at,
+            made: Instant::now(),
+        });
         self.signals.store(Some(cache.clone()));
         Ok(cache)
     }
 
-    /// Tells the console and the webhooks about an execution.
-    pub(super) fn alert(&self, order: &OrderReport) {
-        if order.fills.is_empty() || order.order_type == OrderType::PostOnly.as_str() && order.status == "resting" {
+    /// Tells the console and the webhooks about an execution. Never waits for a webhook.
+    pub(super) async fn alert(&self, order: &OrderReport) {
+        let Some(price) = order
+            .average_price
+            .and_then(|p| Price::from_f64_rounded(p).ok())
+        else {
             return;
-        }
-        let side = if order.side == Side::Buy.as_str() { Side::Buy } else { Side::Sell };
-        self.alerts.send(Alert {
-            strategy: order.strategy.clone(),
+        };
+        let side = if order.side == Side::Buy.as_str() {
+            Side::Buy
+        } else {
+            Side::Sell
+        };
+        let alert = Alert::new(
+            StrategyName::new(&order.strategy),
             side,
-            size: crate::domain::Usdc::from_f64_rounded(order.notional).unwrap_or_default(),
-            market_id: order.market_id.clone(),
-            question: order.question.clone(),
-            outcome: order.outcome.clone(),
-            price: order.average_price,
-        });
+            Usdc::from_f64_rounded(order.notional).unwrap_or_default(),
+            MarketId::new(&order.market_id),
+            price,
+            &order.outcome,
+            &order.question,
+        );
+        self.alerts.send(&alert).await;
+    }
+
+    /// Waits until alerts have been delivered or have failed, at most so long: before a process
+    /// ends.
+    pub async fn flush_alerts(&self, limit: Duration) {
+        self.alerts.flush(limit).await;
     }
 }

@@ -1,33 +1,8 @@
 //! What a job looks like in the configuration.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use crate::app::config::JobConfig;
 
 use super::SchedulerError;
-
-/// One scheduled job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct JobConfig {
-    /// Its name in logs and audit rows: 1 to 64 of a-z, A-Z, 0-9, - and _.
-    pub name: String,
-    /// When, in UTC: second minute hour day month weekday; with five fields the second is 0.
-    /// Where both day and weekday are given, both must hold. Sunday is 0 or 7.
-    pub cron: String,
-    /// What to call: `tick`, or any tool.
-    pub tool: String,
-    /// Arguments of the tool.
-    #[serde(default)]
-    pub arguments: Map<String, Value>,
-    /// Whether it runs.
-    #[serde(default = "enabled")]
-    pub enabled: bool,
-}
-
-fn enabled() -> bool {
-    true
-}
 
 impl JobConfig {
     /// The schedule with its seconds. Errors: a bad name, or not five or six fields; whether the

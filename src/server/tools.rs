@@ -9,7 +9,6 @@ use super::registry::{Registry, RegistryError};
 use super::tool::{ToolError, ToolSpec};
 
 pub mod analysis;
-pub mod backtest;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
@@ -30,7 +29,6 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         trade::tools(),
         analysis::tools(),
         conditional::tools(),
-        backtest::tools(),
         monitoring::tools(),
         system::tools(),
     ]

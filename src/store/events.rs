@@ -185,6 +185,7 @@ fn check_numbers(stamped: &StampedEvent) -> Result<(), Fault> {
 /// The event's tag, as in its JSON.
 fn kind(event: &LedgerEvent) -> &'static str {
     match event {
+        LedgerEvent::AccountOpened { .. } => "account_opened",
         LedgerEvent::Deposited { .. } => "deposited",
         LedgerEvent::SignalGenerated { .. } => "signal_generated",
         LedgerEvent::SignalExecuted { .. } => "signal_executed",

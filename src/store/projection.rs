@@ -92,7 +92,8 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
             ],
         ),
         // In the log alone: nothing reads them by SQL.
-        LedgerEvent::Deposited { .. }
+        LedgerEvent::AccountOpened { .. }
+        | LedgerEvent::Deposited { .. }
         | LedgerEvent::OrderAccepted { .. }
         | LedgerEvent::OrderRefused { .. }
         | LedgerEvent::OrderRested { .. }

@@ -117,6 +117,12 @@ impl StrategySet {
         Ok(())
     }
 
+    /// The strategies, in order, as the desk takes them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Box<dyn Strategy>] {
+        &self.strategies
+    }
+
     /// The strategies, in order.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Strategy> {
         self.strategies.iter().map(AsRef::as_ref)

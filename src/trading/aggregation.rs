@@ -22,8 +22,19 @@ pub struct Logged {
 pub struct Aggregated {
     /// To be traded.
     pub kept: Vec<Logged>,
-    /// Rows that are not, with the reason.
-    pub dropped: Vec<(u64, String)>,
+    /// Rows that are not.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A signal that is not traded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Row of the signal.
+    pub id: u64,
+    /// Cause in a few words that are the same for all signals dropped for it, for counting.
+    pub cause: &'static str,
+    /// The whole reason.
+    pub reason: String,
 }
 
 /// What signals for the same trade have in common.
@@ -60,7 +71,11 @@ pub fn aggregate(
             .is_some_and(|wanted| wanted.len() > 1)
         {
             let reason = "conflict: strategies disagree about the direction of this market";
-            out.dropped.push((id, reason.to_owned()));
+            out.dropped.push(Dropped {
+                id,
+                cause: "conflict",
+                reason: reason.to_owned(),
+            });
             continue;
         }
         let key = (
@@ -79,27 +94,39 @@ pub fn aggregate(
     out
 }
 
+/// True when a confidence suffices; one that is no number never does.
+#[must_use]
+pub fn is_enough(confidence: f64, config: &AggregationConfig) -> bool {
+    confidence >= config.min_confidence
+}
+
 fn settle_group(members: Vec<(u64, Signal)>, config: &AggregationConfig, out: &mut Aggregated) {
     let names: BTreeSet<&StrategyName> = members.iter().map(|(_, s)| &s.strategy).collect();
     let agreeing = u32::try_from(names.len()).unwrap_or(u32::MAX);
     let blended =
         members.iter().map(|(_, s)| s.confidence).sum::<f64>() / (members.len().max(1)) as f64;
     let refusal = if agreeing < config.min_strategies {
-        Some(format!(
+        let reason = format!(
             "only {agreeing} of the {} strategies that aggregation.min_strategies asks for",
             config.min_strategies
-        ))
-    } else if blended < config.min_confidence {
-        Some(format!(
+        );
+        Some(("too few strategies agree", reason))
+    } else if !is_enough(blended, config) {
+        let reason = format!(
             "confidence {blended:.4} is below aggregation.min_confidence {}",
             config.min_confidence
-        ))
+        );
+        Some(("confidence too low", reason))
     } else {
         None
     };
-    if let Some(reason) = refusal {
-        out.dropped
-            .extend(members.into_iter().map(|(id, _)| (id, reason.clone())));
+    if let Some((cause, reason)) = refusal {
+        let dropped = members.into_iter().map(|(id, _)| Dropped {
+            id,
+            cause,
+            reason: reason.clone(),
+        });
+        out.dropped.extend(dropped);
         return;
     }
     let strongest = members

@@ -7,7 +7,7 @@ use super::config::ConditionalConfig;
 /// What exits of a new position are placed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitPrices {
-    /// Average price paid.
+    /// Average price paid for these shares, rounded to micro-units.
     pub paid: Price,
     /// Best bid after the fill; `None` when nobody bids.
     pub bid: Option<Price>,
@@ -43,7 +43,8 @@ pub fn scaled(price: Price, fraction: u64) -> Price {
 /// The exits for a buy: what the order names itself, else the configured defaults.
 ///
 /// Stops hang below the *bid* where it is lower than the price paid: measured from the price paid,
-/// the spread alone would set off a close stop at once.
+/// the spread alone would set off a close stop at once. A default whose price, put on the tick,
+/// would not lie beyond the reference is left out: it would fire at once.
 #[must_use]
 pub fn exits_for(
     order: &Order,
@@ -54,7 +55,8 @@ pub fn exits_for(
     let mut exits = Vec::new();
     let stop = order.stop_loss.or_else(|| {
         let below = defaults?.default_stop_loss_pct.complement();
-        Some(scaled(reference, u64::from(below.micros())).floor_to(prices.tick))
+        let price = scaled(reference, u64::from(below.micros())).floor_to(prices.tick);
+        (price < reference).then_some(price)
     });
     if let Some(trigger) = stop {
         let automatic = order.stop_loss.is_none();
@@ -71,7 +73,8 @@ pub fn exits_for(
     }
     let profit = order.take_profit.or_else(|| {
         let above = MICRO_U64 + u64::from(defaults?.default_take_profit_pct.micros());
-        Some(scaled(prices.paid, above).ceil_to(prices.tick))
+        let price = scaled(prices.paid, above).ceil_to(prices.tick);
+        (price > prices.paid && prices.bid.is_none_or(|bid| price > bid)).then_some(price)
     });
     if let Some(trigger) = profit {
         let automatic = order.take_profit.is_none();
@@ -108,10 +111,18 @@ pub fn exits_for(
     exits
 }
 
-/// How low a triggered sale may go: so much below the bid that set it off, on the tick.
+/// How low a triggered sale may go: so much below the bid that set it off, on the tick and never
+/// further than the slippage allows. A bid that lies between ticks (a recording's, or one from
+/// before the tick changed) is reached by the tick below it.
 #[must_use]
 pub fn sale_limit(bid: Price, tick: Price, max_slippage: Price) -> Price {
-    scaled(bid, u64::from(max_slippage.complement().micros())).floor_to(tick)
+    let lowest = scaled(bid, u64::from(max_slippage.complement().micros()));
+    let on_tick = lowest.ceil_to(tick);
+    if on_tick <= bid {
+        on_tick
+    } else {
+        lowest.floor_to(tick)
+    }
 }
 
 #[cfg(test)]

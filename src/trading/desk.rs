@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, Fill, Intent, LedgerEvent, Market, MarketView, MoneyError, Order, OrderOutcome,
+    Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
     OrderType, Price, Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
@@ -132,7 +132,8 @@ impl<'a> Step<'a> {
             .positions()
             .values()
             .filter_map(|position| {
-                let bid = self.snapshot.book(&position.token_id)?.best_bid()?;
+                let book = self.snapshot.book(&position.token_id)?;
+                let bid = book.best_bid().filter(|_| !book.is_crossed())?;
                 (position.mark.map(|mark| mark.price) != Some(bid))
                     .then(|| (position.token_id.clone(), bid))
             })
@@ -344,16 +345,47 @@ impl<'a> Step<'a> {
         Ok(signal_id)
     }
 
-    fn reject(
-        &mut self,
-        signal_id: u64,
-        strategy: &str,
-        cause: &str,
-        reason: String,
-    ) -> Result<(), DeskError> {
-        self.report.not_traded(strategy, cause);
+    /// Closes a logged signal as not traded, and counts it under its own strategy.
+    fn reject(&mut self, signal_id: u64, cause: &str, reason: String) -> Result<(), DeskError> {
+        if let Some(strategy) = self.recorder.ledger().open_signal(signal_id) {
+            self.report.not_traded(strategy.as_str(), cause);
+        }
         self.recorder
             .record(LedgerEvent::SignalRejected { signal_id, reason })?;
+        Ok(())
+    }
+
+    /// In monitor mode a signal is logged with the reason why nothing comes of it.
+    fn reject_unmonitored(&mut self, signal_id: u64) -> Result<(), DeskError> {
+        let reason = "the server runs in monitor mode, in which nothing is traded".to_owned();
+        self.reject(signal_id, "monitor_mode", reason)
+    }
+
+    /// Asks the risk gate, and refuses what this snapshot says has ended: its last book may still
+    /// show prices that the result has overtaken.
+    fn approve(
+        &self,
+        order: Order,
+        market: &Market,
+        book: Option<&Book>,
+    ) -> Result<Approved<Order>, Refusal> {
+        self.not_resolved(&order.market_id)?;
+        self.gate().approve(order, market, book)
+    }
+
+    fn not_resolved(&self, market_id: &MarketId) -> Result<(), Refusal> {
+        if self
+            .snapshot
+            .resolutions
+            .iter()
+            .any(|resolution| resolution.market_id == *market_id)
+        {
+            return Err(Refusal::new(
+                "market_not_tradable",
+                format!("market {market_id} has resolved"),
+                "search_markets lists open markets.",
+            ));
+        }
         Ok(())
     }
 
@@ -464,7 +496,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn view(&self, market_id: &crate::domain::MarketId) -> Option<&'a MarketView> {
+    fn view(&self, market_id: &MarketId) -> Option<&'a MarketView> {
         self.snapshot.market(market_id)
     }
 }

@@ -15,8 +15,9 @@ mod apply;
 
 /// Trades that are kept at hand for the portfolio view.
 const RECENT_TRADES: usize = 10;
-/// Takes per token that are remembered against a book that does not refresh.
-const REMEMBERED_TAKES: usize = 64;
+/// How long takes are remembered against a book that does not refresh. Longer than any book may be
+/// traded on: rows of a recording may be three days apart.
+const REMEMBERED_TAKES_MS: i64 = 7 * 86_400_000;
 
 /// An event that does not fit the state it is applied to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,24 @@ pub enum LedgerError {
         what: &'static str,
         /// Its number.
         id: u64,
+    },
+    /// A number is used a second time.
+    #[error("{what} {id} was there before")]
+    Repeated {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its number or name.
+        id: String,
+    },
+    /// The event contradicts what it refers to.
+    #[error("event does not fit {what} {id}: {why}")]
+    Contradiction {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its number or name.
+        id: String,
+        /// In which way.
+        why: &'static str,
     },
     /// A number that does not fit.
     #[error(transparent)]
@@ -101,10 +120,12 @@ pub struct Take {
     pub at: Timestamp,
     /// Side of our order.
     pub side: Side,
-    /// Level.
+    /// Level that was taken; for a maker the price of the resting order, which the market passed.
     pub price: Price,
     /// Shares.
     pub shares: Shares,
+    /// True when the market came to our resting order.
+    pub maker: bool,
 }
 
 /// An order that was placed under a client's own id, and what came of it.
@@ -119,7 +140,7 @@ pub struct ClientOrder {
 }
 
 /// The account.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     seq: u64,
     last_at: Timestamp,
@@ -261,13 +282,20 @@ impl Ledger {
         self.client_orders.get(client_order_id)
     }
 
-    /// What paper fills took from a token's book since it was last refreshed at `book_at`.
-    pub fn takes_since(&self, token: &TokenId, book_at: Timestamp) -> impl Iterator<Item = &Take> {
-        self.takes
-            .get(token)
-            .into_iter()
-            .flatten()
-            .filter(move |take| take.at >= book_at)
+    /// What paper fills took from a token's book since it was last refreshed at `book_at`, oldest
+    /// first.
+    #[must_use]
+    pub fn takes_since(&self, token: &TokenId, book_at: Timestamp) -> &[Take] {
+        let takes = self.takes.get(token).map_or(&[][..], Vec::as_slice);
+        // Kept in order of time.
+        let first = takes.partition_point(|take| take.at < book_at);
+        takes.get(first..).unwrap_or_default()
+    }
+
+    /// Who gave a signal that is neither executed nor rejected yet.
+    #[must_use]
+    pub fn open_signal(&self, signal_id: u64) -> Option<&StrategyName> {
+        self.signal_strategy.get(&signal_id)
     }
 
     /// The newest trades, newest first.

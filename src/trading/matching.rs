@@ -7,7 +7,7 @@ use crate::domain::{
     Side, Usdc, notional,
 };
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Take};
 
 /// Part of an order filled at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +61,43 @@ impl Matched {
 }
 
 /// What is left of a book after what paper fills already took from it since it was refreshed.
+///
+/// A taker took its level. A maker was filled at its own price by shares that the book shows at
+/// strictly better prices: those, best first, are what it used up.
 #[must_use]
 pub fn remaining_book(book: &Book, ledger: &Ledger) -> Book {
     let mut left = book.clone();
     for take in ledger.takes_since(&book.token, book.at) {
-        left.consume(take.side, take.price, take.shares);
+        if take.maker {
+            consume_through(&mut left, take);
+        } else {
+            left.consume(take.side, take.price, take.shares);
+        }
     }
     left
+}
+
+fn consume_through(left: &mut Book, take: &Take) {
+    let mut used = take.shares;
+    let passed: Vec<(Price, Shares)> = left
+        .against(take.side)
+        .iter()
+        .take_while(|level| passes(take.side, level.price, take.price))
+        .map(|level| (level.price, level.size))
+        .collect();
+    for (price, size) in passed {
+        let here = used.min(size);
+        left.consume(take.side, price, here);
+        used = used.minus(here);
+    }
+}
+
+/// True when the market at `price` has gone through a resting order of this side at `limit`.
+fn passes(side: Side, price: Price, limit: Price) -> bool {
+    match side {
+        Side::Buy => price < limit,
+        Side::Sell => price > limit,
+    }
 }
 
 /// Walks the book for a taking order (FAK or FOK). A FOK that does not fit fills nothing.
@@ -114,10 +144,7 @@ pub fn trade_through(resting: &RestingOrder, book: &Book) -> Result<Option<Level
     let through = book
         .against(order.side)
         .iter()
-        .take_while(|level| match order.side {
-            Side::Buy => level.price < order.limit,
-            Side::Sell => level.price > order.limit,
-        })
+        .take_while(|level| passes(order.side, level.price, order.limit))
         .fold(Shares::ZERO, |sum, level| sum.plus(level.size));
     let shares = resting.remaining.min(through);
     if shares.is_zero() {

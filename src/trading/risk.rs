@@ -149,7 +149,9 @@ impl RiskGate<'_> {
             let same_market: Usdc = candidates
                 .iter()
                 .take(index)
-                .filter(|earlier| earlier.market.id == candidate.market.id)
+                .filter(|earlier| {
+                    earlier.order.side == Side::Buy && earlier.market.id == candidate.market.id
+                })
                 .map(|earlier| worst_cost(earlier.order, earlier.market).0)
                 .sum();
             let checks = self.limits_of(candidate, claimed, same_market);
@@ -166,11 +168,41 @@ impl RiskGate<'_> {
         Ok(())
     }
 
+    /// The most notional that a taking buy at `limit` may have under every limit and with the cash
+    /// there is, pUSD; zero when nothing may be bought.
+    #[must_use]
+    pub fn largest_buy(&self, market: &Market, limit: Price) -> Usdc {
+        let price = limit.to_f64();
+        let fee = market.fee.per_share(price.min(0.5));
+        let cash = self.ledger.available_cash().to_f64() * price / (price + fee).max(1e-6);
+        // Ten micro-units below, for the roundings of notional and fee.
+        let cash = Usdc::from_f64_rounded(cash)
+            .unwrap_or(Usdc::ZERO)
+            .minus(Usdc::from_micros(10));
+        let limits = self.limits;
+        [
+            limits.max_position_size,
+            limits
+                .max_market_exposure
+                .minus(self.ledger.market_exposure(&market.id)),
+            limits
+                .max_total_exposure
+                .minus(self.ledger.total_exposure()),
+            cash,
+        ]
+        .into_iter()
+        .fold(Usdc::from_micros(i64::MAX), Usdc::min)
+        .max(Usdc::ZERO)
+    }
+
     /// Every limit with its verdict, for a preview. A preview approves nothing.
     #[must_use]
     pub fn assess(&self, candidate: &Candidate<'_>) -> Vec<LimitCheck> {
         let mut checks = Vec::new();
-        if let Err(refusal) = venue_rules::check(candidate, self) {
+        // `shares_held` is among the limits below, with its numbers.
+        if let Err(refusal) = venue_rules::check(candidate, self)
+            && refusal.code != "shares_held"
+        {
             checks.push(LimitCheck {
                 limit: refusal.code,
                 value: refusal.message,
@@ -210,6 +242,18 @@ impl RiskGate<'_> {
                 format!("{held} shares"),
                 order.shares <= held,
             );
+            // With exponent 0 a fee can exceed what a cheap sale brings in.
+            let gained = notional(order.limit, order.shares, Rounding::Down).unwrap_or(Usdc::ZERO);
+            let cash = ledger.available_cash();
+            if fee > gained {
+                let needed = fee.minus(gained);
+                add(
+                    "cash",
+                    format!("{needed} pUSD of fee beyond the proceeds"),
+                    format!("at most {cash} pUSD"),
+                    needed <= cash,
+                );
+            }
         } else {
             let limits = self.limits;
             let pusd = |amount: Usdc| format!("{amount} pUSD");

@@ -4,6 +4,7 @@
 use crate::domain::{Market, Side, Signal, Usdc};
 
 use super::config::{SizingConfig, SizingMethod};
+use super::venue_rules::MIN_MARKETABLE_BUY;
 
 /// A size with the one line that explains it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +16,17 @@ pub struct Sized {
 }
 
 /// Sizes a directional signal. Sales keep the strategy's own size: Kelly is about new bets.
+///
+/// `largest` is what the risk limits leave, pUSD: a Kelly bet grows up to it and no further. Where
+/// they leave less than an order may have, the bet is not cut, so that the refusal names the limit.
 #[must_use]
-pub fn size(signal: &Signal, market: &Market, equity: Usdc, config: &SizingConfig) -> Sized {
+pub fn size(
+    signal: &Signal,
+    market: &Market,
+    equity: Usdc,
+    largest: Usdc,
+    config: &SizingConfig,
+) -> Sized {
     if config.method == SizingMethod::Fixed || signal.side == Side::Sell {
         let explanation = format!("fixed size {} pUSD of {}", signal.size, signal.strategy);
         return Sized {
@@ -34,12 +44,19 @@ pub fn size(signal: &Signal, market: &Market, equity: Usdc, config: &SizingConfi
     let bet = (full * factor).min(config.max_bet_pct);
     let amount = (bet * equity.to_f64()).max(0.0);
     let size = Usdc::from_f64_rounded(amount).unwrap_or(Usdc::ZERO);
-    let explanation = format!(
+    let mut explanation = format!(
         "{name}: fair {:.4} against cost {cost:.4} gives {:.2} % of {equity} pUSD equity (cap {:.2} %)",
         signal.fair_price,
         full * factor * 100.0,
         config.max_bet_pct * 100.0,
     );
+    if size > largest && largest >= MIN_MARKETABLE_BUY {
+        explanation = format!("{explanation}, cut to the {largest} pUSD that the limits leave");
+        return Sized {
+            size: largest,
+            explanation,
+        };
+    }
     Sized { size, explanation }
 }
 

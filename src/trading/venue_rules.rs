@@ -93,7 +93,10 @@ fn price(candidate: &Candidate<'_>) -> Result<(), Refusal> {
         let nearest = if side == Side::Buy { below } else { above };
         return Err(Refusal::new(
             "tick_size",
-            format!("price {limit} is not a multiple of the market's tick {tick}"),
+            format!(
+                "price {limit} is not a multiple of the market's tick {tick}; the nearest legal \
+                 prices are {below} and {above}"
+            ),
             format!(
                 "Use {nearest} (or {}).",
                 if nearest == below { above } else { below }
@@ -145,11 +148,33 @@ fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
     if !resting && order.side == Side::Buy && value < MIN_MARKETABLE_BUY {
         return Err(Refusal::new(
             "min_notional",
-            format!("a marketable buy of {value} pUSD is below the venue's minimum of 1 pUSD"),
-            "Use a size of at least 1 pUSD.",
+            format!(
+                "a marketable buy of {value} pUSD ({} shares in whole lots) is below the venue's \
+                 minimum of 1 pUSD",
+                order.shares
+            ),
+            match least_buy(order.limit) {
+                Some((shares, size)) => {
+                    format!("Use a size of at least {size} pUSD ({shares} shares at this price).")
+                }
+                None => "Use a higher price.".to_owned(),
+            },
         ));
     }
     Ok(())
+}
+
+/// The fewest whole lots whose notional at `limit` reaches the minimum, with that notional.
+fn least_buy(limit: Price) -> Option<(Shares, Usdc)> {
+    let price = i64::from(limit.micros());
+    let lot = Shares::LOT.micros();
+    let micros = MIN_MARKETABLE_BUY.micros().checked_mul(1_000_000)?;
+    // Rounded up twice: to micro-units of shares, then to lots. `price` is not 0 here: the price
+    // range was checked before.
+    let shares = micros.checked_add(price - 1)?.checked_div(price)?;
+    let lots = shares.checked_add(lot - 1)?.checked_div(lot)?;
+    let shares = Shares::from_micros(lots.checked_mul(lot)?).ok()?;
+    Some((shares, notional(limit, shares, Rounding::Up).ok()?))
 }
 
 fn book(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {

@@ -9,16 +9,19 @@ pub fn expand(value: Value, lookup: &dyn Fn(&str) -> Option<String>) -> Result<V
         Value::String(text) if text.contains("${") => {
             let whole = text.starts_with("${") && text.find('}') == Some(text.len() - 1);
             let filled = fill(&text, lookup)?;
-            if whole && let Ok(typed) = serde_json::from_str::<Value>(&filled)
+            if whole
+                && let Ok(typed) = serde_json::from_str::<Value>(&filled)
                 && (typed.is_number() || typed.is_boolean())
             {
                 return Ok(typed);
             }
             Ok(Value::String(filled))
         }
-        Value::Array(items) => {
-            items.into_iter().map(|item| expand(item, lookup)).collect::<Result<_, _>>().map(Value::Array)
-        }
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| expand(item, lookup))
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
         Value::Object(map) => map
             .into_iter()
             .map(|(key, item)| expand(item, lookup).map(|item| (key, item)))
@@ -33,13 +36,17 @@ fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, S
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         out.push_str(before);
-        let (inside, tail) =
-            after.split_once('}').ok_or_else(|| format!("`{text}`: `${{` without `}}`"))?;
+        let (inside, tail) = after
+            .split_once('}')
+            .ok_or_else(|| format!("`{text}`: `${{` without `}}`"))?;
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        match lookup(name).filter(|found| !found.is_empty()).or(default.map(str::to_owned)) {
+        match lookup(name)
+            .filter(|found| !found.is_empty())
+            .or(default.map(str::to_owned))
+        {
             Some(found) => out.push_str(&found),
             None => {
                 return Err(format!(

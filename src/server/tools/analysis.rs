@@ -37,7 +37,12 @@ pub fn tools() -> Vec<ToolSpec<App>> {
          the ai_analyst strategy at coming ticks until it expires. Estimate before looking at the \
          price if you can. Example: {\"market_id\": \"559652\", \"probability\": 0.31, \
          \"rationale\": \"…\", \"author\": \"my-agent\"}.",
-        ToolAnnotations { read_only: false, destructive: false, idempotent: true, open_world: true },
+        ToolAnnotations {
+            read_only: false,
+            destructive: false,
+            idempotent: true,
+            open_world: true,
+        },
         analyze_market,
     )]
 }
@@ -199,7 +204,11 @@ async fn analyze_market(
         .get(&market.id)
         .into_iter()
         .flatten()
-        .filter(|estimate| stored.as_ref().is_none_or(|new| new.author != estimate.author))
+        .filter(|estimate| {
+            stored
+                .as_ref()
+                .is_none_or(|new| new.author != estimate.author)
+        })
         .map(|estimate| EstimateView::of(estimate, now))
         .collect();
     Ok(AnalyzeOut {
@@ -207,18 +216,27 @@ async fn analyze_market(
         question: market.question.clone(),
         current_price: books
             .iter()
-            .find(|book| market.outcomes.first().is_some_and(|o| o.token == book.token))
+            .find(|book| {
+                market
+                    .outcomes
+                    .first()
+                    .is_some_and(|o| o.token == book.token)
+            })
             .and_then(|book| book.mid())
             .map(tidy),
         signal,
         result,
-        estimate: stored.as_ref().map(|estimate| EstimateView::of(estimate, now)),
+        estimate: stored
+            .as_ref()
+            .map(|estimate| EstimateView::of(estimate, now)),
         estimates,
         description: market.description.clone(),
         books: books
             .iter()
             .map(|book| {
-                let name = market.outcome_of(&book.token).map_or("", |(_, o)| o.name.as_str());
+                let name = market
+                    .outcome_of(&book.token)
+                    .map_or("", |(_, o)| o.name.as_str());
                 BookView::of(book, name, LEVELS)
             })
             .collect(),
@@ -249,7 +267,11 @@ fn estimate_of(
         return Ok(None);
     };
     let range = |what: &str, value: f64, hint: &str| {
-        ToolError::new("bad_arguments", format!("{what} is {value}, which is out of range"), hint)
+        ToolError::new(
+            "bad_arguments",
+            format!("{what} is {value}, which is out of range"),
+            hint,
+        )
     };
     if !(probability > 0.0 && probability < 1.0) {
         let hint = "A probability lies strictly between 0 and 1, e.g. 0.31.";
@@ -258,7 +280,11 @@ fn estimate_of(
     if let Some(confidence) = args.confidence
         && !(0.0..=1.0).contains(&confidence)
     {
-        return Err(range("confidence", confidence, "Confidence lies between 0 and 1."));
+        return Err(range(
+            "confidence",
+            confidence,
+            "Confidence lies between 0 and 1.",
+        ));
     }
     let hours = args.expires_in_hours.unwrap_or(DEFAULT_HOURS);
     if !(hours > 0.0 && hours <= MAX_HOURS) {
@@ -275,10 +301,18 @@ fn estimate_of(
             )
         })?,
         None => market.outcomes.iter().enumerate().next().ok_or_else(|| {
-            ToolError::new("market_not_tradable", "the market has no outcomes", "Choose another.")
+            ToolError::new(
+                "market_not_tradable",
+                "the market has no outcomes",
+                "Choose another.",
+            )
         })?,
     };
-    let author = args.author.as_deref().map(|name| clean(name, 60)).filter(|name| !name.is_empty());
+    let author = args
+        .author
+        .as_deref()
+        .map(|name| clean(name, 60))
+        .filter(|name| !name.is_empty());
     Ok(Some(Estimate {
         market_id: market.id.clone(),
         token_id: outcome.1.token.clone(),
@@ -340,7 +374,11 @@ fn judge(
 
 async fn history_of(app: &App, market: &Market) -> Option<HistoryStats> {
     let token: TokenId = market.outcomes.first()?.token.clone();
-    let points = app.source().price_history(&token, HistorySpan::Week, 60).await.ok()?;
+    let points = app
+        .source()
+        .price_history(&token, HistorySpan::Week, 60)
+        .await
+        .ok()?;
     Some(stats(&points))
 }
 
@@ -349,10 +387,16 @@ fn stats(points: &[PricePoint]) -> HistoryStats {
     let last = points.last().map(|point| point.at);
     let ago = |millis: i64| {
         let moment = last?.plus_millis(-millis);
-        points.iter().rev().find(|point| point.at <= moment).map(|point| tidy(point.price))
+        points
+            .iter()
+            .rev()
+            .find(|point| point.at <= moment)
+            .map(|point| tidy(point.price))
     };
-    let changes: Vec<f64> =
-        points.windows(2).filter_map(|pair| Some(pair.get(1)?.price - pair.first()?.price)).collect();
+    let changes: Vec<f64> = points
+        .windows(2)
+        .filter_map(|pair| Some(pair.get(1)?.price - pair.first()?.price))
+        .collect();
     let volatility = (changes.len() >= 2).then(|| {
         let count = changes.len() as f64;
         let mean = changes.iter().sum::<f64>() / count;
@@ -370,8 +414,14 @@ fn stats(points: &[PricePoint]) -> HistoryStats {
 }
 
 async fn related_to(app: &App, market: &Market) -> Vec<MarketSummary> {
-    let Some(event_id) = &market.event_id else { return Vec::new() };
-    let event = app.source().event(event_id.as_str()).await.map_err(AppError::from);
+    let Some(event_id) = &market.event_id else {
+        return Vec::new();
+    };
+    let event = app
+        .source()
+        .event(event_id.as_str())
+        .await
+        .map_err(AppError::from);
     event
         .ok()
         .flatten()
@@ -398,7 +448,12 @@ mod tests {
             at: Timestamp::from_millis((days * day as f64) as i64),
             price,
         };
-        let seen = stats(&[point(0.0, 0.40), point(1.0, 0.50), point(2.0, 0.45), point(3.0, 0.55)]);
+        let seen = stats(&[
+            point(0.0, 0.40),
+            point(1.0, 0.50),
+            point(2.0, 0.45),
+            point(3.0, 0.55),
+        ]);
         assert_eq!(seen.points, 4);
         assert_eq!(seen.price_1d_ago, Some(0.45));
         assert_eq!((seen.low_1w, seen.high_1w), (Some(0.40), Some(0.55)));

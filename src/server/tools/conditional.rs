@@ -39,7 +39,10 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "cancel_conditional_order",
             "Cancel a conditional order",
             "Withdraws an active conditional order; the position stays as it is.",
-            ToolAnnotations { idempotent: true, ..ToolAnnotations::DESTRUCTIVE },
+            ToolAnnotations {
+                idempotent: true,
+                ..ToolAnnotations::DESTRUCTIVE
+            },
             cancel,
         ),
     ]
@@ -102,7 +105,13 @@ struct ListOut {
 
 async fn list(app: Arc<App>, _: NoArguments, _: Caller) -> Result<ListOut, ToolError> {
     let ledger = app.ledger()?;
-    Ok(ListOut { orders: ledger.conditionals().values().map(ConditionalView::of).collect() })
+    Ok(ListOut {
+        orders: ledger
+            .conditionals()
+            .values()
+            .map(ConditionalView::of)
+            .collect(),
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -154,7 +163,10 @@ async fn create(app: Arc<App>, args: CreateArgs, caller: Caller) -> Result<Creat
         }
     };
     let trigger_price = price_argument("trigger_price", args.trigger_price)?;
-    let shares = args.size.map(|size| shares_argument("size", size)).transpose()?;
+    let shares = args
+        .size
+        .map(|size| shares_argument("size", size))
+        .transpose()?;
     if kind != ConditionalKind::TrailingStop && args.trail_percent.is_some() {
         return Err(ToolError::new(
             "bad_arguments",
@@ -162,8 +174,10 @@ async fn create(app: Arc<App>, args: CreateArgs, caller: Caller) -> Result<Creat
             "Leave it out, or use order_type trailing_stop.",
         ));
     }
-    let trail_percent =
-        args.trail_percent.map(|value| price_argument("trail_percent", value)).transpose()?;
+    let trail_percent = args
+        .trail_percent
+        .map(|value| price_argument("trail_percent", value))
+        .transpose()?;
     let market = app.market(&args.market_id).await?;
     let token_id = TokenId::new(&args.token_id);
     if market.outcome_of(&token_id).is_none() {
@@ -213,5 +227,8 @@ struct CancelOut {
 
 async fn cancel(app: Arc<App>, args: CancelArgs, _: Caller) -> Result<CancelOut, ToolError> {
     app.cancel_conditional(args.order_id).await?;
-    Ok(CancelOut { status: "cancelled".to_owned(), order_id: args.order_id })
+    Ok(CancelOut {
+        status: "cancelled".to_owned(),
+        order_id: args.order_id,
+    })
 }

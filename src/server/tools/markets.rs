@@ -181,7 +181,10 @@ async fn get_market_detail(
     let market = app.market(&args.market_id).await?;
     let books = books_of(&app, &market).await?;
     let first = market.outcomes.first().and_then(|outcome| {
-        books.iter().find(|book| book.token == outcome.token).map(|book| BestPrices::of(book))
+        books
+            .iter()
+            .find(|book| book.token == outcome.token)
+            .map(|book| BestPrices::of(book))
     });
     Ok(DetailOut {
         market: MarketSummary::of(&market),
@@ -195,7 +198,9 @@ async fn get_market_detail(
         books: books
             .iter()
             .map(|book| {
-                let name = market.outcome_of(&book.token).map_or("", |(_, o)| o.name.as_str());
+                let name = market
+                    .outcome_of(&book.token)
+                    .map_or("", |(_, o)| o.name.as_str());
                 BookView::of(book, name, LEVELS)
             })
             .collect(),
@@ -206,7 +211,10 @@ async fn get_market_detail(
 pub(super) async fn books_of(app: &App, market: &Market) -> Result<Vec<Arc<Book>>, ToolError> {
     let tokens: Vec<TokenId> = market.outcomes.iter().map(|o| o.token.clone()).collect();
     let mut found = app.source().books(&tokens).await.map_err(AppError::from)?;
-    Ok(tokens.iter().filter_map(|token| found.remove(token)).collect())
+    Ok(tokens
+        .iter()
+        .filter_map(|token| found.remove(token))
+        .collect())
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -262,14 +270,24 @@ async fn get_price_history(
     let span = span_of(&app, &args).await?;
     let token = TokenId::new(&args.token_id);
     let fidelity = u32::try_from(args.fidelity.get()).unwrap_or(60);
-    let points =
-        app.source().price_history(&token, span, fidelity).await.map_err(AppError::from)?;
+    let points = app
+        .source()
+        .price_history(&token, span, fidelity)
+        .await
+        .map_err(AppError::from)?;
     let available = points.len();
     let points = thin(&points, args.limit.get())
         .into_iter()
-        .map(|point| Point { timestamp: point.at.to_rfc3339(), price: tidy(point.price) })
+        .map(|point| Point {
+            timestamp: point.at.to_rfc3339(),
+            price: tidy(point.price),
+        })
         .collect();
-    Ok(HistoryOut { token_id: args.token_id, points, available })
+    Ok(HistoryOut {
+        token_id: args.token_id,
+        points,
+        available,
+    })
 }
 
 async fn span_of(app: &App, args: &HistoryArgs) -> Result<HistorySpan, ToolError> {
@@ -306,7 +324,9 @@ async fn span_of(app: &App, args: &HistoryArgs) -> Result<HistorySpan, ToolError
         None => app.source().now().await.map_err(AppError::from)?,
     };
     if end <= start {
-        return Err(ToolError::bad_arguments(format!("end {end} is not after start {start}")));
+        return Err(ToolError::bad_arguments(format!(
+            "end {end} is not after start {start}"
+        )));
     }
     Ok(HistorySpan::Between(start, end))
 }
@@ -318,7 +338,9 @@ pub(super) fn thin<T: Clone>(items: &[T], limit: usize) -> Vec<T> {
     }
     let last = items.len() - 1;
     let steps = limit.max(2) - 1;
-    (0..limit).filter_map(|index| items.get(index * last / steps).cloned()).collect()
+    (0..limit)
+        .filter_map(|index| items.get(index * last / steps).cloned())
+        .collect()
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -365,7 +387,11 @@ struct EventOut {
 }
 
 async fn get_event(app: Arc<App>, args: EventArgs, _: Caller) -> Result<EventOut, ToolError> {
-    let event = app.source().event(&args.event_id).await.map_err(AppError::from)?;
+    let event = app
+        .source()
+        .event(&args.event_id)
+        .await
+        .map_err(AppError::from)?;
     let event = event.ok_or_else(|| unknown_event(&args.event_id))?;
     Ok(EventOut {
         id: event.id.to_string(),
@@ -381,7 +407,12 @@ async fn get_event(app: Arc<App>, args: EventArgs, _: Caller) -> Result<EventOut
         start_date: event.start.map(|moment| moment.to_rfc3339()),
         end_date: event.end.map(|moment| moment.to_rfc3339()),
         market_count: event.markets.len(),
-        markets: event.markets.iter().take(args.limit.get()).map(MarketSummary::of).collect(),
+        markets: event
+            .markets
+            .iter()
+            .take(args.limit.get())
+            .map(MarketSummary::of)
+            .collect(),
     })
 }
 
@@ -403,8 +434,11 @@ struct TokenArgs {
 
 async fn book_of(app: &App, token_id: &str) -> Result<Arc<Book>, ToolError> {
     let token = TokenId::new(token_id);
-    let mut books =
-        app.source().books(std::slice::from_ref(&token)).await.map_err(AppError::from)?;
+    let mut books = app
+        .source()
+        .books(std::slice::from_ref(&token))
+        .await
+        .map_err(AppError::from)?;
     books.remove(&token).ok_or_else(|| {
         ToolError::new(
             "no_book",
@@ -452,7 +486,10 @@ struct SpreadOut {
 
 async fn get_spread(app: Arc<App>, args: TokenArgs, _: Caller) -> Result<SpreadOut, ToolError> {
     let book = book_of(&app, &args.token_id).await?;
-    Ok(SpreadOut { token_id: args.token_id, spread: book.spread().map(tidy) })
+    Ok(SpreadOut {
+        token_id: args.token_id,
+        spread: book.spread().map(tidy),
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -482,7 +519,11 @@ struct VolumeOut {
 }
 
 async fn get_volume(app: Arc<App>, args: VolumeArgs, _: Caller) -> Result<VolumeOut, ToolError> {
-    let volume = app.source().event_volume(&args.event_id).await.map_err(AppError::from)?;
+    let volume = app
+        .source()
+        .event_volume(&args.event_id)
+        .await
+        .map_err(AppError::from)?;
     let volume = volume.ok_or_else(|| unknown_event(&args.event_id))?;
     Ok(VolumeOut {
         event_id: volume.event_id.to_string(),

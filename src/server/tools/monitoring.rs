@@ -67,7 +67,10 @@ struct LogOut {
     next_before: Option<i64>,
 }
 
-fn next_page(ids: impl DoubleEndedIterator<Item = i64> + ExactSizeIterator, limit: usize) -> Option<i64> {
+fn next_page(
+    ids: impl DoubleEndedIterator<Item = i64> + ExactSizeIterator,
+    limit: usize,
+) -> Option<i64> {
     if ids.len() < limit { None } else { ids.last() }
 }
 
@@ -80,7 +83,10 @@ async fn signal_log(app: Arc<App>, args: LogArgs, _: Caller) -> Result<LogOut, T
     };
     let signals = blocking(&app, move |app| Ok(app.store().signals(&query)?)).await?;
     let next_before = next_page(signals.iter().map(|row| row.id), limit);
-    Ok(LogOut { signals, next_before })
+    Ok(LogOut {
+        signals,
+        next_before,
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -110,10 +116,12 @@ async fn snapshots(
     let limit = args.limit.get();
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
     let before = args.before;
-    let query = RowQuery { limit: rows, before, strategy: None };
-    let snapshots = blocking(&app, move |app| Ok(app.store().snapshots(&query)?)).await?;
+    let snapshots = blocking(&app, move |app| Ok(app.store().snapshots(rows, before)?)).await?;
     let next_before = next_page(snapshots.iter().map(|row| row.id), limit);
-    Ok(SnapshotsOut { snapshots, next_before })
+    Ok(SnapshotsOut {
+        snapshots,
+        next_before,
+    })
 }
 
 /// One strategy's record.
@@ -153,20 +161,37 @@ async fn performance(
     _: NoArguments,
     _: Caller,
 ) -> Result<PerformanceOut, ToolError> {
-    Ok(PerformanceOut { strategies: performance_by_strategy(&app)? })
+    Ok(PerformanceOut {
+        strategies: performance_by_strategy(&app)?,
+    })
 }
 
 /// The record of every strategy, configured or not.
 pub fn performance_by_strategy(app: &App) -> Result<BTreeMap<String, PerformanceView>, AppError> {
     let ledger = app.ledger()?;
-    let mut names: Vec<String> = app.strategies().names().iter().map(|n| (*n).to_owned()).collect();
+    let mut names: Vec<String> = app
+        .strategies()
+        .names()
+        .iter()
+        .map(|n| (*n).to_owned())
+        .collect();
     names.extend(ledger.strategies().keys().map(|name| name.to_string()));
     let mut out = BTreeMap::new();
     for name in names {
-        let totals = ledger.strategies().get(name.as_str()).cloned().unwrap_or_default();
-        let open = || ledger.positions().values().filter(|p| p.entry_strategy.as_str() == name);
-        let unrealized: Usdc =
-            open().map(|p| p.value().map_or(Usdc::ZERO, |value| value.minus(p.cost))).sum();
+        let totals = ledger
+            .strategies()
+            .get(name.as_str())
+            .cloned()
+            .unwrap_or_default();
+        let open = || {
+            ledger
+                .positions()
+                .values()
+                .filter(|p| p.entry_strategy.as_str() == name)
+        };
+        let unrealized: Usdc = open()
+            .map(|p| p.value().map_or(Usdc::ZERO, |value| value.minus(p.cost)))
+            .sum();
         let view = PerformanceView {
             signals_generated: totals.signals_generated,
             signals_executed: totals.signals_executed,

@@ -131,7 +131,9 @@ pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
                 cost: position.cost.to_f64(),
                 current_price: position.mark.map(|mark| mark.price.to_f64()),
                 marked_at: position.mark.map(|mark| mark.at.to_rfc3339()),
-                unrealized_pnl: position.value().map(|value| value.minus(position.cost).to_f64()),
+                unrealized_pnl: position
+                    .value()
+                    .map(|value| value.minus(position.cost).to_f64()),
                 opened_at: position.opened_at.to_rfc3339(),
                 entry_strategy: position.entry_strategy.to_string(),
             };

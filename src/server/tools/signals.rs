@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::app::{App, AppError};
+use crate::app::App;
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
 
@@ -41,19 +41,15 @@ struct SignalsOut {
     source: String,
     /// The moment they speak of, RFC 3339 UTC; null before the first analysis.
     last_updated: Option<String>,
-    /// Seconds since then by the source's clock; null before the first analysis.
+    /// Seconds since they were made; null before the first analysis.
     freshness_seconds: Option<f64>,
 }
 
 async fn get_signals(app: Arc<App>, _: NoArguments, _: Caller) -> Result<SignalsOut, ToolError> {
     let cached = app.cached_signals();
-    let freshness_seconds = match &cached {
-        Some(cache) => {
-            let now = app.source().now().await.map_err(AppError::from)?;
-            Some((now.since(cache.at) as f64 / 1000.0).max(0.0))
-        }
-        None => None,
-    };
+    let freshness_seconds = cached
+        .as_ref()
+        .map(|cache| cache.made.elapsed().as_secs_f64());
     Ok(SignalsOut {
         signals: cached
             .iter()

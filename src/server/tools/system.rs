@@ -31,7 +31,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             tick,
         )
         .unlisted()
-        .with_time_limit(std::time::Duration::from_secs(300)),
+        .time_limit(std::time::Duration::from_secs(300)),
     ]
 }
 
@@ -123,17 +123,29 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
         } else {
             "check that the source still runs"
         };
-        problems.push(format!("the last request to the source failed: {error}; {hint}"));
+        problems.push(format!(
+            "the last request to the source failed: {error}; {hint}"
+        ));
     }
     if !app.desk().is_owner() {
         problems.push("another process owns the ledger; this one only reads".to_owned());
     }
     Ok(HealthOut {
-        status: if problems.is_empty() { "ok" } else { "degraded" }.to_owned(),
+        status: if problems.is_empty() {
+            "ok"
+        } else {
+            "degraded"
+        }
+        .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: app.config().mode.as_str().to_owned(),
         strategy_count: app.strategies().len(),
-        strategies: app.strategies().names().iter().map(|name| (*name).to_owned()).collect(),
+        strategies: app
+            .strategies()
+            .names()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect(),
         source: SourceHealth {
             kind: app.source_kind().as_str().to_owned(),
             reachable,

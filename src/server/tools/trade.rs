@@ -150,7 +150,11 @@ impl TradeOut {
     }
 }
 
-async fn place_trade(app: Arc<App>, args: TradeArgs, caller: Caller) -> Result<TradeOut, ToolError> {
+async fn place_trade(
+    app: Arc<App>,
+    args: TradeArgs,
+    caller: Caller,
+) -> Result<TradeOut, ToolError> {
     let order = order_of(&args, &caller)?;
     if !args.dry_run {
         return Ok(TradeOut::of(app.place_order(order).await?, false));

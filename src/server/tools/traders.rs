@@ -80,7 +80,10 @@ async fn get_positions(
     _: Caller,
 ) -> Result<PositionsOut, ToolError> {
     let address = args.address.trim().to_owned();
-    let hex = address.strip_prefix("0x").or(address.strip_prefix("0X")).unwrap_or_default();
+    let hex = address
+        .strip_prefix("0x")
+        .or(address.strip_prefix("0X"))
+        .unwrap_or_default();
     if hex.len() != 40 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(ToolError::new(
             "bad_arguments",
@@ -88,8 +91,11 @@ async fn get_positions(
             "An address is 0x followed by 40 hexadecimal digits.",
         ));
     }
-    let positions =
-        app.source().wallet_positions(&address, args.limit.get()).await.map_err(AppError::from)?;
+    let positions = app
+        .source()
+        .wallet_positions(&address, args.limit.get())
+        .await
+        .map_err(AppError::from)?;
     let note = positions.is_empty().then(|| {
         "No positions. The venue keeps them under the proxy (deposit) wallet that a profile shows, \
          not under the address that signs."
@@ -108,7 +114,11 @@ async fn get_positions(
             status: position.status,
         })
         .collect();
-    Ok(PositionsOut { address, positions, note })
+    Ok(PositionsOut {
+        address,
+        positions,
+        note,
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -168,8 +178,11 @@ async fn get_leaderboard(
             ));
         }
     };
-    let traders =
-        app.source().leaderboard(period, args.limit.get()).await.map_err(AppError::from)?;
+    let traders = app
+        .source()
+        .leaderboard(period, args.limit.get())
+        .await
+        .map_err(AppError::from)?;
     let traders = traders
         .into_iter()
         .map(|trader| TraderView {
@@ -181,5 +194,8 @@ async fn get_leaderboard(
             markets_traded: trader.markets_traded,
         })
         .collect();
-    Ok(LeaderboardOut { period: args.period, traders })
+    Ok(LeaderboardOut {
+        period: args.period,
+        traders,
+    })
 }

@@ -51,13 +51,21 @@ impl MarketSummary {
         MarketSummary {
             id: market.id.to_string(),
             question: market.question.clone(),
-            outcomes: market.outcomes.iter().map(|outcome| outcome.name.clone()).collect(),
+            outcomes: market
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.name.clone())
+                .collect(),
             outcome_prices: market
                 .outcomes
                 .iter()
                 .map(|outcome| outcome.indicative_price.map(|price| price.to_f64()))
                 .collect(),
-            clob_token_ids: market.outcomes.iter().map(|o| o.token.to_string()).collect(),
+            clob_token_ids: market
+                .outcomes
+                .iter()
+                .map(|o| o.token.to_string())
+                .collect(),
             volume: market.volume.map(|amount| amount.to_f64()),
             volume_24h: market.volume_24h.map(|amount| amount.to_f64()),
             liquidity: market.liquidity.map(|amount| amount.to_f64()),
@@ -114,7 +122,10 @@ impl BookView {
         let view = |side: &[crate::domain::Level]| {
             side.iter()
                 .take(levels)
-                .map(|level| LevelView { price: level.price.to_f64(), size: level.size.to_f64() })
+                .map(|level| LevelView {
+                    price: level.price.to_f64(),
+                    size: level.size.to_f64(),
+                })
                 .collect()
         };
         BookView {

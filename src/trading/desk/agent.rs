@@ -1,11 +1,12 @@
 //! Inputs that come from an agent or a person: orders, stops, estimates, deposits.
 
 use crate::domain::{
-    ConditionalKind, ConditionalOrder, Estimate, LedgerEvent, Market, Order, OrderType, Price,
-    Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId,
-    Usdc,
+    Book, ConditionalKind, ConditionalOrder, Estimate, LedgerEvent, Market, Order, OrderType,
+    Price, Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp,
+    TokenId, Usdc,
 };
 
+use super::super::conditional::scaled;
 use super::super::config::TradingConfig;
 use super::super::ledger::{ClientOrder, Ledger, Recorder};
 use super::super::matching::{self, Matched};
@@ -156,27 +157,21 @@ pub fn agent_order(
         ..order
     };
     let book = step.book(&wanted.token_id);
-    let approved = match step.gate().approve(order, &market, book.as_ref()) {
+    let verdict = match refuse_terms(wanted, book.as_ref()) {
+        Some(refusal) => Err(refusal),
+        None => step.approve(order, &market, book.as_ref()),
+    };
+    let approved = match verdict {
         Ok(approved) => approved,
         Err(refusal) => {
-            step.reject(
-                row,
-                wanted.strategy.as_str(),
-                &refusal.code,
-                refusal.message.clone(),
-            )?;
+            step.reject(row, &refusal.code, refusal.message.clone())?;
             return Ok((Err(refusal), step.recorder.into_events()));
         }
     };
     let order = approved.get().clone();
     let placed = step.submit(approved, &market)?;
     if placed.fills.is_empty() {
-        step.reject(
-            row,
-            wanted.strategy.as_str(),
-            "unfilled",
-            placed.reason.clone(),
-        )?;
+        step.reject(row, "unfilled", placed.reason.clone())?;
     } else {
         step.recorder
             .record(LedgerEvent::SignalExecuted { signal_id: row })?;
@@ -189,6 +184,62 @@ pub fn agent_order(
     Ok((Ok(placed), step.recorder.into_events()))
 }
 
+/// What is wrong with the terms themselves: a kind of order that does not take, or exits that could
+/// not wait.
+fn refuse_terms(wanted: &AgentOrder, book: Option<&Book>) -> Option<Refusal> {
+    if wanted.order_type == OrderType::PostOnly {
+        return Some(Refusal::new(
+            "order_type",
+            "an order of an agent takes from the book; this one would rest",
+            "Use order_type FAK or FOK.",
+        ));
+    }
+    let exits = [wanted.stop_loss, wanted.take_profit, wanted.trail_percent];
+    if wanted.side == Side::Sell && exits.iter().any(Option::is_some) {
+        return Some(Refusal::new(
+            "exit_price",
+            "stop_loss, take_profit and trail_percent guard what a buy acquires; this is a sale",
+            "Leave them out, or use create_conditional_order for shares that stay.",
+        ));
+    }
+    if wanted
+        .trail_percent
+        .is_some_and(|trail| trail == Price::ZERO || trail == Price::ONE)
+    {
+        return Some(trail_out_of_range());
+    }
+    let bid = book.and_then(Book::best_bid);
+    let below = bid.map_or(wanted.limit, |bid| bid.min(wanted.limit));
+    if let Some(stop) = wanted.stop_loss
+        && (stop == Price::ZERO || stop >= below)
+    {
+        return Some(Refusal::new(
+            "exit_price",
+            format!("a stop_loss at {stop} would never or at once fire: the price is {below}"),
+            format!("Use a stop_loss above 0 and below {below}."),
+        ));
+    }
+    let above = bid.unwrap_or(Price::ZERO);
+    if let Some(profit) = wanted.take_profit
+        && (profit == Price::ONE || profit <= above)
+    {
+        return Some(Refusal::new(
+            "exit_price",
+            format!("a take_profit at {profit} would never or at once fire: the bid is {above}"),
+            format!("Use a take_profit above {above} and below 1."),
+        ));
+    }
+    None
+}
+
+fn trail_out_of_range() -> Refusal {
+    Refusal::new(
+        "trail_percent",
+        "trail_percent must be above 0 and below 1",
+        "For five percent below the highest bid use trail_percent 0.05.",
+    )
+}
+
 /// The result of the first order under the same client id, unless this one asks for something else.
 fn repeated(
     wanted: &AgentOrder,
@@ -196,14 +247,21 @@ fn repeated(
     market: &Market,
 ) -> Result<OrderReport, Refusal> {
     let order = &placed.order;
-    // A sale of everything is rounded to what was held then, so only a buy's size is compared.
-    let same_size =
-        order.side == Side::Sell || order.shares == Shares::affordable(wanted.size, wanted.limit);
+    // A sale of everything is rounded to what was held then: by 0.01 share at most.
+    let shares = Shares::affordable(wanted.size, wanted.limit);
+    let difference = shares.micros().abs_diff(order.shares.micros());
+    let same_size = match order.side {
+        Side::Buy => difference == 0,
+        Side::Sell => difference <= Shares::LOT.micros().unsigned_abs(),
+    };
     let same = same_size
         && order.token_id == wanted.token_id
         && order.side == wanted.side
         && order.limit == wanted.limit
-        && order.order_type == wanted.order_type;
+        && order.order_type == wanted.order_type
+        && order.stop_loss == wanted.stop_loss
+        && order.take_profit == wanted.take_profit
+        && order.trail_percent == wanted.trail_percent;
     if !same {
         return Err(Refusal::new(
             "client_order_id_used",
@@ -261,7 +319,19 @@ pub fn preview_order(
         market: &view.market,
         book: book.as_ref(),
     };
-    let checks = gate.assess(&candidate);
+    let mut checks = gate.assess(&candidate);
+    let other = step.not_resolved(&order.market_id).err();
+    if let Some(refusal) = other.or_else(|| refuse_terms(wanted, book.as_ref())) {
+        checks.insert(
+            0,
+            LimitCheck {
+                limit: refusal.code,
+                value: refusal.message,
+                allowed: refusal.hint,
+                passed: false,
+            },
+        );
+    }
     let matched = match &book {
         Some(book) => matching::take(&order, book, view.market.fee)?,
         None => Matched {
@@ -353,6 +423,13 @@ fn refuse_conditional(wanted: &NewConditional, held: Shares) -> Option<Refusal> 
             "Leave size out for the whole position, or name at most what is held (in shares).",
         ));
     }
+    if wanted.shares.is_some_and(Shares::is_zero) {
+        return Some(Refusal::new(
+            "size",
+            "a conditional order for no shares would sell nothing",
+            "Leave size out for the whole position, or name how many shares to sell.",
+        ));
+    }
     let tick = wanted.market.tick;
     let range = tick..=Price::ONE.minus(tick);
     if !range.contains(&wanted.trigger_price) {
@@ -366,17 +443,14 @@ fn refuse_conditional(wanted: &NewConditional, held: Shares) -> Option<Refusal> 
     if wanted.kind == ConditionalKind::TrailingStop
         && trail.is_none_or(|trail| trail == Price::ZERO || trail == Price::ONE)
     {
-        return Some(Refusal::new(
-            "trail_percent",
-            "a trailing_stop needs trail_percent above 0 and below 1",
-            "For five percent below the highest bid use trail_percent 0.05.",
-        ));
+        return Some(trail_out_of_range());
     }
     let (bid, trigger) = (wanted.bid?, wanted.trigger_price);
     let at_once = match wanted.kind {
         ConditionalKind::StopLoss => bid <= trigger,
         ConditionalKind::TakeProfit => bid >= trigger,
-        ConditionalKind::TrailingStop => false,
+        ConditionalKind::TrailingStop => trail
+            .is_some_and(|trail| bid <= scaled(trigger, u64::from(trail.complement().micros()))),
     };
     at_once.then(|| {
         Refusal::new(

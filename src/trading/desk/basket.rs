@@ -4,6 +4,7 @@ use crate::domain::{
     Basket, BasketLeg, LedgerEvent, Order, OrderType, Price, Rounding, Side, Signal, Usdc, notional,
 };
 
+use super::super::aggregation::is_enough;
 use super::super::config::Mode;
 use super::super::risk::Candidate;
 use super::{DeskError, Refusal, Step};
@@ -17,23 +18,36 @@ impl Step<'_> {
     pub(super) fn trade_basket(&mut self, basket: &Basket) -> Result<(), DeskError> {
         let rows = self.log_legs(basket)?;
         if self.config.mode == Mode::Monitor {
+            for row in rows {
+                self.reject_unmonitored(row)?;
+            }
             return Ok(());
         }
-        let strategy = basket.strategy.clone();
-        if basket.confidence < self.config.aggregation.min_confidence {
+        if basket.legs.len() < 2 {
+            let reason = "an arbitrage needs at least two legs; one leg is a bet";
+            return self.reject_all(&rows, "too few legs", reason);
+        }
+        // Written so that an edge that is no number is none.
+        let worthwhile = basket.edge > 0.0;
+        if !worthwhile {
+            let reason = format!("no edge: {:.4} pUSD per set after fees", basket.edge);
+            return self.reject_all(&rows, "no edge", &reason);
+        }
+        if !is_enough(basket.confidence, &self.config.aggregation) {
             let reason = format!(
                 "confidence {:.4} is below aggregation.min_confidence {}",
                 basket.confidence, self.config.aggregation.min_confidence
             );
-            return self.reject_all(&rows, strategy.as_str(), "confidence too low", &reason);
+            return self.reject_all(&rows, "confidence too low", &reason);
         }
         let orders = self.leg_orders(basket, &rows);
         let approved = match self.approve_legs(&orders) {
             Ok(approved) => approved,
             Err(refusal) => {
-                return self.reject_all(&rows, strategy.as_str(), &refusal.code, &refusal.message);
+                return self.reject_all(&rows, &refusal.code, &refusal.message);
             }
         };
+        let cash_before = self.ledger().cash();
         let mut bought: Vec<Order> = Vec::new();
         for leg in approved {
             let order = leg.get().clone();
@@ -43,6 +57,14 @@ impl Step<'_> {
             let report = self.submit(leg, &view.market)?;
             if report.fills.is_empty() {
                 self.unwind(&bought, &order)?;
+                let lost = cash_before.minus(self.ledger().cash());
+                self.report.notes.push(format!(
+                    "basket {} of {}: the leg {} did not fill; the attempt took {lost} pUSD of \
+                     cash, fees included",
+                    order.basket.unwrap_or_default(),
+                    basket.strategy,
+                    order.outcome
+                ));
                 let reason = format!(
                     "a leg did not fill ({}); the others were unwound",
                     report.reason
@@ -54,7 +76,7 @@ impl Step<'_> {
                     })?;
                 }
                 let open: Vec<u64> = rows.iter().skip(done).copied().collect();
-                return self.reject_all(&open, strategy.as_str(), "leg unfilled", &reason);
+                return self.reject_all(&open, "leg unfilled", &reason);
             }
             bought.push(order);
         }
@@ -107,7 +129,8 @@ impl Step<'_> {
                 outcome: leg.outcome.clone(),
                 side: Side::Buy,
                 limit: leg.limit,
-                shares: basket.shares,
+                // The venue takes whole lots only, and legs must stay equal.
+                shares: basket.shares.floor_to_lot(),
                 order_type: OrderType::Fok,
                 basket: Some(number),
                 reason: basket.reason.clone(),
@@ -121,6 +144,7 @@ impl Step<'_> {
     fn approve_legs(&self, orders: &[Order]) -> Result<Vec<super::Approved<Order>>, Refusal> {
         let mut seen = Vec::with_capacity(orders.len());
         for order in orders {
+            self.not_resolved(&order.market_id)?;
             let view = self.view(&order.market_id).ok_or_else(|| {
                 Refusal::new(
                     "market_not_gathered",
@@ -171,7 +195,7 @@ impl Step<'_> {
             };
             let book = self.book(&order.token_id);
             let paid: Usdc = notional(order.limit, order.shares, Rounding::Down)?;
-            match self.gate().approve(sale, &view.market, book.as_ref()) {
+            match self.approve(sale, &view.market, book.as_ref()) {
                 Ok(approved) => {
                     let report = self.submit(approved, &view.market)?;
                     self.report.notes.push(format!(
@@ -188,15 +212,9 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn reject_all(
-        &mut self,
-        rows: &[u64],
-        strategy: &str,
-        cause: &str,
-        reason: &str,
-    ) -> Result<(), DeskError> {
+    fn reject_all(&mut self, rows: &[u64], cause: &str, reason: &str) -> Result<(), DeskError> {
         for row in rows {
-            self.reject(*row, strategy, cause, reason.to_owned())?;
+            self.reject(*row, cause, reason.to_owned())?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Signals on one outcome: aggregated, sized, judged, matched.
 
-use crate::domain::{LedgerEvent, Order, OrderType, Side, Signal};
+use crate::domain::{LedgerEvent, Market, Order, OrderType, Side, Signal};
 
 use super::super::aggregation::{self, Logged};
 use super::super::config::Mode;
@@ -15,12 +15,11 @@ impl Step<'_> {
             logged.push((self.log_signal(&signal)?, signal));
         }
         if self.config.mode == Mode::Monitor {
+            for (row, _) in logged {
+                self.reject_unmonitored(row)?;
+            }
             return Ok(());
         }
-        let names: Vec<(u64, String)> = logged
-            .iter()
-            .map(|(id, signal)| (*id, signal.strategy.to_string()))
-            .collect();
         let snapshot = self.snapshot;
         let aggregated = aggregation::aggregate(
             logged,
@@ -36,14 +35,8 @@ impl Step<'_> {
             },
             &self.config.aggregation,
         );
-        for (id, reason) in aggregated.dropped {
-            let strategy = names
-                .iter()
-                .find(|(known, _)| *known == id)
-                .map(|(_, name)| name.clone())
-                .unwrap_or_default();
-            let cause = reason.split(':').next().unwrap_or_default().to_owned();
-            self.reject(id, &strategy, &cause, reason)?;
+        for dropped in aggregated.dropped {
+            self.reject(dropped.id, dropped.cause, dropped.reason)?;
         }
         for signal in aggregated.kept {
             self.trade_signal(&signal)?;
@@ -57,17 +50,20 @@ impl Step<'_> {
         let Some(view) = self.view(&signal.market_id) else {
             let reason = "the market is not among those gathered for this tick".to_owned();
             for row in rows() {
-                self.reject(
-                    *row,
-                    signal.strategy.as_str(),
-                    "market not gathered",
-                    reason.clone(),
-                )?;
+                self.reject(*row, "market not gathered", reason.clone())?;
             }
             return Ok(());
         };
+        if let Some(reason) = lacks_edge(signal, &view.market) {
+            for row in rows() {
+                self.reject(*row, "no edge", reason.clone())?;
+            }
+            return Ok(());
+        }
         let equity = self.ledger().equity().total;
-        let sized = sizing::size(signal, &view.market, equity, &self.config.sizing);
+        let largest = self.gate().largest_buy(&view.market, signal.target_price);
+        let config = &self.config.sizing;
+        let sized = sizing::size(signal, &view.market, equity, largest, config);
         let held = self.ledger().sellable(&signal.token_id);
         let shares = venue_rules::shares_for(signal.side, sized.size, signal.target_price, held);
         let order = Order {
@@ -89,12 +85,11 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(&signal.token_id);
-        let approved = match self.gate().approve(order, &view.market, book.as_ref()) {
+        let approved = match self.approve(order, &view.market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
                 for row in rows() {
-                    let strategy = signal.strategy.as_str();
-                    self.reject(*row, strategy, &refusal.code, refusal.message.clone())?;
+                    self.reject(*row, &refusal.code, refusal.message.clone())?;
                 }
                 return Ok(());
             }
@@ -103,12 +98,7 @@ impl Step<'_> {
         let report = self.submit(approved, &view.market)?;
         for row in rows() {
             if report.fills.is_empty() {
-                self.reject(
-                    *row,
-                    signal.strategy.as_str(),
-                    "unfilled",
-                    report.reason.clone(),
-                )?;
+                self.reject(*row, "unfilled", report.reason.clone())?;
             } else {
                 self.recorder
                     .record(LedgerEvent::SignalExecuted { signal_id: *row })?;
@@ -119,4 +109,25 @@ impl Step<'_> {
         }
         Ok(())
     }
+}
+
+/// Why a purchase is not worth making: at its own limit price, fee included, it must not cost more
+/// than the strategy itself thinks the token is worth. Sales are not judged here: they reduce risk.
+fn lacks_edge(signal: &Signal, market: &Market) -> Option<String> {
+    /// Noise of f64, far below the micro-unit.
+    const NOISE: f64 = 1e-9;
+    if signal.side == Side::Sell {
+        return None;
+    }
+    let price = signal.target_price.to_f64();
+    let fee = market.fee.per_share(price);
+    let left = signal.fair_price - price - fee;
+    let enough = left >= -NOISE && signal.edge >= -NOISE;
+    (!enough).then(|| {
+        format!(
+            "no edge: fair price {:.4} against {price} and a fee of {fee:.4} per share (stated \
+             edge {:.4})",
+            signal.fair_price, signal.edge
+        )
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     ConditionalKind, ConditionalOrder, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
-    TokenId,
+    TokenId, Usdc,
 };
 
 use super::super::conditional::{self, ExitPrices};
@@ -21,13 +21,15 @@ impl Step<'_> {
                 self.cancel_conditional(id, "the position is gone")?;
                 continue;
             }
-            let Some(view) = self.snapshot.market_of(&order.token_id) else {
-                continue;
-            };
-            let Some(book) = self.book(&order.token_id) else {
-                continue;
-            };
-            let Some(bid) = book.best_bid().filter(|_| !book.is_crossed()) else {
+            // The bid as the market shows it. What we took from the book ourselves is counted when
+            // the sale is matched, but is no fall of the price: one exit must not set off the next.
+            let seen = self.snapshot.market_of(&order.token_id).zip(
+                self.snapshot
+                    .book(&order.token_id)
+                    .filter(|book| !book.is_crossed())
+                    .and_then(|book| book.best_bid()),
+            );
+            let Some((view, bid)) = seen else {
                 let note = format!("conditional order {id}: no usable bid, not evaluated");
                 self.report.notes.push(note);
                 continue;
@@ -89,7 +91,7 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(token);
-        let approved = match self.gate().approve(order, market, book.as_ref()) {
+        let approved = match self.approve(order, market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
                 let id = conditional.id;
@@ -199,22 +201,29 @@ impl Step<'_> {
         let Some(position) = self.ledger().positions().get(&order.token_id).cloned() else {
             return Ok(());
         };
-        let filled = self
+        // What this order bought and paid; the position may hold older shares at other prices.
+        let (filled, spent) = self
             .recorder
             .events()
             .iter()
             .filter_map(|stamped| match &stamped.event {
-                LedgerEvent::Filled { fill } if fill.order_id == order.id => Some(fill.shares),
+                LedgerEvent::Filled { fill } if fill.order_id == order.id => Some(fill),
                 _ => None,
             })
-            .fold(Shares::ZERO, Shares::plus)
-            .min(position.shares);
-        let bid = self.book(&order.token_id).and_then(|book| book.best_bid());
-        let paid = position
-            .average_price()
-            .and_then(|p| Price::from_f64_rounded(p).ok());
+            .fold((Shares::ZERO, Usdc::ZERO), |(shares, spent), fill| {
+                (shares.plus(fill.shares), spent.plus(fill.notional))
+            });
+        let filled = filled.min(position.shares);
+        if filled.is_zero() {
+            return Ok(());
+        }
+        let paid = Price::from_f64_rounded(spent.to_f64() / filled.to_f64())?;
+        let bid = self
+            .snapshot
+            .book(&order.token_id)
+            .and_then(|book| book.best_bid());
         let prices = ExitPrices {
-            paid: paid.unwrap_or(order.limit),
+            paid,
             bid,
             tick: market.tick,
         };
@@ -238,6 +247,13 @@ impl Step<'_> {
                 reason: exit.reason,
                 created_at: self.recorder.at(),
             };
+            if bid.is_some_and(|bid| conditional.fires_at(bid)) {
+                self.report.notes.push(format!(
+                    "{} not attached to {}: it would fire at once",
+                    conditional.reason, order.outcome
+                ));
+                continue;
+            }
             self.recorder
                 .record(LedgerEvent::ConditionalCreated { conditional })?;
         }

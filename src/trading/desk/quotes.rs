@@ -10,12 +10,14 @@ use super::super::config::Mode;
 use super::{DeskError, Step};
 
 impl Step<'_> {
-    /// Keeps resting orders whose price still stands, withdraws the others, places what is new.
+    /// Keeps resting orders whose price still stands and that are neither larger than is wanted now
+    /// nor below the market's minimum, withdraws the others, places what is new.
     pub(super) fn trade_quotes(&mut self, quotes: Vec<Quote>) -> Result<(), DeskError> {
         if self.config.mode == Mode::Monitor {
             for quote in &quotes {
                 for (side, wanted) in sides(quote) {
-                    self.log_signal(&signal_of(quote, side, wanted)?)?;
+                    let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
+                    self.reject_unmonitored(row)?;
                 }
             }
             return Ok(());
@@ -30,6 +32,10 @@ impl Step<'_> {
                         && order.token_id == quote.token_id
                         && order.side == side
                         && order.limit == wanted.price
+                        && resting.remaining <= wanted.shares
+                        && self
+                            .view(&order.market_id)
+                            .is_some_and(|view| resting.remaining >= view.market.min_size)
                 });
                 match standing {
                     Some((id, _)) => {
@@ -62,10 +68,9 @@ impl Step<'_> {
         wanted: QuoteSide,
     ) -> Result<(), DeskError> {
         let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
-        let strategy = quote.strategy.clone();
         let Some(view) = self.view(&quote.market_id) else {
             let reason = "the market is not among those gathered for this tick".to_owned();
-            return self.reject(row, strategy.as_str(), "market not gathered", reason);
+            return self.reject(row, "market not gathered", reason);
         };
         let order = Order {
             id: self.ledger().next_order_id(),
@@ -86,14 +91,14 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(&quote.token_id);
-        match self.gate().approve(order, &view.market, book.as_ref()) {
+        match self.approve(order, &view.market, book.as_ref()) {
             Ok(approved) => {
                 self.submit(approved, &view.market)?;
                 self.recorder
                     .record(LedgerEvent::SignalExecuted { signal_id: row })?;
                 Ok(())
             }
-            Err(refusal) => self.reject(row, strategy.as_str(), &refusal.code, refusal.message),
+            Err(refusal) => self.reject(row, &refusal.code, refusal.message),
         }
     }
 }

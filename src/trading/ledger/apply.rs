@@ -1,11 +1,13 @@
 //! One event, applied.
 
 use crate::domain::{
-    ConditionalOrder, Fill, LedgerEvent, Mark, Position, Price, RestingOrder, Shares, Side,
-    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    ConditionalOrder, Fill, LedgerEvent, Mark, MoneyError, Order, Position, Price, RestingOrder,
+    Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
 };
 
-use super::{ClientOrder, Ledger, LedgerError, RECENT_TRADES, REMEMBERED_TAKES, RecentTrade, Take};
+use super::{
+    ClientOrder, Ledger, LedgerError, RECENT_TRADES, REMEMBERED_TAKES_MS, RecentTrade, Take,
+};
 
 impl Ledger {
     /// Applies the next event. Errors leave the ledger as it was.
@@ -34,13 +36,15 @@ impl Ledger {
         match event {
             LedgerEvent::AccountOpened { source } => self.source = Some(*source),
             LedgerEvent::Deposited { amount } => {
+                not_negative(*amount)?;
                 let cash = self.cash.checked_add(*amount)?;
                 self.deposits = self.deposits.checked_add(*amount)?;
                 self.cash = cash;
                 self.day_deposits = self.day_deposits.plus(*amount);
             }
             LedgerEvent::SignalGenerated { signal_id, signal } => {
-                self.signals = self.signals.max(*signal_id);
+                is_new("signal", *signal_id, self.signals)?;
+                self.signals = *signal_id;
                 self.signal_strategy
                     .insert(*signal_id, signal.strategy.clone());
                 self.totals(&signal.strategy).signals_generated += 1;
@@ -53,36 +57,12 @@ impl Ledger {
             LedgerEvent::SignalRejected { signal_id, .. } => {
                 self.signal_strategy.remove(signal_id);
             }
-            LedgerEvent::OrderAccepted { order } => {
-                self.orders = self.orders.max(order.id);
-                self.baskets = self.baskets.max(order.basket.unwrap_or(0));
-                if let Some(client_id) = &order.client_order_id {
-                    let placed = ClientOrder {
-                        order: order.clone(),
-                        fills: Vec::new(),
-                        outcome: None,
-                    };
-                    self.client_orders.insert(client_id.clone(), placed);
-                }
-                self.in_flight
-                    .insert(order.id, (order.clone(), order.shares));
-            }
+            LedgerEvent::OrderAccepted { order } => self.accept(order)?,
             LedgerEvent::OrderRefused { .. } => {}
             LedgerEvent::OrderRested {
                 order_id,
                 remaining,
-            } => {
-                let (order, _) = self
-                    .in_flight
-                    .remove(order_id)
-                    .ok_or(unknown_order(*order_id))?;
-                let resting = RestingOrder {
-                    order,
-                    remaining: *remaining,
-                    placed_at: at,
-                };
-                self.resting.insert(*order_id, resting);
-            }
+            } => self.rest(at, *order_id, *remaining)?,
             LedgerEvent::Filled { fill } => self.apply_fill(at, fill)?,
             LedgerEvent::OrderClosed {
                 order_id, outcome, ..
@@ -98,7 +78,12 @@ impl Ledger {
                 }
             }
             LedgerEvent::ConditionalCreated { conditional } => {
-                self.conditionals_created = self.conditionals_created.max(conditional.id);
+                is_new(
+                    "conditional order",
+                    conditional.id,
+                    self.conditionals_created,
+                )?;
+                self.conditionals_created = conditional.id;
                 self.conditionals
                     .insert(conditional.id, conditional.clone());
             }
@@ -148,28 +133,92 @@ impl Ledger {
         Ok(())
     }
 
+    fn accept(&mut self, order: &Order) -> Result<(), LedgerError> {
+        is_new("order", order.id, self.orders)?;
+        if let Some(client_id) = &order.client_order_id {
+            // The first order's result is what the same id gives ever after.
+            if self.client_orders.contains_key(client_id) {
+                return Err(LedgerError::Repeated {
+                    what: "client order",
+                    id: client_id.clone(),
+                });
+            }
+            let placed = ClientOrder {
+                order: order.clone(),
+                fills: Vec::new(),
+                outcome: None,
+            };
+            self.client_orders.insert(client_id.clone(), placed);
+        }
+        self.orders = order.id;
+        self.baskets = self.baskets.max(order.basket.unwrap_or(0));
+        self.in_flight
+            .insert(order.id, (order.clone(), order.shares));
+        Ok(())
+    }
+
+    fn rest(&mut self, at: Timestamp, order_id: u64, remaining: Shares) -> Result<(), LedgerError> {
+        match self.in_flight.remove(&order_id) {
+            None => Err(unknown_order(order_id)),
+            Some((order, unfilled)) if remaining != unfilled => {
+                self.in_flight.insert(order_id, (order, unfilled));
+                Err(contradicts("order", order_id, "not what is left of it"))
+            }
+            Some((order, _)) => {
+                let resting = RestingOrder {
+                    order,
+                    remaining,
+                    placed_at: at,
+                };
+                self.resting.insert(order_id, resting);
+                Ok(())
+            }
+        }
+    }
+
     fn apply_fill(&mut self, at: Timestamp, fill: &Fill) -> Result<(), LedgerError> {
-        let remaining = self.remaining_mut(fill.order_id)?;
-        if fill.shares > *remaining {
+        let (order, remaining) = self
+            .open_order(fill.order_id)
+            .ok_or(unknown_order(fill.order_id))?;
+        if fill.token_id != order.token_id || fill.side != order.side {
+            return Err(contradicts("order", order.id, "another token or side"));
+        }
+        if !order.side.accepts(order.limit, fill.price) {
+            return Err(contradicts(
+                "order",
+                order.id,
+                "a price worse than its limit",
+            ));
+        }
+        if fill.shares > remaining {
             return Err(LedgerError::NotEnoughShares {
                 token: fill.token_id.clone(),
                 needed: fill.shares,
-                held: *remaining,
+                held: remaining,
             });
         }
-        let left = remaining.minus(fill.shares);
+        not_negative(fill.notional)?;
+        not_negative(fill.fee)?;
+        let fees = self.fees.checked_add(fill.fee)?;
         match fill.side {
             Side::Buy => self.apply_buy(at, fill)?,
             Side::Sell => {
-                let gained = fill.notional;
-                let fee = fill.fee;
-                let cash = self.cash.checked_add(gained)?.checked_sub(fee)?;
-                self.close_shares(&fill.token_id, fill.shares, gained)?;
-                self.cash = cash;
-                self.fees = self.fees.plus(fee);
+                let cash = self.cash.checked_add(fill.notional)?;
+                let left = cash.checked_sub(fill.fee)?;
+                if left < Usdc::ZERO {
+                    return Err(LedgerError::NotEnoughCash {
+                        needed: fill.fee,
+                        cash,
+                    });
+                }
+                self.close_shares(&fill.token_id, fill.shares, fill.notional)?;
+                self.cash = left;
             }
         }
-        *self.remaining_mut(fill.order_id)? = left;
+        self.fees = fees;
+        if let Some(left) = self.remaining_mut(fill.order_id) {
+            *left = remaining.minus(fill.shares);
+        }
         let totals = self.totals(&fill.strategy);
         totals.fills += 1;
         totals.volume = totals.volume.plus(fill.notional);
@@ -186,8 +235,17 @@ impl Ledger {
                 cash: self.cash,
             });
         }
+        let (shares, cost) = self
+            .positions
+            .get(&fill.token_id)
+            .map_or((Shares::ZERO, Usdc::ZERO), |p| (p.shares, p.cost));
+        let shares = shares
+            .micros()
+            .checked_add(fill.shares.micros())
+            .ok_or(MoneyError::Overflow)
+            .and_then(Shares::from_micros)?;
+        let cost = cost.checked_add(fill.notional)?;
         self.cash = self.cash.checked_sub(spent)?;
-        self.fees = self.fees.plus(fill.fee);
         let position = self
             .positions
             .entry(fill.token_id.clone())
@@ -201,8 +259,8 @@ impl Ledger {
                 entry_strategy: fill.strategy.clone(),
                 mark: None,
             });
-        position.shares = position.shares.plus(fill.shares);
-        position.cost = position.cost.plus(fill.notional);
+        position.shares = shares;
+        position.cost = cost;
         Ok(())
     }
 
@@ -213,8 +271,10 @@ impl Ledger {
         shares: Shares,
         proceeds: Usdc,
     ) -> Result<(), LedgerError> {
+        if notional(payout, shares, Rounding::Down)? != proceeds {
+            return Err(contradicts("token", token, "proceeds are not the payout"));
+        }
         let cash = self.cash.checked_add(proceeds)?;
-        let _ = payout;
         self.close_shares(token, shares, proceeds)?;
         self.cash = cash;
         self.takes.remove(token);
@@ -237,38 +297,38 @@ impl Ledger {
             });
         };
         let cost = position.cost.share_of(shares, position.shares);
+        let profit = gained.checked_sub(cost)?;
+        self.realized = self.realized.checked_add(profit)?;
         position.cost = position.cost.minus(cost);
         position.shares = position.shares.minus(shares);
-        let profit = gained.minus(cost);
         let strategy = position.entry_strategy.clone();
         if position.shares.is_zero() {
             self.positions.remove(token);
         }
-        self.realized = self.realized.plus(profit);
         let totals = self.totals(&strategy);
         totals.realized = totals.realized.plus(profit);
         Ok(())
     }
 
     fn remember(&mut self, at: Timestamp, fill: &Fill) {
-        let order = self.in_flight.get(&fill.order_id).map(|(order, _)| order);
-        let order = order.or_else(|| self.resting.get(&fill.order_id).map(|r| &r.order));
-        if let Some(placed) = order
-            .and_then(|order| order.client_order_id.as_ref())
-            .and_then(|client_id| self.client_orders.get_mut(client_id))
-        {
+        let client_id = self
+            .open_order(fill.order_id)
+            .and_then(|(order, _)| order.client_order_id.clone());
+        if let Some(placed) = client_id.and_then(|id| self.client_orders.get_mut(&id)) {
             placed.fills.push(fill.clone());
         }
         let takes = self.takes.entry(fill.token_id.clone()).or_default();
+        // In order of time, so that those since a moment are found fast.
+        let at_or_later = takes.last().map_or(at, |last| last.at.max(at));
+        let forgotten = takes.partition_point(|t| at_or_later.since(t.at) > REMEMBERED_TAKES_MS);
+        takes.drain(..forgotten);
         takes.push(Take {
-            at,
+            at: at_or_later,
             side: fill.side,
             price: fill.price,
             shares: fill.shares,
+            maker: fill.maker,
         });
-        if takes.len() > REMEMBERED_TAKES {
-            takes.remove(0);
-        }
         self.recent_trades.push_front(RecentTrade {
             at,
             fill: fill.clone(),
@@ -276,14 +336,22 @@ impl Ledger {
         self.recent_trades.truncate(RECENT_TRADES);
     }
 
-    fn remaining_mut(&mut self, order_id: u64) -> Result<&mut Shares, LedgerError> {
-        if let Some((_, remaining)) = self.in_flight.get_mut(&order_id) {
-            return Ok(remaining);
+    fn open_order(&self, order_id: u64) -> Option<(&Order, Shares)> {
+        let in_flight = self
+            .in_flight
+            .get(&order_id)
+            .map(|(order, remaining)| (order, *remaining));
+        in_flight.or_else(|| {
+            let resting = self.resting.get(&order_id)?;
+            Some((&resting.order, resting.remaining))
+        })
+    }
+
+    fn remaining_mut(&mut self, order_id: u64) -> Option<&mut Shares> {
+        match self.in_flight.get_mut(&order_id) {
+            Some((_, remaining)) => Some(remaining),
+            None => self.resting.get_mut(&order_id).map(|r| &mut r.remaining),
         }
-        self.resting
-            .get_mut(&order_id)
-            .map(|resting| &mut resting.remaining)
-            .ok_or(unknown_order(order_id))
     }
 
     fn conditional_mut(&mut self, id: u64) -> Result<&mut ConditionalOrder, LedgerError> {
@@ -308,5 +376,30 @@ fn unknown_conditional(id: u64) -> LedgerError {
     LedgerError::Unknown {
         what: "active conditional order",
         id,
+    }
+}
+
+fn not_negative(amount: Usdc) -> Result<(), LedgerError> {
+    if amount < Usdc::ZERO {
+        return Err(MoneyError::Negative(amount.to_string()).into());
+    }
+    Ok(())
+}
+
+fn is_new(what: &'static str, id: u64, last: u64) -> Result<(), LedgerError> {
+    if id <= last {
+        return Err(LedgerError::Repeated {
+            what,
+            id: id.to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn contradicts(what: &'static str, id: impl ToString, why: &'static str) -> LedgerError {
+    LedgerError::Contradiction {
+        what,
+        id: id.to_string(),
+        why,
     }
 }
