@@ -141,21 +141,14 @@ impl<'a> Frames<'a> {
 
     /// The view of a market from its latest row; `None` when it has none yet, is resolved, or is
     /// in this frame already.
-    fn view(
-        &mut self,
-        market: usize,
-        at: Timestamp,
-        cover: &mut Cover,
-        candidate: bool,
-    ) -> Option<MarketView> {
+    fn view(&mut self, market: usize, at: Timestamp, candidate: bool) -> Option<MarketView> {
         let one = self.dataset.series().get(market)?;
         let state = self.markets.get_mut(market)?;
         if state.shown == self.done || one.is_resolved(at) {
             return None;
         }
         let row = state.seen.checked_sub(1)?;
-        let covered = cover.of(self.dataset, market, at);
-        let visible = self.dataset.visible_at_row(market, row, at, covered)?;
+        let visible = self.dataset.visible_at_row(market, row, at)?;
         state.shown = self.done;
         let shared = match &state.last {
             Some((before, shared)) if *before == visible => Arc::clone(shared),
@@ -175,24 +168,6 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Verdicts on the events of one frame, each reached once.
-#[derive(Default)]
-struct Cover(Vec<(usize, bool)>);
-
-impl Cover {
-    fn of(&mut self, dataset: &Dataset, market: usize, at: Timestamp) -> bool {
-        let Some(event) = dataset.neg_risk_event(market) else {
-            return false;
-        };
-        if let Some((_, covered)) = self.0.iter().find(|(known, _)| *known == event) {
-            return *covered;
-        }
-        let covered = dataset.is_covered(event, at);
-        self.0.push((event, covered));
-        covered
-    }
-}
-
 fn distinct(sorted: impl Iterator<Item = Timestamp>) -> usize {
     let mut last = None;
     sorted.filter(|at| last.replace(*at) != Some(*at)).count()
@@ -206,16 +181,24 @@ impl Iterator for Frames<'_> {
         self.done += 1;
         let resolutions = self.resolved_until(at);
         let fresh = self.fresh_at(at);
-        let mut cover = Cover::default();
-        let mut views: Vec<MarketView> = fresh
-            .iter()
-            .filter_map(|market| self.view(*market, at, &mut cover, true))
-            .collect();
-        let dataset = self.dataset;
-        let events: Vec<usize> = cover.0.iter().map(|(event, _)| *event).collect();
+        let mut views = Vec::with_capacity(fresh.len());
+        let mut events: Vec<usize> = Vec::new();
+        for market in fresh {
+            let Some(view) = self.view(market, at, true) else {
+                continue;
+            };
+            views.push(view);
+            if let Some(event) = self.dataset.neg_risk_event(market)
+                && events.last() != Some(&event)
+            {
+                events.push(event);
+            }
+        }
+        events.sort_unstable();
+        events.dedup();
         for event in events {
-            for member in dataset.event_members(event) {
-                views.extend(self.view(*member, at, &mut cover, false));
+            for member in self.dataset.event_members(event) {
+                views.extend(self.view(*member, at, false));
             }
         }
         Some(Snapshot::new(at, SourceKind::Recorded, views, resolutions))

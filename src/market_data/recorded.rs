@@ -29,7 +29,7 @@ mod series;
 mod skips;
 mod synthetic_book;
 
-pub use dataset::{COVERED_SUM, Dataset, DatasetOptions, FileReport, LoadReport};
+pub use dataset::{Dataset, DatasetOptions, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
@@ -138,12 +138,7 @@ impl Recorded {
         event.volume_24h = (!known.is_empty()).then(|| known.into_iter().sum());
         event.start = event.markets.iter().filter_map(|m| m.start).min();
         event.end = event.markets.iter().filter_map(|m| m.end).max();
-        let series = self.dataset.series();
-        event.neg_risk = group
-            .members
-            .iter()
-            .filter_map(|member| series.get(*member))
-            .any(|one| one.neg_risk && one.last_row(at).is_some());
+        event.neg_risk = event.markets.iter().any(|m| m.neg_risk);
         Some(event)
     }
 

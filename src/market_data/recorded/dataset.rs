@@ -12,13 +12,6 @@ use super::series::{Series, Visible};
 use super::skips::Skips;
 use super::synthetic_book;
 
-/// A neg-risk event counts as covered while its recorded, unresolved markets' prices sum to this.
-///
-/// Recordings often hold a few markets of an event only, and nothing in them says which. Buying
-/// "all" outcomes of such an event looks like a riskless profit and is a bet. Below this sum
-/// [`Market::neg_risk`] is therefore false: it could not be told that the listed markets are all.
-pub const COVERED_SUM: u64 = 950_000;
-
 /// How a recording is turned into books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatasetOptions {
@@ -214,57 +207,27 @@ impl Dataset {
         })
     }
 
-    /// True when the event's recorded markets could be taken for all of them at `at`; see
-    /// [`COVERED_SUM`].
-    #[must_use]
-    pub fn is_covered(&self, event: usize, at: Timestamp) -> bool {
-        let Some(group) = self.groups.get(event) else {
-            return false;
-        };
-        let sum: u64 = group
-            .members
-            .iter()
-            .filter_map(|index| self.series.get(*index))
-            .filter(|one| !one.is_resolved(at))
-            .filter_map(|one| one.row(one.last_row(at)?))
-            .map(|(_, price)| u64::from(price.micros()))
-            .sum();
-        sum >= COVERED_SUM
-    }
-
     /// What could be seen of market `index` at `at`: its latest row and its state; `None` when it
     /// had no row yet.
     #[must_use]
     pub fn visible(&self, index: usize, at: Timestamp) -> Option<(usize, Visible)> {
         let one = self.series.get(index)?;
         let row = one.last_row(at)?;
-        // The sum over the event is worth taking only where it matters.
-        let covered = self
-            .neg_risk_event(index)
-            .is_some_and(|event| self.is_covered(event, at));
-        Some((row, self.visible_at_row(index, row, at, covered)?))
+        Some((row, self.visible_at_row(index, row, at)?))
     }
 
-    /// The same for a caller that walks through time and knows that `row` is the latest row, and
-    /// whether the market's event is covered.
+    /// The same for a caller that walks through time and knows that `row` is the latest row.
     #[must_use]
-    pub fn visible_at_row(
-        &self,
-        index: usize,
-        row: usize,
-        at: Timestamp,
-        covered: bool,
-    ) -> Option<Visible> {
+    pub fn visible_at_row(&self, index: usize, row: usize, at: Timestamp) -> Option<Visible> {
         let one = self.series.get(index)?;
-        let cumulative = self.is_cumulative(one.file, at);
-        Some(one.visible(row, at, cumulative, covered))
+        Some(one.visible(row, at, self.is_cumulative(one.file, at)))
     }
 
     /// Number of the event that market `index` belongs to, when the metadata calls it neg-risk.
     #[must_use]
     pub fn neg_risk_event(&self, index: usize) -> Option<usize> {
         let one = self.series.get(index)?;
-        one.event.filter(|_| one.neg_risk)
+        one.event.filter(|_| one.template().neg_risk)
     }
 
     /// Indexes of all recorded markets of an event.
@@ -344,8 +307,8 @@ impl Dataset {
                 .to_owned(),
         );
         notes.push(
-            "An event's markets count as neg-risk only while their prices sum to 0.95 or more: \
-             recordings often hold some markets of an event only."
+            "A recording may hold some markets of an event only; nothing in it says which are \
+             missing."
                 .to_owned(),
         );
         if self.report.metadata.is_none() {

@@ -313,7 +313,7 @@ impl Growing {
                 .min_size
                 .unwrap_or_else(|| Shares::whole(DEFAULT_MIN_SIZE)),
             fee: FeeSchedule::FREE,
-            neg_risk: false,
+            neg_risk: metadata.neg_risk == Some(true),
             placeholder: false,
             volume: None,
             volume_24h: None,
@@ -333,7 +333,6 @@ impl Growing {
             resolution,
             file: self.file,
             event,
-            neg_risk: metadata.neg_risk == Some(true),
         })
     }
 }

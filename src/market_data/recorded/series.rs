@@ -34,8 +34,6 @@ pub struct Series {
     pub(super) file: usize,
     /// Index of the event that it belongs to.
     pub(super) event: Option<usize>,
-    /// True when the metadata says that it is one of a neg-risk event's outcomes.
-    pub(super) neg_risk: bool,
 }
 
 /// Where the tick comes from.
@@ -62,7 +60,6 @@ pub(super) struct Parts {
     pub(super) resolution: Option<Resolution>,
     pub(super) file: usize,
     pub(super) event: Option<usize>,
-    pub(super) neg_risk: bool,
 }
 
 /// The part of a market that changes with time. Two moments with equal values can share a
@@ -79,8 +76,6 @@ pub struct Visible {
     pub volume_24h: Option<Usdc>,
     /// Open, paused (no row for long) or closed (resolved).
     pub status: MarketStatus,
-    /// See [`super::Dataset`] on events that are covered in part only.
-    pub neg_risk: bool,
 }
 
 impl Series {
@@ -113,7 +108,6 @@ impl Series {
                 .and_then(|resolution| Some((resolution.resolved_at?, resolution))),
             file: parts.file,
             event: parts.event,
-            neg_risk: parts.neg_risk,
         }
     }
 
@@ -167,15 +161,9 @@ impl Series {
         self.volumes.first().map(|(at, _)| *at)
     }
 
-    /// What could be seen at `at`, when `row` was the latest row. `cumulative` and `covered` are
-    /// the dataset's verdicts on the volume column and on the event at that moment.
-    pub(super) fn visible(
-        &self,
-        row: usize,
-        at: Timestamp,
-        cumulative: bool,
-        covered: bool,
-    ) -> Visible {
+    /// What could be seen at `at`, when `row` was the latest row. `cumulative` is
+    /// the dataset's verdict on the volume column at that moment.
+    pub(super) fn visible(&self, row: usize, at: Timestamp, cumulative: bool) -> Visible {
         let row_at = self.points.get(row).map(|point| point.at);
         let known = row_at.and_then(|row_at| self.volume_index(row_at));
         let volume = known
@@ -189,7 +177,6 @@ impl Series {
                 .filter(|_| cumulative && self.volume_fell.is_none_or(|fell| at < fell))
                 .and_then(|index| self.trailing_day(index)),
             status: self.status(row, at),
-            neg_risk: self.neg_risk && covered,
         }
     }
 
@@ -202,7 +189,6 @@ impl Series {
         market.volume = visible.volume;
         market.volume_24h = visible.volume_24h;
         market.status = visible.status;
-        market.neg_risk = visible.neg_risk;
         market
     }
 
@@ -304,7 +290,6 @@ mod tests {
             resolution: None,
             file: 0,
             event: None,
-            neg_risk: false,
         })
     }
 
@@ -352,7 +337,7 @@ mod tests {
         );
         let volume = |row: usize| {
             let at = one.points[row].at;
-            let seen = one.visible(row, at, true, true);
+            let seen = one.visible(row, at, true);
             (seen.volume, seen.volume_24h)
         };
         assert_eq!(volume(2), (Some(Usdc::whole(200)), None), "20 h of data");
@@ -360,7 +345,7 @@ mod tests {
         assert_eq!(volume(3), (Some(Usdc::whole(300)), Some(Usdc::whole(170))));
         // 40 h: 16 h lies half-way between 160 and 200.
         assert_eq!(volume(4), (Some(Usdc::whole(320)), Some(Usdc::whole(140))));
-        let unknown = one.visible(4, hour(40), false, true);
+        let unknown = one.visible(4, hour(40), false);
         assert_eq!(unknown.volume_24h, None, "not known to be cumulative");
     }
 
@@ -369,10 +354,10 @@ mod tests {
         let prices: Vec<(i64, &str)> = [0, 24, 48, 72].map(|h| (h, "0.5")).to_vec();
         let one = series(&prices, &[(0, 100), (24, 160), (48, 150), (72, 400)]);
         assert_eq!(
-            one.visible(1, hour(24), true, true).volume_24h,
+            one.visible(1, hour(24), true).volume_24h,
             Some(Usdc::whole(60))
         );
-        assert_eq!(one.visible(2, hour(48), true, true).volume_24h, None);
-        assert_eq!(one.visible(3, hour(72), true, true).volume_24h, None);
+        assert_eq!(one.visible(2, hour(48), true).volume_24h, None);
+        assert_eq!(one.visible(3, hour(72), true).volume_24h, None);
     }
 }

@@ -450,25 +450,21 @@ async fn a_quiet_market_is_paused_and_the_most_traded_comes_first() {
 }
 
 #[tokio::test]
-async fn an_event_counts_as_neg_risk_only_while_it_looks_complete() {
-    // 19 h: e1 0.49 + e2 0.41 + … e3 not there yet: 0.49 + 0.42 = 0.91.
+async fn an_event_shows_the_markets_that_are_there_and_never_claims_to_be_whole() {
+    // The third market has its first row at 20 h.
     let source = story_at(None, hour(19));
-    let prices: Vec<f64> = (0..2)
-        .map(|i| source.dataset().series()[i].points()[19].price)
-        .collect();
-    assert_eq!(prices, [0.49, 0.42]);
     let event = source.event("race").await.unwrap().unwrap();
     assert_eq!(event.markets.len(), 2);
-    assert!(event.neg_risk && event.augmented);
-    assert!(event.markets.iter().all(|market| !market.neg_risk));
-    // 29 h: 0.39 + 0.43 + 0.29 = 1.11.
+    assert_eq!(event.end, None);
     source.set_now(hour(29));
     let event = source.event("race").await.unwrap().unwrap();
     assert_eq!(event.markets.len(), 3);
     assert!(event.markets.iter().all(|market| market.neg_risk));
+    assert!(event.neg_risk && event.augmented && !event.closed);
+    assert_eq!(event.end, Timestamp::parse("2026-01-09"));
     assert_eq!(event.volume, Some(Usdc::whole(1290)));
-    assert!(!event.closed);
     let volume = source.event_volume("race").await.unwrap().unwrap();
+    assert_eq!(volume.total, Some(Usdc::whole(1290)));
     assert_eq!(volume.by_market, [("e1".to_owned(), Usdc::whole(1290))]);
     assert!(source.event("nothing").await.unwrap().is_none());
 }
