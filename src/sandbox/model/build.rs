@@ -132,8 +132,9 @@ impl<'a> Builder<'a> {
         if split {
             probabilities.push(0.15);
         }
-        // A third of the groups end within two days, a third within ten, the rest later.
-        let lasts = match group % 3 {
+        // A third of the groups end within two days, a third within ten, the rest later; shifted
+        // from round to round of the categories, so that each has some of every kind.
+        let lasts = match (group + group / 6) % 3 {
             0 => self.random.between(2.0, 46.0) * HOUR as f64,
             1 => self.random.between(2.0, 10.0) * DAY as f64,
             _ => self.random.between(10.0, 80.0) * DAY as f64,
