@@ -110,7 +110,7 @@ impl<'a> Builder<'a> {
     fn fair(&mut self, group: usize, left: usize) -> Plan {
         let exclusive = 3 + self.random.index(3);
         let neg_risk = group.is_multiple_of(7) && exclusive <= left;
-        let version = if !neg_risk && group % 5 == 2 {
+        let version = if !neg_risk && matches!(group % 5, 1 | 2) {
             Version::V2
         } else {
             Version::V1
@@ -132,8 +132,9 @@ impl<'a> Builder<'a> {
         if split {
             probabilities.push(0.15);
         }
-        // A third of the groups end within two days, a third within ten, the rest later.
-        let lasts = match group % 3 {
+        // A third of the groups end within two days, a third within ten, the rest later; shifted
+        // from round to round, so that every category and version has some of every kind.
+        let lasts = match (group + group / 6 + group / 5) % 3 {
             0 => self.random.between(2.0, 46.0) * HOUR as f64,
             1 => self.random.between(2.0, 10.0) * DAY as f64,
             _ => self.random.between(10.0, 80.0) * DAY as f64,

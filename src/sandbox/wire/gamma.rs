@@ -100,6 +100,12 @@ pub(in crate::sandbox) struct Market {
     pub rewards_min_size: u32,
     pub rewards_max_spread: f64,
     pub spread: f64,
+    /// Absent when nothing changed, as on the venue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_day_price_change: Option<f64>,
+    /// As above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_week_price_change: Option<f64>,
     pub one_month_price_change: f64,
     pub one_year_price_change: f64,
     pub last_trade_price: f64,
@@ -273,7 +279,12 @@ pub(in crate::sandbox) fn market(
     };
     let volume = round6(world.volume(market, event));
     let daily = if open { market.volume_24h } else { 0.0 };
-    let month_ago = world.now.plus_millis(-29 * 86_400_000);
+    let change = |days: i64| {
+        let then = market
+            .history
+            .at(world.now.plus_millis(-days * 86_400_000))?;
+        Some(round4(first - then))
+    };
     let v2 = event.version == Version::V2;
     let token_ids = text_array([&market.tokens[0], &market.tokens[1]]);
     Market {
@@ -370,7 +381,9 @@ pub(in crate::sandbox) fn market(
         rewards_min_size: 50,
         rewards_max_spread: 4.5,
         spread,
-        one_month_price_change: round4(first - market.history.at(month_ago).unwrap_or(first)),
+        one_day_price_change: change(1).filter(|change| *change != 0.0),
+        one_week_price_change: change(7).filter(|change| *change != 0.0),
+        one_month_price_change: change(29).unwrap_or(0.0),
         one_year_price_change: 0.0,
         last_trade_price: best_bid.or(best_ask).unwrap_or(first),
         best_bid,
