@@ -3,9 +3,11 @@
 //! [`frames`] turns a recording into the snapshots that a desk would have gathered, [`metrics`]
 //! measures what came of them, and [`report`] writes it down.
 
+pub mod engine;
 pub mod frames;
 pub mod metrics;
 pub mod report;
+pub mod summary;
 
 pub use frames::Frames;
 pub use metrics::{ClosedTrade, Metrics};

@@ -9,6 +9,7 @@ use super::registry::{Registry, RegistryError};
 use super::tool::{ToolError, ToolSpec};
 
 pub mod analysis;
+pub mod backtest;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
@@ -29,6 +30,7 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         trade::tools(),
         analysis::tools(),
         conditional::tools(),
+        backtest::tools(),
         monitoring::tools(),
         system::tools(),
     ]
