@@ -87,6 +87,9 @@ pub enum SandboxError {
     /// A value of the configuration is out of range.
     #[error("sandbox configuration: {0}")]
     Config(String),
+    /// Making the markets was broken off.
+    #[error("the sandbox's markets could not be made: {0}")]
+    Unmade(String),
     /// A fee rate or price of the model is not money: a mistake in its tables.
     #[error("sandbox model: {0}")]
     Money(#[from] MoneyError),

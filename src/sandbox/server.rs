@@ -48,7 +48,12 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     };
     let listener = TcpListener::bind(listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
-    let shared = Shared::new(World::new(&config)?);
+    let speed = config.speed;
+    // Ten thousand markets with their histories take seconds, which are not the runtime's.
+    let world = tokio::task::spawn_blocking(move || World::new(&config))
+        .await
+        .map_err(|error| SandboxError::Unmade(error.to_string()))??;
+    let shared = Shared::new(world);
     let stop = CancellationToken::new();
 
     let listener = listener.tap_io(|socket| {
@@ -64,7 +69,7 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
             tracing::error!(%error, "the sandbox's listener failed");
         }
     })];
-    if let Some(speed) = config.speed {
+    if let Some(speed) = speed {
         tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
     }
     Ok(Sandbox {

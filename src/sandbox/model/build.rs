@@ -19,6 +19,9 @@ const INFORMATION: f64 = 4.0;
 const PAST_INFORMATION_PER_DAY: f64 = 0.03;
 /// Planted markets must stay near where they were planted.
 const PLANTED_INFORMATION_PER_DAY: f64 = 0.000_5;
+/// Hours from the start to a jump of each lagging market: three are in the middle of their move at
+/// the start, and at any later hour some market is moving.
+const LAGGING_JUMPS: [i64; 5] = [-12, -8, -6, 6, 16];
 const FIRST_MARKET_ID: u64 = 900_001;
 const FIRST_EVENT_ID: u64 = 80_001;
 
@@ -177,8 +180,8 @@ impl<'a> Builder<'a> {
                 let lasts = hours * HOUR + shift;
                 plans.push(Plan::planted(Plant::Estimate(offset), latent, lasts));
             }
-            for number in 0..5_i64 {
-                plans.push(self.lagging(number, shift));
+            for hours in LAGGING_JUMPS {
+                plans.push(self.lagging(hours * HOUR + shift));
             }
             for _ in 0..3 {
                 let mean = self.random.between(0.42, 0.58);
@@ -217,11 +220,10 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// A market whose book follows jumps late. The jumps of the five are staggered, and the first
-    /// is in the middle of a move at the start.
-    fn lagging(&mut self, number: i64, shift: i64) -> Plan {
-        let period = 8 * HOUR;
-        let phase = -2 * HOUR + number * period / 5 + shift;
+    /// A market whose book follows jumps late, one of which is `phase` milliseconds after the
+    /// start. The pace suits a lookback of a day: no move is mixed with the one before it.
+    fn lagging(&mut self, phase: i64) -> Plan {
+        let period = 48 * HOUR;
         let begins = self.history_start;
         // The first jump at or after the beginning of the history, in step with `phase`.
         let wait = self
@@ -235,7 +237,7 @@ impl<'a> Builder<'a> {
             dynamics: Some(Dynamics::Jumps(Jumps {
                 next: begins.plus_millis(wait),
                 period,
-                lag: 4 * HOUR,
+                lag: 20 * HOUR,
                 from: level,
                 last: begins.plus_millis(wait - period),
             })),

@@ -149,8 +149,8 @@ impl Plant {
         Some(match self {
             Plant::None => return None,
             Plant::Lagging => {
-                "the book follows jumps of the latent probability over four hours; such jumps \
-                 come every eight hours and turn back at the edges, so this one is no martingale"
+                "the book follows jumps of the latent probability over twenty hours; such jumps \
+                 come every two days and turn back at the edges, so this one is no martingale"
             }
             Plant::CheapPair(_) => {
                 "for an hour in every three, both outcomes together ask at most 0.95"

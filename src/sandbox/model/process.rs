@@ -96,10 +96,10 @@ impl Process {
             Dynamics::Jumps(jumps) => {
                 while jumps.next <= to {
                     let level = self.probabilities.first().copied().unwrap_or(0.5);
-                    let size = self.random.between(0.18, 0.26);
+                    let size = self.random.between(0.26, 0.32);
                     let up = self.random.unit() < 0.5;
                     // From outside the middle only inwards, so that there is always room to move.
-                    let up = level < 0.38 || (up && level < 0.62);
+                    let up = level < 0.42 || (up && level < 0.58);
                     let target = if up { level + size } else { level - size };
                     jumps.from = level;
                     jumps.last = jumps.next;
@@ -234,7 +234,7 @@ mod tests {
             true,
         );
         let moved = process.probability(0) - 0.5;
-        assert!((0.18..0.26).contains(&moved.abs()), "{moved}");
+        assert!((0.26..0.32).contains(&moved.abs()), "{moved}");
         let behind = |hours: i64| process.behind(Timestamp::from_millis(hours * HOUR));
         assert!((behind(1) - moved).abs() < 1e-12);
         assert!((behind(3) - moved / 2.0).abs() < 1e-12);

@@ -100,10 +100,7 @@ fn world(resolved: bool) -> World {
     world
 }
 
-fn pick<'a>(
-    world: &'a World,
-    wanted: impl Fn(&SimMarket, &SimEvent) -> bool,
-) -> (&'a SimMarket, &'a SimEvent) {
+fn pick(world: &World, wanted: impl Fn(&SimMarket, &SimEvent) -> bool) -> (&SimMarket, &SimEvent) {
     world
         .all()
         .find(|(market, event)| wanted(market, event))
