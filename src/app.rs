@@ -26,7 +26,7 @@ use crate::trading::ledger::Ledger;
 pub use desk::Desk;
 pub use error::AppError;
 pub use gather::MarketSnapshot;
-pub use open::{OpenOptions, Source};
+pub use open::{Access, OpenOptions, Source, read_ledger};
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod backtest;
+pub mod cli;
 pub mod domain;
 pub mod market_data;
 pub mod sandbox;

@@ -33,8 +33,24 @@ pub struct OpenOptions {
     pub source: Source,
     /// Database file; created when missing.
     pub db: PathBuf,
-    /// True to go on as a reader when another process owns the ledger.
-    pub allow_reader: bool,
+    /// Whether this process is to own the ledger.
+    pub access: Access,
+}
+
+/// Whether a process owns its ledger or reads beside the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Own it, or fail.
+    Own,
+    /// Own it, or read when another process does.
+    OwnOrRead,
+    /// Read only; the database must exist.
+    Read,
+}
+
+/// The account in a database, read beside any owner. Errors: no such database, or not ours.
+pub fn read_ledger(db: &std::path::Path) -> Result<Ledger, AppError> {
+    rebuild(&Store::open_read_only(db)?)
 }
 
 impl App {
@@ -45,13 +61,23 @@ impl App {
             config,
             source,
             db,
-            allow_reader,
+            access,
         } = options;
         config.validate().map_err(AppError::Config)?;
         let strategies = StrategySet::from_config(&config.strategies)
             .map_err(|error| AppError::Config(error.to_string()))?;
         let Source { data, advance } = source;
-        let (store, desk) = match OwnerLock::acquire(&db) {
+        let lock = match access {
+            Access::Read => Err("another process".to_owned()),
+            Access::Own | Access::OwnOrRead => match OwnerLock::acquire(&db) {
+                Ok(lock) => Ok(lock),
+                Err(StoreError::Owned { pid, .. }) if access == Access::OwnOrRead => {
+                    Err(pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}")))
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let (store, desk) = match lock {
             Ok(lock) => {
                 let store = Arc::new(Store::open(&db)?);
                 let mut ledger = rebuild(&store)?;
@@ -64,15 +90,15 @@ impl App {
                 check_source(&ledger, data.as_ref(), &db)?;
                 (store.clone(), Desk::owner(store, lock, ledger)?)
             }
-            Err(StoreError::Owned { pid, .. }) if allow_reader => {
+            Err(owner) => {
                 let store = Arc::new(Store::open_read_only(&db)?);
                 let ledger = rebuild(&store)?;
                 check_source(&ledger, data.as_ref(), &db)?;
-                let owner = pid.map_or_else(|| "unknown".to_owned(), |pid| format!("pid {pid}"));
-                tracing::warn!(owner, "another process owns this ledger; reading only");
+                if access == Access::OwnOrRead {
+                    tracing::warn!(owner, "another process owns this ledger; reading only");
+                }
                 (store.clone(), Desk::reader(store, owner, ledger))
             }
-            Err(error) => return Err(error.into()),
         };
         let trading = config.trading();
         let alerts =

@@ -72,7 +72,10 @@ pub fn run(
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
 ) -> Result<BacktestResult, BacktestError> {
-    let config = TradingConfig { mode: Mode::Paper, ..options.trading.clone() };
+    let config = TradingConfig {
+        mode: Mode::Paper,
+        ..options.trading.clone()
+    };
     let frames = Frames::new(dataset, options.start, options.end);
     let total = frames.total();
     let mut ledger = Ledger::default();
@@ -84,7 +87,12 @@ pub fn run(
             break;
         }
         if index == 0 {
-            desk::open_account(&mut ledger, SourceKind::Recorded, options.balance, snapshot.at)?;
+            desk::open_account(
+                &mut ledger,
+                SourceKind::Recorded,
+                options.balance,
+                snapshot.at,
+            )?;
         }
         let (report, events) = desk::tick(&mut ledger, &snapshot, strategies, &config)?;
         record.take(&report, &events);
@@ -137,7 +145,10 @@ impl Record {
                 .or_insert_with(|| (order.question.clone(), order.outcome.clone()));
         }
         for strategy in &report.strategies {
-            let row = self.strategies.entry(strategy.strategy.clone()).or_default();
+            let row = self
+                .strategies
+                .entry(strategy.strategy.clone())
+                .or_default();
             row.strategy.clone_from(&strategy.strategy);
             row.looked_at += u64::from(strategy.looked_at);
             row.signals += u64::from(strategy.signals);
@@ -149,7 +160,10 @@ impl Record {
                 }
             }
             if let Some(error) = &strategy.error {
-                *self.notes.entry(format!("{}: {error}", strategy.strategy)).or_default() += 1;
+                *self
+                    .notes
+                    .entry(format!("{}: {error}", strategy.strategy))
+                    .or_default() += 1;
             }
         }
         for note in &report.notes {
@@ -160,8 +174,20 @@ impl Record {
         for stamped in events {
             match &stamped.event {
                 LedgerEvent::Filled { fill } => self.fill(stamped.at, fill, &mut closing),
-                LedgerEvent::Settled { token_id, payout, shares, proceeds, evidence, .. } => {
-                    self.settle(stamped.at, token_id, (*payout, *shares, *proceeds), evidence);
+                LedgerEvent::Settled {
+                    token_id,
+                    payout,
+                    shares,
+                    proceeds,
+                    evidence,
+                    ..
+                } => {
+                    self.settle(
+                        stamped.at,
+                        token_id,
+                        (*payout, *shares, *proceeds),
+                        evidence,
+                    );
                 }
                 LedgerEvent::SignalExecuted { signal_id } => {
                     let strategy = report
@@ -204,7 +230,8 @@ impl Record {
                 let holding = self.holdings.entry(fill.token_id.clone()).or_default();
                 if holding.shares.is_zero() {
                     holding.opened_at = at;
-                    self.entry.insert(fill.token_id.clone(), fill.strategy.to_string());
+                    self.entry
+                        .insert(fill.token_id.clone(), fill.strategy.to_string());
                 }
                 holding.shares = holding.shares.plus(fill.shares);
                 holding.cost = holding.cost.plus(fill.notional);
@@ -302,7 +329,10 @@ impl Record {
     }
 
     fn names(&self, token: &TokenId, outcome: &str) -> (String, String) {
-        self.questions.get(token).cloned().unwrap_or((token.to_string(), outcome.to_owned()))
+        self.questions
+            .get(token)
+            .cloned()
+            .unwrap_or((token.to_string(), outcome.to_owned()))
     }
 
     fn finish(
@@ -313,7 +343,11 @@ impl Record {
         partial: bool,
     ) -> BacktestResult {
         let metrics = Metrics::of(&self.equity, &self.closed);
-        let period = self.equity.first().zip(self.equity.last()).map(|(a, b)| (a.0, b.0));
+        let period = self
+            .equity
+            .first()
+            .zip(self.equity.last())
+            .map(|(a, b)| (a.0, b.0));
         let open_positions: Vec<PositionRow> = ledger
             .positions()
             .values()
@@ -336,7 +370,11 @@ impl Record {
         }
         notes.extend(period.map_or_else(Vec::new, |(_, end)| dataset.notes(end)));
         notes.extend(self.notes.into_iter().map(|(note, count)| {
-            if count > 1 { format!("{note} ({count} times)") } else { note }
+            if count > 1 {
+                format!("{note} ({count} times)")
+            } else {
+                note
+            }
         }));
         if self.closed.len() < 30 {
             notes.push(format!(
@@ -365,6 +403,11 @@ impl Record {
                 .map(|(cause, skipped)| (cause.to_owned(), skipped.count))
                 .collect(),
         };
-        BacktestResult { report, partial, cash: ledger.cash(), equity: ledger.equity().total }
+        BacktestResult {
+            report,
+            partial,
+            cash: ledger.cash(),
+            equity: ledger.equity().total,
+        }
     }
 }

@@ -62,7 +62,11 @@ struct BacktestOut {
 }
 
 /// A moment, or a whole day: `2024-01-31` as an end means the last millisecond of that day.
-pub fn moment(what: &str, text: Option<&str>, end_of_day: bool) -> Result<Option<Timestamp>, AppError> {
+pub fn moment(
+    what: &str,
+    text: Option<&str>,
+    end_of_day: bool,
+) -> Result<Option<Timestamp>, AppError> {
     const DAY_MS: i64 = 86_400_000;
     let Some(text) = text else { return Ok(None) };
     let parsed = Timestamp::parse(text).ok_or_else(|| AppError::BadRequest {
@@ -70,7 +74,11 @@ pub fn moment(what: &str, text: Option<&str>, end_of_day: bool) -> Result<Option
         hint: "Use RFC 3339, e.g. 2026-02-27T08:00:00Z, or a date.".to_owned(),
     })?;
     let whole_day = text.trim().len() == "2024-01-31".len() && text.contains('-');
-    Ok(Some(if end_of_day && whole_day { parsed.plus_millis(DAY_MS - 1) } else { parsed }))
+    Ok(Some(if end_of_day && whole_day {
+        parsed.plus_millis(DAY_MS - 1)
+    } else {
+        parsed
+    }))
 }
 
 /// What is replayed.
@@ -94,7 +102,10 @@ pub fn replay(
     let dir = &request.data_dir;
     if !dir.is_dir() {
         return Err(AppError::BadRequest {
-            message: format!("{} is not a directory", clean(&dir.display().to_string(), 200)),
+            message: format!(
+                "{} is not a directory",
+                clean(&dir.display().to_string(), 200)
+            ),
             hint: "Name a directory of CSV files on the server's machine.".to_owned(),
         });
     }
@@ -117,15 +128,14 @@ pub fn replay(
         progress,
         cancelled,
     };
-    let mut result = engine::run(&dataset, strategies.as_slice(), &options).map_err(|error| {
-        match error {
+    let mut result =
+        engine::run(&dataset, strategies.as_slice(), &options).map_err(|error| match error {
             BacktestError::Empty { .. } => AppError::BadRequest {
                 message: error.to_string(),
                 hint: "Choose start and end inside the recording, or leave them out.".to_owned(),
             },
             BacktestError::Desk(error) => AppError::Desk(error),
-        }
-    })?;
+        })?;
     result.report.data = name;
     result.report.config = vec![
         format!("starting balance {} pUSD", config.starting_balance),
@@ -140,7 +150,9 @@ pub fn replay(
 
 fn name_of(dir: &Path) -> String {
     let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    whole.file_name().map_or_else(|| "data".to_owned(), |n| clean(&n.to_string_lossy(), 80))
+    whole
+        .file_name()
+        .map_or_else(|| "data".to_owned(), |n| clean(&n.to_string_lossy(), 80))
 }
 
 /// The whole result as JSON text: the summary with every trade.
@@ -183,7 +195,11 @@ async fn run_backtest(
         };
         let cancelled = || caller.cancelled.is_cancelled();
         let result = replay(app.config(), &request, &progress, &cancelled)?;
-        let id = if app.desk().is_owner() { Some(keep(app, &request, &result)?) } else { None };
+        let id = if app.desk().is_owner() {
+            Some(keep(app, &request, &result)?)
+        } else {
+            None
+        };
         Ok(BacktestOut {
             id,
             report_uri: id.map(|id| format!("polymarket://backtests/{id}")),

@@ -1,0 +1,199 @@
+//! The command line: one file per subcommand. Data goes to stdout, everything else to stderr.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::AppError;
+use crate::app::config::Config;
+use crate::domain::SourceKind;
+use crate::telemetry::logging::{self, LoggingConfig};
+
+mod backtest;
+mod call;
+mod demo;
+mod output;
+mod run;
+mod sandbox;
+mod serve;
+mod source;
+mod status;
+mod tick;
+mod tools;
+
+/// Trades Polymarket for an LLM agent over MCP, on paper by default.
+#[derive(Debug, Parser)]
+#[command(name = "polymarket-agent", version, about, long_about = None, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Configuration file; without one the defaults hold.
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "POLYMARKET_CONFIG",
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    /// Database of the account; by default polymarket_agent.db, for other sources
+    /// polymarket_agent_sandbox.db and polymarket_agent_recorded.db.
+    #[arg(long, global = true, env = "POLYMARKET_DB", value_name = "FILE")]
+    db: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// MCP server on stdio, or on HTTP with --http.
+    Serve(serve::ServeArgs),
+    /// Ticks by the clock until stopped.
+    Run(run::RunArgs),
+    /// One tick.
+    Tick(tick::TickArgs),
+    /// The account as it stands.
+    Status(status::StatusArgs),
+    /// Replays a recording through the strategies.
+    Backtest(backtest::BacktestArgs),
+    /// The whole thing in a minute: a simulated exchange, ticks, a summary.
+    Demo(demo::DemoArgs),
+    /// A simulated exchange on this machine.
+    Sandbox(sandbox::SandboxArgs),
+    /// Calls one tool and prints its JSON.
+    Call(call::CallArgs),
+    /// Writes the contract of each tool, as clients see it.
+    Tools(tools::ToolsArgs),
+}
+
+/// Why a command failed, with the exit status.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Failure {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        Failure {
+            message: error.to_string(),
+            hint: Some(error.hint()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure {
+            message: error.to_string(),
+            hint: None,
+        }
+    }
+}
+
+/// Runs the program; the exit status is 0 on success, 1 on failure, 2 on wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // --help and --version are "errors" too, printed to stdout.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::error(&format!("error: {}", failure.message));
+            if let Some(hint) = failure.hint.filter(|hint| !hint.is_empty()) {
+                output::error(&format!("hint: {hint}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("no runtime: {error}"), ""))?;
+    let common = cli.common;
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::serve(&common, args).await,
+            Command::Run(args) => run::run(&common, args).await,
+            Command::Tick(args) => tick::tick(&common, args).await,
+            Command::Status(args) => status::status(&common, &args),
+            Command::Backtest(args) => backtest::backtest(&common, args).await,
+            Command::Demo(args) => demo::demo(&common, args).await,
+            Command::Sandbox(args) => sandbox::sandbox(args).await,
+            Command::Call(args) => call::call(&common, args).await,
+            Command::Tools(args) => tools::tools(&args),
+        }
+    });
+    // Blocking work of a cancelled call must not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+/// File that is read when `--config` names none and it exists.
+const DEFAULT_CONFIG: &str = "config.yaml";
+
+impl Common {
+    /// The configuration; a file that was named must exist.
+    fn load(&self) -> Result<Config, Failure> {
+        match &self.config {
+            Some(path) => Ok(Config::load(path)?),
+            None => {
+                let path = PathBuf::from(DEFAULT_CONFIG);
+                if path.is_file() {
+                    Ok(Config::load(&path)?)
+                } else {
+                    Ok(Config::default())
+                }
+            }
+        }
+    }
+
+    /// The database of an account on this kind of source.
+    fn db_for(&self, source: SourceKind) -> PathBuf {
+        self.db.clone().unwrap_or_else(|| {
+            PathBuf::from(match source {
+                SourceKind::Polymarket => "polymarket_agent.db",
+                SourceKind::Sandbox => "polymarket_agent_sandbox.db",
+                SourceKind::Recorded => "polymarket_agent_recorded.db",
+            })
+        })
+    }
+}
+
+/// Starts logging on stderr (and to `monitoring.log_file`); `RUST_LOG` sets the level.
+fn start_logging(config: &Config, default_level: &str) -> Result<(), Failure> {
+    let level = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|level| !level.is_empty());
+    logging::init(&LoggingConfig {
+        structured_logging: config.monitoring.structured_logging,
+        log_file: config.monitoring.log_file.clone(),
+        level: level.unwrap_or_else(|| default_level.to_owned()),
+    })
+    .map_err(|error| Failure::new(error.to_string(), "Check `monitoring` in config.yaml."))
+}

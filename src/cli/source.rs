@@ -1,0 +1,220 @@
+//! Where prices come from, as the command line names it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use crate::app::config::Config;
+use crate::app::{Access, App, AppError, OpenOptions, Source};
+use crate::domain::{SourceKind, Timestamp};
+use crate::market_data::MarketData;
+use crate::market_data::polymarket::{Polymarket, PolymarketConfig};
+use crate::market_data::recorded::{Dataset, DatasetOptions, Recorded};
+use crate::sandbox::{self, Sandbox, SandboxConfig};
+
+use super::{Common, Failure};
+
+/// Simulated seconds per real second of an embedded sandbox unless `--speed` says otherwise.
+const DEFAULT_SPEED: f64 = 60.0;
+
+/// Kind of source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// The real venue.
+    Polymarket,
+    /// A simulated exchange, started inside this process on loopback.
+    Sandbox,
+    /// A directory of recorded prices.
+    Recorded,
+}
+
+impl Kind {
+    /// As the domain names it.
+    pub fn domain(self) -> SourceKind {
+        match self {
+            Kind::Polymarket => SourceKind::Polymarket,
+            Kind::Sandbox => SourceKind::Sandbox,
+            Kind::Recorded => SourceKind::Recorded,
+        }
+    }
+}
+
+/// Options that choose a source.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// Where prices come from.
+    #[arg(long, value_enum, default_value = "polymarket")]
+    pub source: Kind,
+    /// Recorded: directory of CSV files.
+    #[arg(long, value_name = "DIR", required_if_eq("source", "recorded"))]
+    pub data: Option<PathBuf>,
+    /// Recorded: the moment to stand at (RFC 3339); the recording's end when left out.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Recorded and sandbox: move the clock forward by so many seconds after each tick. A sandbox
+    /// then stands still otherwise.
+    #[arg(long, value_name = "SECONDS")]
+    pub step: Option<u64>,
+    /// Sandbox: seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Sandbox: number of markets.
+    #[arg(long, default_value_t = 60)]
+    pub markets: usize,
+    /// Sandbox: simulated seconds per real second (60 when left out).
+    #[arg(long)]
+    pub speed: Option<f64>,
+    /// Sandbox: plant labelled mispricings.
+    #[arg(long)]
+    pub inefficiency: bool,
+}
+
+/// A source with what must live as long as it does.
+pub struct OpenSource {
+    /// For the application.
+    pub source: Source,
+    /// The embedded exchange, if there is one.
+    pub sandbox: Option<Arc<Sandbox>>,
+}
+
+impl SourceArgs {
+    /// Opens the source. Errors: no such directory, a bad moment, a sandbox that cannot start.
+    pub async fn open(&self, config: &Config) -> Result<OpenSource, Failure> {
+        match self.source {
+            Kind::Polymarket => {
+                let data = Polymarket::new(config.venue.clone(), SourceKind::Polymarket)
+                    .map_err(AppError::from)?;
+                let source = Source {
+                    data: Arc::new(data),
+                    advance: None,
+                };
+                Ok(OpenSource {
+                    source,
+                    sandbox: None,
+                })
+            }
+            Kind::Sandbox => self.open_sandbox(config).await,
+            Kind::Recorded => self.open_recorded(config),
+        }
+    }
+
+    async fn open_sandbox(&self, config: &Config) -> Result<OpenSource, Failure> {
+        let speed = match self.step {
+            Some(_) => None,
+            None => Some(self.speed.unwrap_or(DEFAULT_SPEED)),
+        };
+        let wanted = SandboxConfig {
+            seed: self.seed,
+            markets: self.markets,
+            inefficiencies: self.inefficiency,
+            speed,
+            ..SandboxConfig::default()
+        };
+        let sandbox = start_sandbox(wanted).await?;
+        let data = Arc::new(client_of(&sandbox, &config.venue)?);
+        let advance = self.step.map(|seconds| stepping(&sandbox, seconds));
+        Ok(OpenSource {
+            source: Source { data, advance },
+            sandbox: Some(sandbox),
+        })
+    }
+
+    fn open_recorded(&self, config: &Config) -> Result<OpenSource, Failure> {
+        let Some(dir) = &self.data else {
+            return Err(Failure::new(
+                "--source recorded needs --data DIR",
+                "Name a directory.",
+            ));
+        };
+        let options = DatasetOptions {
+            default_spread: config.backtest.default_spread,
+            depth: config.backtest.default_depth,
+        };
+        let dataset = Arc::new(Dataset::load(dir, options).map_err(AppError::from)?);
+        let at = match &self.at {
+            Some(text) => Timestamp::parse(text).ok_or_else(|| {
+                Failure::new(
+                    format!("--at `{text}` is not a moment"),
+                    "Use RFC 3339, e.g. 2026-02-27T08:00:00Z.",
+                )
+            })?,
+            None => dataset.period().map(|(_, end)| end).unwrap_or_default(),
+        };
+        let data = Arc::new(Recorded::new(dataset, at));
+        let advance = self.step.map(|seconds| {
+            let moving = data.clone();
+            let millis = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+            let step: crate::app::Advance = Box::new(move || {
+                let moving = moving.clone();
+                Box::pin(async move {
+                    if let Ok(now) = moving.now().await {
+                        moving.set_now(now.plus_millis(millis));
+                    }
+                })
+            });
+            step
+        });
+        Ok(OpenSource {
+            source: Source { data, advance },
+            sandbox: None,
+        })
+    }
+
+    /// Opens the source and the account on it. A sandbox's clock goes on where the account stopped.
+    pub async fn open_app(
+        &self,
+        common: &Common,
+        config: Config,
+        access: Access,
+    ) -> Result<(Arc<App>, Option<Arc<Sandbox>>), Failure> {
+        let db = common.db_for(self.source.domain());
+        let OpenSource { source, sandbox } = self.open(&config).await?;
+        let app = App::open(OpenOptions {
+            config,
+            source,
+            db,
+            access,
+        })
+        .await?;
+        if let Some(sandbox) = &sandbox {
+            let behind = app.ledger()?.last_at().since(sandbox.now());
+            if let Ok(millis @ 1..) = u64::try_from(behind) {
+                sandbox.step(millis);
+            }
+        }
+        Ok((app, sandbox))
+    }
+}
+
+/// Starts an exchange on a free loopback port.
+pub async fn start_sandbox(config: SandboxConfig) -> Result<Arc<Sandbox>, Failure> {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let sandbox = sandbox::start(config, listen)
+        .await
+        .map_err(|error| Failure::new(error.to_string(), "Check the sandbox options."))?;
+    Ok(Arc::new(sandbox))
+}
+
+/// The venue's client, pointed at a sandbox: the same code, over plain HTTP.
+pub fn client_of(sandbox: &Sandbox, venue: &PolymarketConfig) -> Result<Polymarket, Failure> {
+    let config = PolymarketConfig {
+        gamma_url: sandbox.gamma_url(),
+        clob_url: sandbox.clob_url(),
+        data_url: sandbox.data_url(),
+        ..venue.clone()
+    };
+    Ok(Polymarket::new(config, SourceKind::Sandbox).map_err(AppError::from)?)
+}
+
+/// Moves a sandbox's clock after each tick.
+pub fn stepping(sandbox: &Arc<Sandbox>, seconds: u64) -> crate::app::Advance {
+    let sandbox = sandbox.clone();
+    Box::new(move || {
+        let sandbox = sandbox.clone();
+        Box::pin(async move {
+            sandbox.step(seconds.saturating_mul(1000));
+        })
+    })
+}
