@@ -474,3 +474,6 @@ impl<'a> Recorder<'a> {
         &self.events
     }
 }
+
+#[cfg(test)]
+mod tests;
