@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Basket, BasketLeg, Book, BookOrigin, FeeSchedule, Intent, LedgerEvent, Level, Market, MarketId,
-    MarketStatus, MarketView, Order, OrderType, Outcome, Price, ProtocolVersion, Resolution,
-    Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId,
-    Usdc,
+    Basket, BasketLeg, Book, BookOrigin, ConditionalKind, FeeSchedule, Intent, LedgerEvent, Level,
+    Market, MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Price, ProtocolVersion,
+    Quote, QuoteSide, Resolution, Shares, Side, Signal, Snapshot, SourceKind, StampedEvent,
+    StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
 
@@ -267,6 +267,46 @@ pub fn basket(strategy: &str, legs: &[(&str, &str, &str)], shares: &str) -> Bask
     }
 }
 
+/// A quote on a Yes token: (price, shares) of the bid and of the ask.
+pub fn quote(
+    strategy: &str,
+    market: &str,
+    bid: Option<(&str, &str)>,
+    ask: Option<(&str, &str)>,
+) -> Intent {
+    let side = |side: Option<(&str, &str)>| {
+        side.map(|(price, shares)| QuoteSide {
+            price: p(price),
+            shares: sh(shares),
+        })
+    };
+    Intent::Quote(Quote {
+        strategy: StrategyName::new(strategy),
+        market_id: MarketId::new(market),
+        token_id: TokenId::new(format!("{market}-yes")),
+        outcome: "Yes".to_owned(),
+        fair_price: 0.5,
+        confidence: 1.0,
+        bid: side(bid),
+        ask: side(ask),
+        reason: "test".to_owned(),
+    })
+}
+
+/// A conditional order on the whole of `m-yes`, with no bid known.
+pub fn conditional(kind: ConditionalKind, trigger: &str) -> NewConditional {
+    NewConditional {
+        token_id: "m-yes".into(),
+        market: market("m"),
+        kind,
+        trigger_price: p(trigger),
+        shares: None,
+        trail_percent: None,
+        bid: None,
+        reason: "test".to_owned(),
+    }
+}
+
 /// An order of `m-yes`.
 pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderType) -> Order {
     Order {
@@ -337,6 +377,25 @@ pub fn audit(ledger: &Ledger, events: &[StampedEvent]) {
     assert_eq!(&replayed, ledger, "the replay gives another ledger");
 }
 
+/// Panics unless every signal logged in a step is executed or rejected in it, once.
+fn each_signal_ends_once(events: &[StampedEvent]) {
+    let mut logged = Vec::new();
+    let mut ended = Vec::new();
+    for stamped in events {
+        match &stamped.event {
+            LedgerEvent::SignalGenerated { signal_id, .. } => logged.push(*signal_id),
+            LedgerEvent::SignalExecuted { signal_id }
+            | LedgerEvent::SignalRejected { signal_id, .. } => {
+                assert!(logged.contains(signal_id), "ended before it was logged");
+                ended.push(*signal_id);
+            }
+            _ => {}
+        }
+    }
+    ended.sort_unstable();
+    assert_eq!(logged, ended, "a signal ended not once");
+}
+
 /// An account whose every step is audited.
 pub struct Account {
     pub ledger: Ledger,
@@ -364,6 +423,7 @@ impl Account {
     }
 
     fn keep(&mut self, events: Vec<StampedEvent>) {
+        each_signal_ends_once(&events);
         self.events.extend(events);
         audit(&self.ledger, &self.events);
     }

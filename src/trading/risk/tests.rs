@@ -3,7 +3,7 @@
 use crate::domain::{BookOrigin, MarketStatus, Outcome, Shares};
 
 use super::super::test_support::{
-    Account, Levels, NOON, Scene, after, book, charging, market, order, p, sh, usd,
+    Account, Levels, NOON, Scene, after, book, charging, market, order, p, quote, says, sh, usd,
 };
 use super::*;
 
@@ -157,23 +157,11 @@ fn max_daily_loss_is_reached_at_the_limit_itself() {
 fn max_open_orders() {
     let mut desk = Desk::new("1000").limits(|limits| limits.max_open_orders = 1);
     desk.passes(rest(Side::Buy, "0.40", "10"));
-    let quoted = crate::domain::Quote {
-        strategy: "maker".into(),
-        market_id: "m".into(),
-        token_id: "m-yes".into(),
-        outcome: "Yes".to_owned(),
-        fair_price: 0.5,
-        confidence: 1.0,
-        bid: Some(crate::domain::QuoteSide {
-            price: p("0.40"),
-            shares: sh("10"),
-        }),
-        ask: None,
-        reason: String::new(),
-    };
     let scene = Scene::new(NOON).yes(BIDS, ASKS).build();
-    let maker =
-        super::super::test_support::says("maker", vec![crate::domain::Intent::Quote(quoted)]);
+    let maker = says(
+        "maker",
+        vec![quote("maker", "m", Some(("0.40", "10")), None)],
+    );
     desk.account.tick(&scene, vec![maker]);
     assert_eq!(desk.account.ledger.resting().len(), 1);
     desk.refuses(
