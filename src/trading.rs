@@ -10,4 +10,6 @@ pub mod matching;
 pub mod report;
 pub mod risk;
 pub mod sizing;
+#[cfg(test)]
+pub(crate) mod test_support;
 pub mod venue_rules;

@@ -481,3 +481,6 @@ impl<'a> Recorder<'a> {
         &self.events
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,3 +175,6 @@ pub fn slippage(matched: &Matched, book: &Book, side: Side) -> Option<f64> {
 pub fn is_open(market: &Market) -> bool {
     market.is_tradable()
 }
+
+#[cfg(test)]
+mod tests;

@@ -350,3 +350,6 @@ fn refusal_of(broken: &LimitCheck) -> Refusal {
         hint,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,7 +203,7 @@ fn book(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
             "max_book_age",
             format!(
                 "the book is {} s old, allowed is {} s",
-                age / 1000,
+                age as f64 / 1000.0,
                 allowed / 1000
             ),
             "Call again for a fresh book; the operator sets risk.max_book_age_seconds.",

@@ -1,1 +1,13 @@
-// placeholder
+//! The desk's step, topic by topic. Every step of an [`super::super::test_support::Account`] is
+//! audited: the accounts balance, nothing is negative, each signal ends once, and the events
+//! replayed give the same ledger.
+
+mod agent;
+mod baskets;
+mod daily_loss;
+mod directional;
+mod exits;
+mod quotes;
+mod random;
+mod settlement;
+mod steps;

@@ -1,0 +1,548 @@
+//! Random lives of an account: whatever comes in whatever order, the accounts balance, nothing is
+//! negative, no limit is passed, no book gives more than it holds, and the events tell it all.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::domain::{
+    Basket, Book, BookOrigin, ConditionalKind, FeeSchedule, Fill, Intent, LedgerEvent, Level,
+    Market, MarketId, Order, OrderType, Price, Quote, QuoteSide, Rounding, Shares, Side, Signal,
+    Snapshot, StampedEvent, Timestamp, TokenId, Usdc, notional,
+};
+use crate::trading::config::{RiskConfig, SizingMethod, TradingConfig};
+use crate::trading::desk::{AgentOrder, NewConditional};
+use crate::trading::ledger::Ledger;
+use crate::trading::test_support::{
+    Account, NOON, Scene, basket, market, says, sh, signal, usd, wanted,
+};
+
+const MARKETS: [&str; 2] = ["m", "n"];
+
+/// Half of a book: distances in ticks from the level before, with hundredths of shares.
+type Ladder = Vec<(u32, i64)>;
+
+/// One input, in small numbers that are made legal, or nearly so, when it is played.
+#[derive(Debug, Clone)]
+enum Input {
+    /// Time passes and one token's book is replaced: mid in ticks, bids, asks.
+    Book {
+        token: usize,
+        seconds: i64,
+        mid: u32,
+        bids: Ladder,
+        asks: Ladder,
+    },
+    /// A tick with these intents, on the books as they are.
+    Tick { seconds: i64, intents: Vec<Wish> },
+    /// An agent's order.
+    Order {
+        token: usize,
+        sell: bool,
+        cents: i64,
+        limit: u32,
+        kill: bool,
+        client: Option<u8>,
+    },
+    /// A conditional order.
+    Guard {
+        token: usize,
+        kind: u8,
+        trigger: u32,
+        shares: Option<i64>,
+        trail: u32,
+    },
+    /// A conditional order withdrawn.
+    Withdraw { id: u64 },
+    /// Money paid in.
+    Deposit { cents: i64 },
+    /// A market resolves: Yes pays so many halves.
+    Resolve { market: usize, halves: u32 },
+}
+
+#[derive(Debug, Clone)]
+enum Wish {
+    Signal {
+        token: usize,
+        sell: bool,
+        limit: u32,
+        cents: i64,
+        stop: Option<u32>,
+    },
+    Basket {
+        limits: (u32, u32),
+        shares: i64,
+    },
+    Quote {
+        token: usize,
+        bid: Option<(u32, i64)>,
+        ask: Option<(u32, i64)>,
+    },
+}
+
+fn ticks() -> impl Strategy<Value = u32> {
+    1_u32..=99
+}
+
+fn ladder() -> impl Strategy<Value = Ladder> {
+    prop::collection::vec((1_u32..5, 1_i64..20_000), 0..4)
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let size = 1_i64..20_000;
+    let side = || prop::option::of((ticks(), 1_i64..5_000));
+    prop_oneof![
+        3 => (0_usize..4, any::<bool>(), ticks(), size, prop::option::of(ticks())).prop_map(
+            |(token, sell, limit, cents, stop)| Wish::Signal { token, sell, limit, cents, stop }
+        ),
+        2 => ((ticks(), ticks()), 1_i64..5_000)
+            .prop_map(|(limits, shares)| Wish::Basket { limits, shares }),
+        2 => (0_usize..4, side(), side())
+            .prop_map(|(token, bid, ask)| Wish::Quote { token, bid, ask }),
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let seconds = || prop_oneof![8 => 0_i64..20, 1 => 20_000_i64..50_000];
+    prop_oneof![
+        8 => (0_usize..4, seconds(), 2_u32..=98, ladder(), ladder()).prop_map(
+            |(token, seconds, mid, bids, asks)| Input::Book { token, seconds, mid, bids, asks }
+        ),
+        6 => (seconds(), prop::collection::vec(wish(), 0..4))
+            .prop_map(|(seconds, intents)| Input::Tick { seconds, intents }),
+        6 => (0_usize..4, any::<bool>(), 1_i64..15_000, ticks(), any::<bool>(),
+            prop::option::of(0_u8..3)).prop_map(|(token, sell, cents, limit, kill, client)| {
+                Input::Order { token, sell, cents, limit, kill, client }
+            }),
+        3 => (0_usize..4, 0_u8..3, ticks(), prop::option::of(0_i64..5_000), 0_u32..100).prop_map(
+            |(token, kind, trigger, shares, trail)| Input::Guard { token, kind, trigger, shares, trail }
+        ),
+        1 => (0_u64..8).prop_map(|id| Input::Withdraw { id }),
+        1 => (1_i64..5_000).prop_map(|cents| Input::Deposit { cents }),
+        1 => (0_usize..2, 0_u32..=2).prop_map(|(market, halves)| Input::Resolve { market, halves }),
+    ]
+}
+
+fn cent(ticks: u32) -> Price {
+    Price::from_micros(ticks * 10_000).unwrap()
+}
+
+fn hundredths(shares: i64) -> Shares {
+    Shares::from_micros(shares * 10_000).unwrap()
+}
+
+fn cents(amount: i64) -> Usdc {
+    Usdc::from_micros(amount * 10_000)
+}
+
+fn market_of(token: usize) -> &'static str {
+    MARKETS[token / 2]
+}
+
+fn token_id(token: usize) -> TokenId {
+    let outcome = if token.is_multiple_of(2) { "yes" } else { "no" };
+    TokenId::new(format!("{}-{outcome}", market_of(token)))
+}
+
+fn odd_market(id: &str) -> Market {
+    Market {
+        fee: FeeSchedule::new("0.07", 1).unwrap(),
+        ..market(id)
+    }
+}
+
+/// The world that inputs change, and the account that lives in it.
+struct Life {
+    account: Account,
+    now: Timestamp,
+    books: BTreeMap<TokenId, Book>,
+    over: BTreeMap<&'static str, u32>,
+    /// What each book gave so far, by token and time of the book.
+    given: BTreeMap<(TokenId, Timestamp), Vec<Fill>>,
+    /// The ledger event by event, to see each decision where it was taken.
+    follower: Ledger,
+    followed: usize,
+}
+
+impl Life {
+    fn new(kelly: bool) -> Self {
+        let account = Account::new("150").configured(|config| {
+            config.risk = RiskConfig {
+                max_position_size: usd("40"),
+                max_daily_loss: usd("25"),
+                max_open_orders: 3,
+                max_market_exposure: usd("70"),
+                max_total_exposure: usd("110"),
+                max_book_age_seconds: 60,
+            };
+            config.conditional.enabled = true;
+            config.conditional.trailing_stop_enabled = true;
+            if kelly {
+                config.sizing.method = SizingMethod::FractionalKelly;
+                config.sizing.kelly_fraction = 1.0;
+            }
+        });
+        Life {
+            account,
+            now: NOON,
+            books: BTreeMap::new(),
+            over: BTreeMap::new(),
+            given: BTreeMap::new(),
+            follower: Ledger::default(),
+            followed: 0,
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut scene = Scene::new(self.now);
+        for id in MARKETS {
+            let market = odd_market(id);
+            let books = market
+                .outcomes
+                .iter()
+                .filter_map(|outcome| self.books.get(&outcome.token).cloned())
+                .collect();
+            scene = scene.with(market, books);
+            if let Some(halves) = self.over.get(id) {
+                scene = scene.resolved(id, ["0", "0.5", "1"][*halves as usize]);
+            }
+        }
+        scene.build()
+    }
+
+    fn play(&mut self, input: Input) {
+        match input {
+            Input::Book {
+                token,
+                seconds,
+                mid,
+                bids,
+                asks,
+            } => {
+                self.now = self.now.plus_millis(seconds * 1000 + 1);
+                let side = |ladder: Ladder, up: bool| {
+                    let mut price = mid;
+                    let mut levels = Vec::new();
+                    for (step, size) in ladder {
+                        price = if up {
+                            price + step
+                        } else {
+                            price.saturating_sub(step)
+                        };
+                        if (1..=99).contains(&price) {
+                            levels.push(Level {
+                                price: cent(price),
+                                size: hundredths(size),
+                            });
+                        }
+                    }
+                    levels
+                };
+                let id = token_id(token);
+                let (bids, asks) = (side(bids, false), side(asks, true));
+                let book = Book::new(id.clone(), bids, asks, self.now, BookOrigin::Venue);
+                self.books.insert(id, book);
+            }
+            Input::Tick { seconds, intents } => {
+                self.now = self.now.plus_millis(seconds * 1000);
+                let intents = intents.into_iter().map(intent).collect();
+                let snapshot = self.snapshot();
+                self.account.tick(&snapshot, vec![says("random", intents)]);
+            }
+            Input::Order {
+                token,
+                sell,
+                cents: size,
+                limit,
+                kill,
+                client,
+            } => {
+                let order = AgentOrder {
+                    market_id: market_of(token).into(),
+                    token_id: token_id(token),
+                    side: if sell { Side::Sell } else { Side::Buy },
+                    size: cents(size),
+                    limit: cent(limit),
+                    order_type: if kill { OrderType::Fok } else { OrderType::Fak },
+                    client_order_id: client.map(|number| number.to_string()),
+                    ..wanted(Side::Buy, "1", "0.5")
+                };
+                let snapshot = self.snapshot();
+                let _refused_or_not = self.account.order(&order, &snapshot);
+            }
+            Input::Guard {
+                token,
+                kind,
+                trigger,
+                shares,
+                trail,
+            } => {
+                let kinds = [
+                    ConditionalKind::StopLoss,
+                    ConditionalKind::TakeProfit,
+                    ConditionalKind::TrailingStop,
+                ];
+                let id = token_id(token);
+                let new = NewConditional {
+                    market: odd_market(market_of(token)),
+                    kind: kinds[usize::from(kind)],
+                    trigger_price: cent(trigger),
+                    shares: shares.map(hundredths),
+                    trail_percent: Some(cent(trail)),
+                    bid: self.books.get(&id).and_then(Book::best_bid),
+                    token_id: id,
+                    reason: String::new(),
+                };
+                let _refused_or_not = self.account.conditional(&new, self.now);
+            }
+            Input::Withdraw { id } => {
+                let _unknown_or_not = self.account.withdraw(id, self.now);
+            }
+            Input::Deposit { cents: amount } => {
+                self.account.deposit(&cents(amount).to_string(), self.now);
+            }
+            Input::Resolve { market, halves } => {
+                self.over.entry(MARKETS[market]).or_insert(halves);
+            }
+        }
+        self.follow();
+    }
+
+    /// Goes through the new events one by one and judges each where it happened.
+    fn follow(&mut self) {
+        let events: Vec<StampedEvent> = self.account.events[self.followed..].to_vec();
+        self.followed = self.account.events.len();
+        let limits = self.account.config.risk.clone();
+        for stamped in events {
+            match &stamped.event {
+                LedgerEvent::OrderAccepted { order } => self.is_allowed(order, &limits),
+                LedgerEvent::Filled { fill } => self.is_in_the_book(fill),
+                LedgerEvent::Settled { token_id, .. } => {
+                    assert!(!self.follower.held(token_id).is_zero(), "paid for nothing");
+                }
+                _ => {}
+            }
+            self.follower.apply(&stamped).unwrap();
+            let open = self.follower.resting().len();
+            assert!(
+                open <= limits.max_open_orders as usize,
+                "{open} orders rest"
+            );
+            for (id, conditional) in self.follower.conditionals() {
+                assert!(
+                    !conditional.shares.is_zero(),
+                    "conditional order {id} of nothing"
+                );
+            }
+        }
+        assert_eq!(self.follower, self.account.ledger);
+        for conditional in self.account.ledger.conditionals().values() {
+            assert!(conditional.shares <= self.account.ledger.held(&conditional.token_id));
+        }
+    }
+
+    fn is_allowed(&self, order: &Order, limits: &RiskConfig) {
+        let ledger = &self.follower;
+        assert!(
+            !self.over.contains_key(order.market_id.as_str()),
+            "traded after the end"
+        );
+        assert!(order.limit.is_multiple_of(cent(1)));
+        if order.side == Side::Sell {
+            assert!(
+                order.shares <= ledger.sellable(&order.token_id),
+                "{order:?}"
+            );
+            return;
+        }
+        let cost = notional(order.limit, order.shares, Rounding::Up).unwrap();
+        assert!(cost <= limits.max_position_size, "{order:?}");
+        let market = ledger.market_exposure(&order.market_id).plus(cost);
+        assert!(market <= limits.max_market_exposure, "{order:?}");
+        assert!(
+            ledger.total_exposure().plus(cost) <= limits.max_total_exposure,
+            "{order:?}"
+        );
+        assert!(cost <= ledger.available_cash(), "{order:?}");
+        // Legs are judged together, before the first of them pays its fee.
+        if order.basket.is_none() {
+            assert!(ledger.daily_loss() < limits.max_daily_loss, "{order:?}");
+        }
+    }
+
+    /// What a book gave, this fill included, must fit into it: each level for those who took it,
+    /// and all that passed the worst resting price for takers and makers together.
+    fn is_in_the_book(&mut self, fill: &Fill) {
+        let book = &self.books[&fill.token_id];
+        let given = self
+            .given
+            .entry((fill.token_id.clone(), book.at))
+            .or_default();
+        given.push(fill.clone());
+        let same_side = || given.iter().filter(|other| other.side == fill.side);
+        let sum = |fills: &mut dyn Iterator<Item = &Fill>| {
+            fills.fold(Shares::ZERO, |sum, fill| sum.plus(fill.shares))
+        };
+        let worst = same_side().map(|other| other.price);
+        let worst = match fill.side {
+            Side::Buy => worst.max().unwrap(),
+            Side::Sell => worst.min().unwrap(),
+        };
+        assert!(
+            sum(&mut same_side()) <= book.depth_to(fill.side, worst),
+            "more than the book held"
+        );
+        if !fill.maker {
+            let level = book
+                .against(fill.side)
+                .iter()
+                .find(|level| level.price == fill.price);
+            let taken = sum(&mut same_side().filter(|o| !o.maker && o.price == fill.price));
+            assert!(taken <= level.unwrap().size, "more than the level held");
+        }
+    }
+}
+
+fn intent(wish: Wish) -> Intent {
+    match wish {
+        Wish::Signal {
+            token,
+            sell,
+            limit,
+            cents: size,
+            stop,
+        } => {
+            let side = if sell { Side::Sell } else { Side::Buy };
+            Intent::Directional(Signal {
+                market_id: market_of(token).into(),
+                token_id: token_id(token),
+                size: cents(size),
+                stop_loss: stop.map(cent),
+                target_price: cent(limit),
+                fair_price: f64::from(limit) / 100.0 + 0.05,
+                ..signal("random", "Yes", side, "0.5", "1")
+            })
+        }
+        Wish::Basket {
+            limits: (yes, no),
+            shares,
+        } => {
+            let legs = [("m-yes", "0.5", "1"), ("m-no", "0.5", "1")];
+            let mut basket: Basket = basket("random", &legs, "1");
+            basket.shares = hundredths(shares);
+            for (leg, limit) in basket.legs.iter_mut().zip([yes, no]) {
+                leg.limit = cent(limit);
+            }
+            Intent::Basket(basket)
+        }
+        Wish::Quote { token, bid, ask } => {
+            let side = |side: Option<(u32, i64)>| {
+                side.map(|(price, shares)| QuoteSide {
+                    price: cent(price),
+                    shares: hundredths(shares),
+                })
+            };
+            Intent::Quote(Quote {
+                strategy: "random".into(),
+                market_id: MarketId::new(market_of(token)),
+                token_id: token_id(token),
+                outcome: String::new(),
+                fair_price: 0.5,
+                confidence: 1.0,
+                bid: side(bid),
+                ask: side(ask),
+                reason: String::new(),
+            })
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_the_account_stays_sound(
+        kelly in any::<bool>(),
+        inputs in prop::collection::vec(input(), 1..40),
+    ) {
+        let mut life = Life::new(kelly);
+        for input in inputs {
+            life.play(input);
+        }
+    }
+}
+
+/// The property would hold of an account that never trades: this one shows that lives are lived.
+#[test]
+fn random_lives_trade_rest_stop_unwind_and_settle() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let mut runner = TestRunner::deterministic();
+    let lives = prop::collection::vec(input(), 40);
+    let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for _ in 0..200 {
+        let mut life = Life::new(false);
+        for input in lives.new_tree(&mut runner).unwrap().current() {
+            life.play(input);
+        }
+        for stamped in &life.account.events {
+            let kind = match &stamped.event {
+                LedgerEvent::Filled { fill } if fill.maker => "maker",
+                LedgerEvent::Filled { fill } if fill.side == Side::Buy => "buy",
+                LedgerEvent::Filled { fill } if fill.reason.starts_with("unwind") => "unwind",
+                LedgerEvent::Filled { .. } => "sell",
+                LedgerEvent::OrderRested { .. } => "rest",
+                LedgerEvent::ConditionalTriggered { .. } => "trigger",
+                LedgerEvent::ConditionalReduced { .. } => "reduce",
+                LedgerEvent::Settled { .. } => "settle",
+                LedgerEvent::SignalRejected { .. } => "reject",
+                _ => continue,
+            };
+            *seen.entry(kind).or_default() += 1;
+        }
+    }
+    for kind in [
+        "maker", "buy", "unwind", "sell", "rest", "trigger", "reduce", "settle", "reject",
+    ] {
+        assert!(
+            seen.get(kind).is_some_and(|count| *count >= 5),
+            "{kind}: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn the_checks_of_the_random_lives_can_fail() {
+    // A book of 10 shares that gave 10 gives no 0.01 more.
+    let mut life = Life::new(false);
+    let asks = vec![(1, 1000)];
+    life.play(Input::Book {
+        token: 0,
+        seconds: 0,
+        mid: 49,
+        bids: vec![],
+        asks,
+    });
+    let order = Input::Order {
+        token: 0,
+        sell: false,
+        cents: 500,
+        limit: 50,
+        kill: false,
+        client: None,
+    };
+    life.play(order);
+    assert_eq!(life.account.held("m-yes"), sh("10"));
+    let mut fill = life.given.values().next().unwrap()[0].clone();
+    fill.shares = Shares::LOT;
+    let once_more = std::panic::AssertUnwindSafe(|| life.is_in_the_book(&fill));
+    assert!(std::panic::catch_unwind(once_more).is_err());
+}
+
+#[test]
+fn the_limits_of_the_random_lives_are_those_of_the_desk() {
+    let life = Life::new(true);
+    assert!(life.account.config.validate().is_ok());
+    assert_ne!(life.account.config, TradingConfig::default());
+}

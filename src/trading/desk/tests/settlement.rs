@@ -1,0 +1,164 @@
+//! Resolved markets pay once; closed ones wait.
+
+use crate::domain::{
+    ConditionalKind, Intent, LedgerEvent, MarketStatus, Resolution, Side, Snapshot,
+};
+use crate::trading::test_support::{
+    Account, NOON, Scene, after, conditional, market, p, quote, says, sh, signal, usd, wanted,
+};
+
+/// 25 shares of Yes for 10 pUSD, a stop, and a resting ask.
+fn holder() -> Account {
+    let mut account = Account::new("100").bought("10", "0.40", NOON);
+    account
+        .conditional(&conditional(ConditionalKind::StopLoss, "0.10"), NOON)
+        .unwrap();
+    let scene = Scene::new(NOON)
+        .yes(&[("0.39", "100")], &[("0.41", "100")])
+        .build();
+    account.tick(
+        &scene,
+        vec![says(
+            "maker",
+            vec![quote("maker", "m", None, Some(("0.60", "10")))],
+        )],
+    );
+    assert_eq!(
+        (
+            account.ledger.resting().len(),
+            account.ledger.conditionals().len()
+        ),
+        (1, 1)
+    );
+    account
+}
+
+fn over(at: i64, yes_pays: &str) -> Snapshot {
+    Scene::new(after(at))
+        .with(market("m"), vec![])
+        .resolved("m", yes_pays)
+        .build()
+}
+
+#[test]
+fn a_position_is_paid_exactly_once_and_what_waited_is_withdrawn() {
+    // 90 + 25 × payout
+    for (pays, cash, pnl) in [
+        ("1", "115", 15.0),
+        ("0", "90", -10.0),
+        ("0.5", "102.5", 2.5),
+    ] {
+        let mut account = holder();
+        let report = account.look(&over(60, pays));
+        assert_eq!(account.ledger.cash(), usd(cash), "payout {pays}");
+        assert_eq!(account.held("m-yes"), sh("0"));
+        let [paid] = report.settlements.as_slice() else {
+            panic!("{} settlements", report.settlements.len());
+        };
+        assert!((paid.pnl - pnl).abs() < 1e-9 && (paid.shares - 25.0).abs() < 1e-9);
+        assert_eq!(
+            (paid.outcome.as_str(), paid.evidence.as_str()),
+            ("Yes", "test")
+        );
+        assert!(account.ledger.resting().is_empty() && account.ledger.conditionals().is_empty());
+        let why = account.since(0, |event| match event {
+            LedgerEvent::ConditionalCancelled { reason, .. } => Some(reason.clone()),
+            LedgerEvent::OrderClosed { reason, .. } if reason.contains("resolved") => {
+                Some(reason.clone())
+            }
+            _ => None,
+        });
+        assert_eq!(why, ["the market resolved", "the market resolved"]);
+
+        let report = account.look(&over(120, pays));
+        assert!(report.settlements.is_empty(), "paid twice");
+        assert_eq!(account.ledger.cash(), usd(cash));
+    }
+}
+
+#[test]
+fn both_outcomes_of_a_market_are_paid_each_its_own() {
+    let mut account = Account::new("100").bought("10", "0.40", NOON);
+    let no = crate::trading::test_support::book("m-no", NOON, &[], &[("0.50", "100")]);
+    let scene = Scene::new(NOON).with(market("m"), vec![no]).build();
+    let buy_no = super::super::AgentOrder {
+        token_id: "m-no".into(),
+        ..wanted(Side::Buy, "10", "0.50")
+    };
+    account.order(&buy_no, &scene).unwrap();
+    let report = account.look(&over(60, "0"));
+    // 80 + 25 × 0 + 20 × 1
+    assert_eq!(account.ledger.cash(), usd("100"));
+    assert_eq!(report.settlements.len(), 2);
+}
+
+#[test]
+fn a_closed_market_that_has_not_resolved_keeps_its_position() {
+    let mut account = holder();
+    let mut closed = market("m");
+    closed.status = MarketStatus::Closed;
+    let report = account.look(&Scene::new(after(60)).with(closed, vec![]).build());
+    assert!(report.settlements.is_empty());
+    assert_eq!(
+        (account.held("m-yes"), account.ledger.cash()),
+        (sh("25"), usd("90"))
+    );
+    assert_eq!(account.ledger.conditionals().len(), 1);
+    assert!(
+        account.ledger.resting().is_empty(),
+        "orders do not rest in a closed market"
+    );
+    // The last mark stands: 90 + 25 × 0.39
+    assert_eq!(account.ledger.equity().total, usd("99.75"));
+}
+
+#[test]
+fn a_resolution_that_does_not_name_the_token_is_reported_and_pays_nothing() {
+    let mut account = holder();
+    let resolutions = vec![Resolution {
+        market_id: "m".into(),
+        payouts: vec![("m-no".into(), p("1"))],
+        resolved_at: None,
+        evidence: "odd".to_owned(),
+    }];
+    let views = vec![];
+    let source = crate::domain::SourceKind::Polymarket;
+    let report = account.look(&Snapshot::new(after(60), source, views, resolutions));
+    assert!(report.settlements.is_empty());
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("does not name token m-yes"))
+    );
+    assert_eq!(
+        (account.held("m-yes"), account.ledger.conditionals().len()),
+        (sh("25"), 1)
+    );
+}
+
+#[test]
+fn nobody_trades_on_the_last_book_of_a_market_that_has_resolved() {
+    let mut account = Account::new("100");
+    let scene = Scene::new(NOON)
+        .yes(&[("0.48", "100")], &[("0.50", "100")])
+        .resolved("m", "1")
+        .build();
+    let refusal = account
+        .order(&wanted(Side::Buy, "10", "0.50"), &scene)
+        .unwrap_err();
+    assert_eq!(
+        (refusal.code.as_str(), refusal.message.as_str()),
+        ("market_not_tradable", "market m has resolved")
+    );
+    let intents = vec![
+        Intent::Directional(signal("one", "Yes", Side::Buy, "0.50", "10")),
+        quote("one", "m", Some(("0.40", "10")), None),
+    ];
+    let report = account.tick(&scene, vec![says("one", intents)]);
+    assert_eq!(report.strategies[0].not_traded["market_not_tradable"], 2);
+    assert_eq!(
+        (account.ledger.cash(), account.ledger.resting().len()),
+        (usd("100"), 0)
+    );
+}

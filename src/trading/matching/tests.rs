@@ -1,0 +1,304 @@
+//! Matching, worked out by hand.
+
+use crate::domain::{
+    FeeSchedule, LedgerEvent, OrderType, RestingOrder, Shares, Side, Timestamp, Usdc,
+};
+
+use super::super::ledger::{Ledger, Recorder};
+use super::super::test_support::{NOON, after, book, order, p, sh, usd};
+use super::*;
+
+fn resting(side: Side, limit: &str, shares: &str, placed_at: Timestamp) -> RestingOrder {
+    RestingOrder {
+        order: order(1, side, limit, shares, OrderType::PostOnly),
+        remaining: sh(shares),
+        placed_at,
+    }
+}
+
+fn numbers(matched: &Matched) -> Vec<(String, String, String, String)> {
+    let text = |fill: &LevelFill| {
+        (
+            fill.price.to_string(),
+            fill.shares.to_string(),
+            fill.notional.to_string(),
+            fill.fee.to_string(),
+        )
+    };
+    matched.fills.iter().map(text).collect()
+}
+
+fn row(price: &str, shares: &str, notional: &str, fee: &str) -> (String, String, String, String) {
+    (price.into(), shares.into(), notional.into(), fee.into())
+}
+
+#[test]
+fn a_partial_fill_walks_three_levels_and_floors_the_fee_at_each() {
+    let asks = [("0.33", "7.77"), ("0.31", "10.5"), ("0.32", "3.33")];
+    let book = book("m-yes", NOON, &[("0.29", "50")], &asks);
+    let fee = FeeSchedule::new("0.05", 1).unwrap();
+    let matched = take(
+        &order(1, Side::Buy, "0.33", "100", OrderType::Fak),
+        &book,
+        fee,
+    )
+    .unwrap();
+    // 10.50 × 0.31 = 3.255;  fee 10.50 × 0.05 × 0.31 × 0.69 = 0.1122975  → 0.11229
+    //  3.33 × 0.32 = 1.0656; fee  3.33 × 0.05 × 0.32 × 0.68 = 0.03623040 → 0.03623
+    //  7.77 × 0.33 = 2.5641; fee  7.77 × 0.05 × 0.33 × 0.67 = 0.08589735 → 0.08589
+    assert_eq!(
+        numbers(&matched),
+        [
+            row("0.31", "10.5", "3.255", "0.11229"),
+            row("0.32", "3.33", "1.0656", "0.03623"),
+            row("0.33", "7.77", "2.5641", "0.08589"),
+        ]
+    );
+    assert_eq!(matched.filled(), sh("21.6"));
+    assert_eq!(matched.unfilled, sh("78.4"));
+    assert_eq!(matched.notional(), usd("6.8847"));
+    assert_eq!(matched.fee(), usd("0.23441"));
+    // 6.8847 / 21.6 = 0.3187361…; the mid was (0.29 + 0.31) / 2 = 0.30
+    assert!((matched.average_price().unwrap() - 0.318_736_111).abs() < 1e-9);
+    let slippage = slippage(&matched, &book, Side::Buy).unwrap();
+    assert!((slippage - 0.062_453_703).abs() < 1e-9, "{slippage}");
+}
+
+#[test]
+fn the_notional_of_a_level_is_floored() {
+    let book = book("m-yes", NOON, &[("0.333", "0.3333")], &[]);
+    let sale = order(1, Side::Sell, "0.01", "5", OrderType::Fak);
+    let matched = take(&sale, &book, FeeSchedule::FREE).unwrap();
+    // 0.333 × 0.3333 = 0.1109889
+    assert_eq!(numbers(&matched), [row("0.333", "0.3333", "0.110988", "0")]);
+}
+
+#[test]
+fn the_limit_is_respected_on_both_sides() {
+    let book = book(
+        "m-yes",
+        NOON,
+        &[("0.40", "10"), ("0.39", "10"), ("0.30", "10")],
+        &[("0.42", "10"), ("0.43", "10"), ("0.44", "10")],
+    );
+    let free = FeeSchedule::FREE;
+    let buy = take(
+        &order(1, Side::Buy, "0.43", "100", OrderType::Fak),
+        &book,
+        free,
+    )
+    .unwrap();
+    assert_eq!((buy.filled(), buy.notional()), (sh("20"), usd("8.5")));
+    let sell = take(
+        &order(1, Side::Sell, "0.39", "100", OrderType::Fak),
+        &book,
+        free,
+    )
+    .unwrap();
+    assert_eq!((sell.filled(), sell.notional()), (sh("20"), usd("7.9")));
+    let none = take(
+        &order(1, Side::Buy, "0.41", "1", OrderType::Fak),
+        &book,
+        free,
+    )
+    .unwrap();
+    assert_eq!((none.fills.len(), none.unfilled), (0, sh("1")));
+    assert_eq!(none.average_price(), None);
+    assert_eq!(slippage(&none, &book, Side::Buy), None);
+}
+
+#[test]
+fn fill_or_kill_takes_all_or_nothing() {
+    let book = book(
+        "m-yes",
+        NOON,
+        &[],
+        &[("0.50", "10"), ("0.51", "20"), ("0.60", "5")],
+    );
+    let free = FeeSchedule::FREE;
+    let all = take(
+        &order(1, Side::Buy, "0.51", "30", OrderType::Fok),
+        &book,
+        free,
+    )
+    .unwrap();
+    // 10 × 0.50 + 20 × 0.51
+    assert_eq!((all.filled(), all.notional()), (sh("30"), usd("15.2")));
+    let more = order(1, Side::Buy, "0.51", "30.01", OrderType::Fok);
+    let none = take(&more, &book, free).unwrap();
+    assert_eq!((none.fills.len(), none.unfilled), (0, sh("30.01")));
+}
+
+#[test]
+fn a_resting_buy_fills_only_strictly_below_it_at_its_own_price_and_free() {
+    let waiting = resting(Side::Buy, "0.40", "50", NOON);
+    let fresh = |asks| book("m-yes", after(60), &[], asks);
+    let touched = trade_through(&waiting, &fresh(&[("0.40", "1000")])).unwrap();
+    assert_eq!(
+        touched, None,
+        "a price touched proves nothing about the queue"
+    );
+    let passed = fresh(&[("0.38", "10"), ("0.39", "20"), ("0.40", "1000")]);
+    let fill = trade_through(&waiting, &passed).unwrap().unwrap();
+    // 10 + 20 shares passed it; 30 × 0.40 = 12
+    assert_eq!(
+        (fill.price, fill.shares, fill.notional, fill.fee),
+        (p("0.40"), sh("30"), usd("12"), Usdc::ZERO)
+    );
+    let deep = fresh(&[("0.10", "1000")]);
+    let all = trade_through(&waiting, &deep).unwrap().unwrap();
+    assert_eq!((all.price, all.shares), (p("0.40"), sh("50")));
+}
+
+#[test]
+fn a_resting_sale_fills_only_strictly_above_it() {
+    let waiting = resting(Side::Sell, "0.60", "50", NOON);
+    let fresh = |bids| book("m-yes", after(60), bids, &[]);
+    assert_eq!(
+        trade_through(&waiting, &fresh(&[("0.60", "1000")])).unwrap(),
+        None
+    );
+    let passed = fresh(&[("0.61", "8"), ("0.60", "1000")]);
+    let fill = trade_through(&waiting, &passed).unwrap().unwrap();
+    assert_eq!(
+        (fill.price, fill.shares, fill.notional),
+        (p("0.60"), sh("8"), usd("4.8"))
+    );
+}
+
+#[test]
+fn a_resting_order_never_fills_on_the_book_it_was_placed_on_nor_on_a_crossed_one() {
+    let waiting = resting(Side::Buy, "0.40", "50", after(60));
+    let same = book("m-yes", after(60), &[], &[("0.30", "100")]);
+    assert_eq!(trade_through(&waiting, &same).unwrap(), None);
+    let older = book("m-yes", after(59), &[], &[("0.30", "100")]);
+    assert_eq!(trade_through(&waiting, &older).unwrap(), None);
+    let crossed = book("m-yes", after(61), &[("0.35", "1")], &[("0.30", "100")]);
+    assert_eq!(trade_through(&waiting, &crossed).unwrap(), None);
+    let newer = book("m-yes", after(61), &[], &[("0.30", "100")]);
+    assert!(trade_through(&waiting, &newer).unwrap().is_some());
+}
+
+/// A ledger with 1,000 pUSD in which `orders` were filled at `at`: (side, limit, price, shares, maker).
+fn traded(at: Timestamp, orders: &[(Side, &str, &str, &str, bool)]) -> Ledger {
+    let mut ledger = Ledger::default();
+    let mut recorder = Recorder::new(&mut ledger, at);
+    let amount = usd("1000");
+    recorder.record(LedgerEvent::Deposited { amount }).unwrap();
+    for (id, (side, limit, price, shares, maker)) in (1..).zip(orders) {
+        let kind = if *maker {
+            OrderType::PostOnly
+        } else {
+            OrderType::Fak
+        };
+        let order = order(id, *side, limit, shares, kind);
+        let fill = crate::domain::Fill {
+            order_id: id,
+            strategy: order.strategy.clone(),
+            market_id: order.market_id.clone(),
+            token_id: order.token_id.clone(),
+            outcome: order.outcome.clone(),
+            side: *side,
+            price: p(price),
+            shares: sh(shares),
+            notional: notional(p(price), sh(shares), Rounding::Down).unwrap(),
+            fee: Usdc::ZERO,
+            maker: *maker,
+            reason: String::new(),
+        };
+        recorder
+            .record(LedgerEvent::OrderAccepted { order })
+            .unwrap();
+        recorder.record(LedgerEvent::Filled { fill }).unwrap();
+    }
+    ledger
+}
+
+fn asks_left(book: &Book, ledger: &Ledger) -> Vec<(String, String)> {
+    remaining_book(book, ledger)
+        .asks()
+        .iter()
+        .map(|level| (level.price.to_string(), level.size.to_string()))
+        .collect()
+}
+
+fn level(price: &str, size: &str) -> (String, String) {
+    (price.to_owned(), size.to_owned())
+}
+
+#[test]
+fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
+    let ledger = traded(
+        after(60),
+        &[
+            (Side::Buy, "0.51", "0.50", "10", false),
+            (Side::Buy, "0.51", "0.51", "4", false),
+        ],
+    );
+    let asks = [("0.50", "10"), ("0.51", "20")];
+    let stale = book("m-yes", after(60), &[("0.49", "7")], &asks);
+    assert_eq!(asks_left(&stale, &ledger), [level("0.51", "16")]);
+    assert_eq!(remaining_book(&stale, &ledger).bids()[0].size, sh("7"));
+    let fresh = book(
+        "m-yes",
+        Timestamp::from_millis(after(60).millis() + 1),
+        &[],
+        &asks,
+    );
+    assert_eq!(
+        asks_left(&fresh, &ledger),
+        [level("0.5", "10"), level("0.51", "20")]
+    );
+    let other = book("m-no", after(60), &[], &asks);
+    assert_eq!(
+        asks_left(&other, &ledger).len(),
+        2,
+        "another token's book is untouched"
+    );
+}
+
+#[test]
+fn a_resting_fill_uses_up_the_depth_that_passed_it() {
+    // 15 shares were bought at 0.52 by a resting order, out of 10 at 0.50 and 20 at 0.51.
+    let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let asks = [("0.50", "10"), ("0.51", "20"), ("0.52", "30")];
+    let stale = book("m-yes", after(60), &[], &asks);
+    assert_eq!(
+        asks_left(&stale, &ledger),
+        [level("0.51", "15"), level("0.52", "30")],
+        "the level at its own price did not pass it"
+    );
+    let again = resting(Side::Buy, "0.51", "15", NOON);
+    let left = remaining_book(&stale, &ledger);
+    assert_eq!(
+        trade_through(&again, &left).unwrap(),
+        None,
+        "nobody gets the same shares twice"
+    );
+}
+
+#[test]
+fn more_takes_than_anybody_counts_are_all_remembered() {
+    let orders: Vec<_> = (0..200)
+        .map(|_| (Side::Buy, "0.50", "0.50", "1", false))
+        .collect();
+    let ledger = traded(after(60), &orders);
+    let stale = book("m-yes", after(60), &[], &[("0.50", "250")]);
+    assert_eq!(asks_left(&stale, &ledger), [level("0.5", "50")]);
+}
+
+#[test]
+fn shares_are_conserved_for_an_order_larger_than_the_book() {
+    let book = book("m-yes", NOON, &[], &[("0.01", "1"), ("0.99", "2")]);
+    let matched = take(
+        &order(1, Side::Buy, "0.99", "1000000", OrderType::Fak),
+        &book,
+        FeeSchedule::FREE,
+    )
+    .unwrap();
+    assert_eq!(
+        matched.filled().plus(matched.unfilled),
+        Shares::whole(1_000_000)
+    );
+    assert_eq!(matched.filled(), sh("3"));
+}
