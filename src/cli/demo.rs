@@ -143,8 +143,7 @@ pub async fn demo(common: &Common, args: DemoArgs) -> Result<(), Failure> {
 
 /// All four strategies on, exits attached: the demo shows everything at once.
 fn demo_config() -> Config {
-    let mut config = Config::default();
-    config.strategies = StrategiesConfig {
+    let strategies = StrategiesConfig {
         signal_trader: Some(SignalTraderParams {
             enabled: true,
             ..Default::default()
@@ -164,6 +163,7 @@ fn demo_config() -> Config {
             ..Default::default()
         }),
     };
+    let mut config = Config { strategies, ..Config::default() };
     config.conditional_orders.enabled = true;
     config.scheduler.jobs.clear();
     config
