@@ -61,14 +61,16 @@ impl App {
             self.source.markets(&missing).await?
         };
         let estimated = |market: &Market| ledger.estimates().contains_key(&market.id);
+        // Most traded first, as listed: where limits leave room for one trade only, it is the first.
         let mut wanted: Vec<(Arc<Market>, bool)> =
             listed.into_iter().map(|market| (market, true)).collect();
+        let mut extra: Vec<Arc<Market>> = extra.into_values().collect();
+        extra.sort_by(|a, b| a.id.cmp(&b.id));
         // A market that an agent has an opinion on is looked at however little it trades.
-        wanted.extend(extra.into_values().map(|market| {
+        wanted.extend(extra.into_iter().map(|market| {
             let candidate = estimated(&market);
             (market, candidate)
         }));
-        wanted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.id.cmp(&b.0.id)));
         self.snapshot_of(wanted, true).await
     }
 

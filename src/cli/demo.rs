@@ -163,7 +163,10 @@ fn demo_config() -> Config {
             ..Default::default()
         }),
     };
-    let mut config = Config { strategies, ..Config::default() };
+    let mut config = Config {
+        strategies,
+        ..Config::default()
+    };
     config.conditional_orders.enabled = true;
     config.scheduler.jobs.clear();
     config
