@@ -15,7 +15,7 @@ mod html;
 mod markdown;
 
 pub use html::html;
-pub use markdown::markdown;
+pub use markdown::{escaped, markdown};
 
 /// Trades and positions beyond so many are counted, not listed.
 pub const MAX_ROWS: usize = 500;

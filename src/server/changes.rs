@@ -37,9 +37,14 @@ impl ChangeFeed {
         self.announce(Change::List);
     }
 
+    /// Whether a session would hear an announcement.
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     fn announce(&self, change: Change) {
         // An error means that nobody listens, which is the usual state.
-        if self.0.receiver_count() > 0 && self.0.send(change).is_err() {
+        if self.has_listeners() && self.0.send(change).is_err() {
             tracing::trace!("the last listener left");
         }
     }

@@ -17,7 +17,6 @@ use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -106,10 +105,22 @@ impl HttpHandle {
 }
 
 /// Serves MCP at `/mcp` and `extra_routes` beside it, from when this returns until `shutdown` is
-/// cancelled. Errors: [`HttpError::NotLoopback`] before anything is opened, [`HttpError::Bind`].
+/// cancelled. Errors: as for [`serve_routes`].
 pub async fn serve_http<S: Send + Sync + 'static>(
     server: McpServer<S>,
     extra_routes: Router,
+    addr: SocketAddr,
+    shutdown: CancellationToken,
+) -> Result<HttpHandle, HttpError> {
+    let routes = with_mcp(server, extra_routes, addr.ip(), &shutdown);
+    serve_routes(routes, addr, shutdown).await
+}
+
+/// Serves plain routes without MCP (the dashboard alone), with the same checks on every request,
+/// from when this returns until `shutdown` is cancelled. Errors: [`HttpError::NotLoopback`] before
+/// anything is opened, [`HttpError::Bind`].
+pub async fn serve_routes(
+    routes: Router,
     addr: SocketAddr,
     shutdown: CancellationToken,
 ) -> Result<HttpHandle, HttpError> {
@@ -119,7 +130,9 @@ pub async fn serve_http<S: Send + Sync + 'static>(
     let bind = |source| HttpError::Bind { addr, source };
     let listener = TcpListener::bind(addr).await.map_err(bind)?;
     let local_addr = listener.local_addr().map_err(bind)?;
-    let app = router(server, extra_routes, local_addr.ip(), &shutdown);
+    let app = routes
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(only_loopback));
     // Without TCP_NODELAY a streamed answer waits 40 ms for an acknowledgement.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -140,7 +153,7 @@ pub async fn serve_http<S: Send + Sync + 'static>(
     })
 }
 
-fn router<S: Send + Sync + 'static>(
+fn with_mcp<S: Send + Sync + 'static>(
     server: McpServer<S>,
     extra_routes: Router,
     ip: IpAddr,
@@ -159,10 +172,12 @@ fn router<S: Send + Sync + 'static>(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    extra_routes
-        .nest_service("/mcp", mcp)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn(only_loopback))
+    extra_routes.nest_service("/mcp", mcp)
+}
+
+/// An error as every plain route states it: `{code, message, hint}`.
+pub(super) fn error_response(status: StatusCode, error: &ToolError) -> Response {
+    (status, Json(error)).into_response()
 }
 
 /// Refuses requests whose `Host` or `Origin` is not loopback, with status 403.
@@ -176,7 +191,7 @@ async fn only_loopback(request: Request, next: Next) -> Response {
                 format!("refused: {what}"),
                 "this server answers only to requests for localhost, 127.0.0.1 or [::1]",
             );
-            (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response()
+            error_response(StatusCode::FORBIDDEN, &error)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What can be read by address: portfolio, dashboard, signals, reports.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::schema::JsonObject;
@@ -69,5 +71,5 @@ pub trait ResourceProvider<S>: Send + Sync {
     fn templates(&self) -> Vec<ResourceTemplateInfo>;
 
     /// Reads one. Errors: [`ResourceError`].
-    async fn read(&self, state: &S, uri: &str) -> Result<ResourceBody, ResourceError>;
+    async fn read(&self, state: &Arc<S>, uri: &str) -> Result<ResourceBody, ResourceError>;
 }

@@ -225,7 +225,7 @@ impl ResourceProvider<Toy> for Notes {
         }]
     }
 
-    async fn read(&self, toy: &Toy, uri: &str) -> Result<ResourceBody, ResourceError> {
+    async fn read(&self, toy: &Arc<Toy>, uri: &str) -> Result<ResourceBody, ResourceError> {
         let body = |text: String, mime: &str| ResourceBody {
             text,
             mime: mime.to_owned(),

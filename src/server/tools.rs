@@ -47,7 +47,7 @@ impl From<AppError> for ToolError {
 }
 
 /// Runs blocking work (the database) off the event loop.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, ToolError> {

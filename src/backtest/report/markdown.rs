@@ -152,8 +152,10 @@ fn write_list(page: &mut String, title: &str, lines: &[String]) -> fmt::Result {
     Ok(())
 }
 
-/// Text of strangers as text: nothing in it is a table cell, a link, markup or HTML.
-fn escaped(text: &str) -> String {
+/// Text of strangers as text: nothing in it is a table cell, a link, markup or HTML. Longer text
+/// than a question may have is cut.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let text = clean(text, MAX_QUESTION);
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {

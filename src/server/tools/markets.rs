@@ -128,8 +128,9 @@ struct MarketArgs {
     market_id: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct BestPrices {
+/// The top of a book.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BestPrices {
     /// Highest bid, 0–1; null when nobody bids.
     best_bid: Option<f64>,
     /// Lowest ask, 0–1; null when nobody offers.
@@ -151,8 +152,9 @@ impl BestPrices {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct DetailOut {
+/// A market with its terms and books.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DetailOut {
     #[serde(flatten)]
     market: MarketSummary,
     /// UNTRUSTED text: the rules.
@@ -178,8 +180,14 @@ async fn get_market_detail(
     args: MarketArgs,
     _: Caller,
 ) -> Result<DetailOut, ToolError> {
-    let market = app.market(&args.market_id).await?;
-    let books = books_of(&app, &market).await?;
+    market_detail(&app, &args.market_id).await
+}
+
+/// One market by id, slug or condition id, as the tool and the resource show it; asks the source.
+/// Errors: `not_found` when there is none, else what the source said.
+pub async fn market_detail(app: &App, id: &str) -> Result<DetailOut, ToolError> {
+    let market = app.market(id).await?;
+    let books = books_of(app, &market).await?;
     let first = market.outcomes.first().and_then(|outcome| {
         books
             .iter()

@@ -150,10 +150,11 @@ pub struct PerformanceView {
     pub open_positions: u64,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct PerformanceOut {
+/// The record of all strategies.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PerformanceOut {
     /// By strategy; `mcp_manual` is what agents ordered themselves.
-    strategies: BTreeMap<String, PerformanceView>,
+    pub strategies: BTreeMap<String, PerformanceView>,
 }
 
 async fn performance(

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{App, AppError};
+use crate::server::library::DASHBOARD_UI;
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
 
@@ -22,7 +23,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
          cost and equity_complete is false.",
         ToolAnnotations::READ_LOCAL,
         get_portfolio,
-    )]
+    )
+    .ui(DASHBOARD_UI)]
 }
 
 /// A held position.
