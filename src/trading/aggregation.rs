@@ -152,3 +152,102 @@ fn settle_group(members: Vec<(u64, Signal)>, config: &AggregationConfig, out: &m
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::signal;
+    use super::*;
+
+    fn given(strategy: &str, outcome: &str, side: Side, confidence: f64) -> Signal {
+        Signal {
+            confidence,
+            ..signal(strategy, outcome, side, "0.50", "10")
+        }
+    }
+
+    fn opposite(_: &MarketId, token: &TokenId) -> Option<TokenId> {
+        match token.as_str() {
+            "m-yes" => Some("m-no".into()),
+            "m-no" => Some("m-yes".into()),
+            _ => None,
+        }
+    }
+
+    fn dropped(result: &Aggregated) -> Vec<(u64, &'static str)> {
+        result.dropped.iter().map(|d| (d.id, d.cause)).collect()
+    }
+
+    #[test]
+    fn the_most_confident_speaks_for_all_with_the_mean_confidence_and_the_first_of_equals() {
+        let signals = vec![
+            (1, given("a", "Yes", Side::Buy, 0.6)),
+            (2, given("b", "Yes", Side::Buy, 0.9)),
+            (3, given("c", "Yes", Side::Buy, 0.9)),
+        ];
+        let result = aggregate(signals, opposite, &AggregationConfig::default());
+        let [kept] = result.kept.as_slice() else {
+            panic!("{result:?}");
+        };
+        assert_eq!((kept.id, kept.supporters.as_slice()), (2, &[1, 3][..]));
+        // (0.6 + 0.9 + 0.9) / 3
+        assert!((kept.signal.confidence - 0.8).abs() < 1e-12);
+        assert!(result.dropped.is_empty());
+    }
+
+    #[test]
+    fn a_market_in_which_anybody_disagrees_is_left_alone_and_others_are_not() {
+        let elsewhere = Signal {
+            market_id: "n".into(),
+            token_id: "n-yes".into(),
+            ..given("a", "Yes", Side::Buy, 0.9)
+        };
+        let signals = vec![
+            (1, given("a", "Yes", Side::Buy, 0.9)),
+            (2, given("b", "No", Side::Buy, 0.9)),
+            (3, given("c", "Yes", Side::Buy, 0.9)),
+            (4, elsewhere),
+        ];
+        let result = aggregate(signals, opposite, &AggregationConfig::default());
+        assert_eq!(
+            dropped(&result),
+            [(1, "conflict"), (2, "conflict"), (3, "conflict")]
+        );
+        assert_eq!(result.kept.len(), 1);
+        assert_eq!(result.kept[0].id, 4);
+    }
+
+    #[test]
+    fn buying_and_selling_the_same_token_conflict_even_where_the_other_outcome_is_unknown() {
+        let signals = vec![
+            (1, given("a", "Yes", Side::Buy, 0.9)),
+            (2, given("b", "Yes", Side::Sell, 0.9)),
+        ];
+        let result = aggregate(signals.clone(), opposite, &AggregationConfig::default());
+        assert_eq!(dropped(&result).len(), 2);
+        let result = aggregate(signals, |_, _| None, &AggregationConfig::default());
+        assert_eq!(dropped(&result).len(), 2);
+    }
+
+    #[test]
+    fn the_reason_names_the_number_and_the_key() {
+        let config = AggregationConfig {
+            min_confidence: 0.7,
+            min_strategies: 1,
+        };
+        let signals = vec![(1, given("a", "Yes", Side::Buy, 0.65))];
+        let result = aggregate(signals.clone(), opposite, &config);
+        assert_eq!(
+            result.dropped[0].reason,
+            "confidence 0.6500 is below aggregation.min_confidence 0.7"
+        );
+        let config = AggregationConfig {
+            min_confidence: 0.5,
+            min_strategies: 2,
+        };
+        let result = aggregate(signals, opposite, &config);
+        assert_eq!(
+            result.dropped[0].reason,
+            "only 1 of the 2 strategies that aggregation.min_strategies asks for"
+        );
+    }
+}

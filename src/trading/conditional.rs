@@ -137,6 +137,12 @@ mod tests {
     fn a_triggered_sale_stays_within_its_slippage_and_on_the_tick() {
         assert_eq!(sale_limit(p("0.40"), p("0.01"), p("0.05")), p("0.38"));
         assert_eq!(sale_limit(p("0.01"), p("0.01"), p("0.05")), p("0.01"));
+        // 0.03 × 0.95 = 0.0285: 0.02 would be a third below.
+        assert_eq!(sale_limit(p("0.03"), p("0.01"), p("0.05")), p("0.03"));
+        assert_eq!(sale_limit(p("0.4"), p("0.1"), p("0.05")), p("0.4"));
+        // A bid between ticks: 0.4567 × 0.999 = 0.4562433, and 0.46 would never sell.
+        assert_eq!(sale_limit(p("0.4567"), p("0.01"), p("0.001")), p("0.45"));
+        assert_eq!(sale_limit(p("0.4567"), p("0.01"), p("0.05")), p("0.44"));
     }
 
     #[test]

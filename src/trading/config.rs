@@ -256,3 +256,53 @@ impl TradingConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut TradingConfig)) -> String {
+        let mut config = TradingConfig::default();
+        change(&mut config);
+        config.validate().unwrap_err()
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_ranges_are_checked() {
+        assert_eq!(TradingConfig::default().validate(), Ok(()));
+        let zero = refused(|config| config.risk.max_daily_loss = Usdc::ZERO);
+        assert_eq!(zero, "risk.max_daily_loss is 0; it must be above 0 pUSD");
+        let nan = refused(|config| config.aggregation.min_confidence = f64::NAN);
+        assert_eq!(
+            nan,
+            "aggregation.min_confidence is NaN; it must be between 0 and 1"
+        );
+        for message in [
+            refused(|config| config.risk.max_position_size = Usdc::whole(-1)),
+            refused(|config| config.risk.max_market_exposure = Usdc::ZERO),
+            refused(|config| config.risk.max_total_exposure = Usdc::ZERO),
+            refused(|config| config.sizing.kelly_fraction = 0.0),
+            refused(|config| config.sizing.max_bet_pct = 1.01),
+            refused(|config| config.conditional.default_stop_loss_pct = Price::ONE),
+            refused(|config| config.conditional.default_take_profit_pct = Price::ZERO),
+            refused(|config| config.conditional.trailing_stop_pct = Price::ZERO),
+            refused(|config| config.aggregation.min_strategies = 0),
+        ] {
+            assert!(message.contains("it must be"), "{message}");
+        }
+    }
+
+    #[test]
+    fn plain_numbers_are_read_exactly_and_unknown_keys_refused() {
+        let risk: RiskConfig =
+            serde_json::from_str(r#"{"max_position_size": 0.1, "max_open_orders": 3}"#).unwrap();
+        assert_eq!(risk.max_position_size, Usdc::from_micros(100_000));
+        assert_eq!(risk.max_total_exposure, Usdc::whole(800));
+        assert!(serde_json::from_str::<RiskConfig>(r#"{"max_position": 1}"#).is_err());
+        assert!(serde_json::from_str::<RiskConfig>(r#"{"max_position_size": "1"}"#).is_err());
+        let shown = serde_json::to_value(&risk).unwrap();
+        assert_eq!(shown["max_position_size"], serde_json::json!(0.1));
+        let fraction = r#"{"default_stop_loss_pct": 1.5}"#;
+        assert!(serde_json::from_str::<ConditionalConfig>(fraction).is_err());
+    }
+}

@@ -72,6 +72,7 @@ pub fn kelly_fraction(probability: f64, cost: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_support::{charging, market, signal, usd};
     use super::*;
 
     #[test]
@@ -82,5 +83,62 @@ mod tests {
         assert!(kelly_fraction(0.40, 0.50).abs() < 1e-12);
         assert!(kelly_fraction(f64::NAN, 0.5).abs() < 1e-12);
         assert!(kelly_fraction(0.9, 1.0).abs() < 1e-12);
+    }
+
+    /// Fair 0.60 at 0.50 with a fee of 0.05 × 0.25 = 0.0125 per share, on 1,000 pUSD.
+    fn sized(method: SizingMethod, max_bet_pct: f64, largest: &str) -> Sized {
+        let config = SizingConfig {
+            method,
+            kelly_fraction: 0.25,
+            max_bet_pct,
+        };
+        let signal = Signal {
+            fair_price: 0.60,
+            ..signal("one", "Yes", Side::Buy, "0.50", "10")
+        };
+        let market = charging(market("m"), "0.05");
+        size(&signal, &market, Usdc::whole(1000), usd(largest), &config)
+    }
+
+    #[test]
+    fn the_fee_is_part_of_the_cost() {
+        // (0.60 − 0.5125) / (1 − 0.5125) = 0.0875 / 0.4875 = 0.179487179…
+        let full = sized(SizingMethod::Kelly, 1.0, "1000");
+        assert_eq!(full.size, usd("179.487179"));
+        assert_eq!(
+            full.explanation,
+            "Kelly: fair 0.6000 against cost 0.5125 gives 17.95 % of 1000 pUSD equity (cap 100.00 \
+             %)"
+        );
+        let quarter = sized(SizingMethod::FractionalKelly, 1.0, "1000");
+        assert_eq!(quarter.size, usd("44.871795"));
+        assert_eq!(sized(SizingMethod::Kelly, 0.1, "1000").size, usd("100"));
+    }
+
+    #[test]
+    fn the_limits_cut_a_bet_unless_they_leave_less_than_an_order_may_have() {
+        let cut = sized(SizingMethod::Kelly, 1.0, "70");
+        assert_eq!(cut.size, usd("70"));
+        assert!(
+            cut.explanation
+                .ends_with("cut to the 70 pUSD that the limits leave")
+        );
+        assert_eq!(sized(SizingMethod::Kelly, 1.0, "1").size, usd("1"));
+        assert_eq!(
+            sized(SizingMethod::Kelly, 1.0, "0.999999").size,
+            usd("179.487179")
+        );
+        assert_eq!(sized(SizingMethod::Fixed, 1.0, "1").size, usd("10"));
+    }
+
+    #[test]
+    fn sales_keep_the_size_that_the_strategy_names() {
+        let signal = signal("one", "Yes", Side::Sell, "0.50", "10");
+        let config = SizingConfig {
+            method: SizingMethod::Kelly,
+            ..SizingConfig::default()
+        };
+        let sized = size(&signal, &market("m"), Usdc::whole(1000), usd("1"), &config);
+        assert_eq!(sized.size, usd("10"));
     }
 }

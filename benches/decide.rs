@@ -1,0 +1,206 @@
+//! What deciding costs: a tick over a thousand candidate markets (budget 5 ms in a release build)
+//! and the events that a ledger takes in per second.
+//!
+//! `cargo bench --bench decide`
+
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark whose inputs are unsound has nothing to measure"
+)]
+
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+
+use polymarket_agent::domain::{
+    Book, BookOrigin, FeeSchedule, Intent, LedgerEvent, Level, Market, MarketId, MarketStatus,
+    MarketView, Outcome, Price, ProtocolVersion, Shares, Side, Signal, Snapshot, SourceKind,
+    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+};
+use polymarket_agent::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
+use polymarket_agent::trading::config::TradingConfig;
+use polymarket_agent::trading::desk;
+use polymarket_agent::trading::ledger::Ledger;
+
+const MARKETS: u32 = 1_000;
+const NOON: Timestamp = Timestamp::from_secs(1_772_452_800);
+
+fn main() {
+    divan::main();
+}
+
+fn price(cents: u32) -> Price {
+    Price::from_micros(cents * 10_000).expect("a price")
+}
+
+fn market(number: u32) -> Market {
+    let outcome = |name: &str| Outcome {
+        name: name.to_owned(),
+        token: TokenId::new(format!("{number}{name}")),
+        synthetic: false,
+        indicative_price: None,
+    };
+    Market {
+        id: MarketId::new(number.to_string()),
+        condition_id: None,
+        slug: None,
+        question: format!("Will number {number} happen?"),
+        description: None,
+        event_id: None,
+        category: None,
+        outcomes: vec![outcome("Yes"), outcome("No")],
+        tick: price(1),
+        min_size: Shares::whole(5),
+        fee: FeeSchedule::new("0.05", 1).expect("fee terms"),
+        neg_risk: false,
+        placeholder: false,
+        volume: None,
+        volume_24h: None,
+        liquidity: None,
+        start: None,
+        end: None,
+        status: MarketStatus::Open,
+        version: ProtocolVersion::V1,
+        label: None,
+    }
+}
+
+/// Ten levels on each side around `mid` cents.
+fn book(token: &TokenId, mid: u32, at: Timestamp) -> Book {
+    let levels = |up: bool| {
+        (1..=10)
+            .map(|step| Level {
+                price: price(if up { mid + step } else { mid - step }),
+                size: Shares::whole(100),
+            })
+            .collect()
+    };
+    Book::new(
+        token.clone(),
+        levels(false),
+        levels(true),
+        at,
+        BookOrigin::Venue,
+    )
+}
+
+fn snapshot(at: Timestamp) -> Snapshot {
+    let views = (0..MARKETS)
+        .map(|number| {
+            let market = market(number);
+            let mid = 20 + number % 60;
+            let books = market
+                .outcomes
+                .iter()
+                .map(|outcome| Some(Arc::new(book(&outcome.token, mid, at))))
+                .collect();
+            MarketView {
+                market: Arc::new(market),
+                books,
+                history: None,
+                candidate: true,
+            }
+        })
+        .collect();
+    Snapshot::new(at, SourceKind::Polymarket, views, Vec::new())
+}
+
+/// Looks at every book and buys Yes in every `every`-th market.
+struct EveryNth {
+    every: usize,
+}
+
+impl Strategy for EveryNth {
+    fn name(&self) -> &'static str {
+        "every_nth"
+    }
+
+    fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
+        let mut analysis = Analysis::default();
+        for (index, view) in context.snapshot.candidates().enumerate() {
+            analysis.looked_at += 1;
+            let Some(outcome) = view.market.outcomes.first() else {
+                continue;
+            };
+            let ask = view.book(&outcome.token).and_then(|book| book.best_ask());
+            let Some(ask) = ask.filter(|_| index % self.every == 0) else {
+                analysis.pass("not its turn");
+                continue;
+            };
+            analysis.intents.push(Intent::Directional(Signal {
+                strategy: StrategyName::new("every_nth"),
+                market_id: view.market.id.clone(),
+                token_id: outcome.token.clone(),
+                outcome: outcome.name.clone(),
+                side: Side::Buy,
+                confidence: 0.9,
+                fair_price: ask.to_f64() + 0.1,
+                target_price: ask,
+                edge: 0.08,
+                size: Usdc::whole(5),
+                reason: "its turn".to_owned(),
+                stop_loss: None,
+                take_profit: None,
+            }));
+        }
+        Ok(analysis)
+    }
+}
+
+fn rich() -> (Ledger, Vec<StampedEvent>) {
+    let mut ledger = Ledger::default();
+    let events = desk::deposit(&mut ledger, Usdc::whole(1_000_000), NOON).expect("a deposit");
+    (ledger, events)
+}
+
+fn open_limits() -> TradingConfig {
+    let mut config = TradingConfig::default();
+    config.risk.max_total_exposure = Usdc::whole(1_000_000);
+    config.risk.max_daily_loss = Usdc::whole(1_000_000);
+    config.conditional.enabled = true;
+    config
+}
+
+/// A tick over a thousand markets: `500` gives two signals, `10` a hundred, each traded.
+#[divan::bench(args = [1_000_000, 500, 10])]
+fn decide(bencher: Bencher<'_, '_>, every: usize) {
+    let snapshot = snapshot(NOON);
+    let config = open_limits();
+    let strategies: Vec<Box<dyn Strategy>> = vec![Box::new(EveryNth { every })];
+    bencher.with_inputs(|| rich().0).bench_values(|mut ledger| {
+        desk::tick(&mut ledger, &snapshot, &strategies, &config).expect("a tick")
+    });
+}
+
+/// The events of a hundred purchases with their exits and of a tick that marks them.
+fn recorded() -> Vec<StampedEvent> {
+    let (mut ledger, mut events) = rich();
+    let config = open_limits();
+    let strategies: Vec<Box<dyn Strategy>> = vec![Box::new(EveryNth { every: 10 })];
+    for minute in 0..5 {
+        let snapshot = snapshot(NOON.plus_millis(minute * 60_000));
+        let (_, more) = desk::tick(&mut ledger, &snapshot, &strategies, &config).expect("a tick");
+        events.extend(more);
+    }
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e.event, LedgerEvent::Filled { .. })),
+        "nothing was traded"
+    );
+    events
+}
+
+/// Events applied to an empty ledger, as at every start: items are events.
+#[divan::bench]
+fn ledger_apply(bencher: Bencher<'_, '_>) {
+    let events = recorded();
+    bencher.counter(ItemsCount::new(events.len())).bench(|| {
+        let mut ledger = Ledger::default();
+        for event in &events {
+            ledger.apply(event).expect("an event of a sound log");
+        }
+        ledger
+    });
+}
