@@ -362,6 +362,45 @@ struct EventArgs {
     limit: Limit<50, 200>,
 }
 
+/// A market as its event lists it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EventMarket {
+    /// Market id.
+    id: String,
+    /// UNTRUSTED text: the question.
+    question: String,
+    /// UNTRUSTED text: outcome names.
+    outcomes: Vec<String>,
+    /// Indicative prices in the same order, 0–1; null when unknown.
+    outcome_prices: Vec<Option<f64>>,
+    /// Token ids in the same order.
+    clob_token_ids: Vec<String>,
+    /// open, paused or closed.
+    status: String,
+}
+
+impl EventMarket {
+    fn of(market: &Market) -> Self {
+        let MarketSummary {
+            id,
+            question,
+            outcomes,
+            outcome_prices,
+            clob_token_ids,
+            status,
+            ..
+        } = MarketSummary::of(market);
+        EventMarket {
+            id,
+            question,
+            outcomes,
+            outcome_prices,
+            clob_token_ids,
+            status,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct EventOut {
     /// Event id.
@@ -389,7 +428,7 @@ struct EventOut {
     /// RFC 3339 UTC.
     end_date: Option<String>,
     /// Its markets.
-    markets: Vec<MarketSummary>,
+    markets: Vec<EventMarket>,
     /// How many markets the event has; more than are listed when `limit` cut the list.
     market_count: usize,
 }
@@ -419,7 +458,7 @@ async fn get_event(app: Arc<App>, args: EventArgs, _: Caller) -> Result<EventOut
             .markets
             .iter()
             .take(args.limit.get())
-            .map(MarketSummary::of)
+            .map(EventMarket::of)
             .collect(),
     })
 }
