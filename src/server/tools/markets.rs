@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, AppError};
 use crate::domain::text::clean;
 use crate::domain::{Book, Market, Timestamp, TokenId};
-use crate::market_data::HistorySpan;
+use crate::market_data::{HistorySpan, MarketQuery};
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
 
 use super::views::{BookView, MarketSummary, tidy};
@@ -81,7 +81,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArgs {
-    /// Words to look for, e.g. "bitcoin 100k".
+    /// Words to look for, e.g. "bitcoin 100k"; left out, the most traded open markets.
+    #[serde(default)]
     query: String,
     /// Most markets to return, 1–100.
     #[serde(default)]
@@ -107,11 +108,13 @@ async fn search_markets(
     _: Caller,
 ) -> Result<SearchOut, ToolError> {
     let query = clean(&args.query, 200);
-    let markets = app
-        .source()
-        .search(&query, args.limit.get(), args.include_closed)
-        .await
-        .map_err(AppError::from)?;
+    let source = app.source();
+    let markets = if query.is_empty() {
+        source.active_markets(&MarketQuery { limit: args.limit.get() }).await
+    } else {
+        source.search(&query, args.limit.get(), args.include_closed).await
+    };
+    let markets = markets.map_err(AppError::from)?;
     let markets: Vec<MarketSummary> = markets.iter().map(|m| MarketSummary::of(m)).collect();
     Ok(SearchOut {
         count: markets.len(),
