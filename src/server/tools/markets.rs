@@ -110,9 +110,15 @@ async fn search_markets(
     let query = clean(&args.query, 200);
     let source = app.source();
     let markets = if query.is_empty() {
-        source.active_markets(&MarketQuery { limit: args.limit.get() }).await
+        source
+            .active_markets(&MarketQuery {
+                limit: args.limit.get(),
+            })
+            .await
     } else {
-        source.search(&query, args.limit.get(), args.include_closed).await
+        source
+            .search(&query, args.limit.get(), args.include_closed)
+            .await
     };
     let markets = markets.map_err(AppError::from)?;
     let markets: Vec<MarketSummary> = markets.iter().map(|m| MarketSummary::of(m)).collect();
