@@ -6,10 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::config::Config;
 use crate::app::{Access, App};
+use crate::sandbox::Sandbox;
 use crate::scheduler::Scheduler;
 use crate::server::api;
 use crate::server::library::Library;
+use crate::server::mcp::StateCell;
 use crate::server::watch::watch_changes;
 use crate::server::{
     ChangeFeed, McpServer, Registry, parse_listen_address, serve_http, serve_stdio, tools,
@@ -48,44 +51,115 @@ pub struct ServeArgs {
 pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "info")?;
-    let (app, sandbox) = args
-        .source
-        .open_app(common, config, Access::OwnOrRead)
-        .await?;
     let registry = Arc::new(registry()?);
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone());
-    let scheduler = start_jobs(&app, &registry, &shutdown, |_| true).await?;
+    let state: StateCell<App> = StateCell::default();
     let feed = ChangeFeed::default();
-    let server = McpServer::new(registry.clone(), app.clone(), INSTRUCTIONS)
+    let server = McpServer::pending(registry.clone(), state.clone(), INSTRUCTIONS)
         .with_resources(Arc::new(Library), feed.clone());
-    tokio::spawn(watch_changes(app.clone(), feed));
-    probe(&app);
-    let served = match &args.http {
+    let opening = Opening {
+        common: common.clone(),
+        source: args.source,
+        config,
+        registry,
+        feed,
+        state,
+        shutdown: shutdown.clone(),
+    };
+    let (served, running) = match &args.http {
         Some(address) => {
-            let address = parse_listen_address(address)
-                .map_err(|error| Failure::new(error.to_string(), "Use e.g. 127.0.0.1:8080."))?;
-            let handle = serve_http(server, api::routes(app.clone()), address, shutdown.clone())
-                .await
-                .map_err(|error| Failure::new(error.to_string(), "Choose another port."))?;
-            let local = handle.local_addr();
-            output::error(&format!(
-                "MCP at http://{local}/mcp, dashboard at http://{local}/"
-            ));
-            handle
-                .wait()
-                .await
-                .map_err(|error| Failure::new(error.to_string(), ""))
+            let running = opening.open().await?;
+            (
+                serve_over_http(server, address, &running, shutdown.clone()).await,
+                running,
+            )
         }
-        None => serve_stdio(&server, shutdown.clone())
-            .await
-            .map_err(|error| Failure::new(error.to_string(), "")),
+        None => {
+            // The handshake is answered while the ledger is rebuilt; tools wait for it.
+            let opening = tokio::spawn(opening.open());
+            let served = serve_stdio(&server, shutdown.clone())
+                .await
+                .map_err(|error| Failure::new(error.to_string(), ""));
+            let running = opening
+                .await
+                .map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
+            (served, running?)
+        }
     };
     shutdown.cancel();
-    scheduler.stop(GRACE).await;
-    app.flush_alerts(Duration::from_secs(3)).await;
-    drop(sandbox);
+    running.scheduler.stop(GRACE).await;
+    running.app.flush_alerts(Duration::from_secs(3)).await;
+    drop(running.sandbox);
     served
+}
+
+async fn serve_over_http(
+    server: McpServer<App>,
+    address: &str,
+    running: &Running,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let address = parse_listen_address(address)
+        .map_err(|error| Failure::new(error.to_string(), "Use e.g. 127.0.0.1:8080."))?;
+    let handle = serve_http(server, api::routes(running.app.clone()), address, shutdown)
+        .await
+        .map_err(|error| Failure::new(error.to_string(), "Choose another port."))?;
+    let local = handle.local_addr();
+    output::error(&format!(
+        "MCP at http://{local}/mcp, dashboard at http://{local}/"
+    ));
+    handle
+        .wait()
+        .await
+        .map_err(|error| Failure::new(error.to_string(), ""))
+}
+
+/// What opening an account needs.
+struct Opening {
+    common: Common,
+    source: SourceArgs,
+    config: Config,
+    registry: Arc<Registry<App>>,
+    feed: ChangeFeed,
+    state: StateCell<App>,
+    shutdown: CancellationToken,
+}
+
+/// What runs once it is open.
+struct Running {
+    app: Arc<App>,
+    scheduler: Scheduler,
+    sandbox: Option<Arc<Sandbox>>,
+}
+
+impl Opening {
+    /// Opens the account, starts the jobs, lets waiting tools go on. A failure stops the server.
+    async fn open(self) -> Result<Running, Failure> {
+        let shutdown = self.shutdown.clone();
+        let opened = self.try_open().await;
+        if opened.is_err() {
+            shutdown.cancel();
+        }
+        opened
+    }
+
+    async fn try_open(self) -> Result<Running, Failure> {
+        let (app, sandbox) = self
+            .source
+            .open_app(&self.common, self.config, Access::OwnOrRead)
+            .await?;
+        let scheduler = start_jobs(&app, &self.registry, &self.shutdown, |_| true).await?;
+        tokio::spawn(watch_changes(app.clone(), self.feed));
+        probe(&app);
+        // Set once, here.
+        let _ = self.state.set(app.clone());
+        Ok(Running {
+            app,
+            scheduler,
+            sandbox,
+        })
+    }
 }
 
 /// The registry of all tools.

@@ -180,6 +180,10 @@ impl ResourceProvider<App> for Library {
         fixed.chain(backtests.iter().map(backtest_info)).collect()
     }
 
+    fn shows_pages(&self) -> bool {
+        true
+    }
+
     fn templates(&self) -> Vec<ResourceTemplateInfo> {
         FAMILIES
             .iter()

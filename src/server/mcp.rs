@@ -21,6 +21,7 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, Peer, RoleServer, ServerHandler};
 use serde_json::{Value, json};
+use tokio::sync::SetOnce;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -49,10 +50,14 @@ const READ_LIMIT: Duration = Duration::from_secs(60);
 /// Subscriptions of one session: more is a mistake or an attack.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 
+/// A state that may still be on its way: what a client asks for waits until it is there, what needs
+/// no state (the handshake, the list of tools) does not.
+pub type StateCell<S> = Arc<SetOnce<Arc<S>>>;
+
 /// What all sessions share.
 struct Shared<S> {
     registry: Arc<Registry<S>>,
-    state: Arc<S>,
+    state: StateCell<S>,
     tools: Vec<Tool>,
     config: ServerConfig,
     resources: Option<Arc<dyn ResourceProvider<S>>>,
@@ -87,6 +92,16 @@ impl<S: Send + Sync + 'static> McpServer<S> {
     /// units, limits; some clients cut them at 2,048 characters.
     #[must_use]
     pub fn new(registry: Arc<Registry<S>>, state: Arc<S>, instructions: &str) -> Self {
+        Self::pending(
+            registry,
+            Arc::new(SetOnce::new_with(Some(state))),
+            instructions,
+        )
+    }
+
+    /// The same for a state that is still being made: answer first, open the ledger meanwhile.
+    #[must_use]
+    pub fn pending(registry: Arc<Registry<S>>, state: StateCell<S>, instructions: &str) -> Self {
         let shared = Shared {
             tools: definitions(&registry),
             registry,
@@ -111,10 +126,7 @@ impl<S: Send + Sync + 'static> McpServer<S> {
         changes: ChangeFeed,
     ) -> Self {
         let mut extensions = ExtensionCapabilities::new();
-        let pages = resources
-            .list(&self.shared.state)
-            .iter()
-            .any(|resource| resource.mime == UI_MIME);
+        let pages = resources.shows_pages();
         if pages {
             let mut details = serde_json::Map::new();
             details.insert("mimeTypes".to_owned(), json!([UI_MIME]));
@@ -176,7 +188,7 @@ impl<S: Send + Sync + 'static> McpServer<S> {
         token: Option<ProgressToken>,
         peer: &Peer<RoleServer>,
     ) -> Result<ToolOutput, ToolError> {
-        let state = Arc::clone(&self.shared.state);
+        let state = Arc::clone(self.shared.state.wait().await);
         let Some(token) = token else {
             return self
                 .shared
@@ -282,7 +294,7 @@ impl<S: Send + Sync + 'static> ServerHandler for McpServer<S> {
                 .parse::<usize>()
                 .map_err(|_| ErrorData::invalid_params("this cursor is not one of ours", None))?,
         };
-        let all = provider.list(&self.shared.state);
+        let all = provider.list(self.shared.state.wait().await);
         let more = all.len() > start.saturating_add(PAGE);
         let page = all.into_iter().skip(start).take(PAGE).map(|info| {
             Resource::new(info.uri, info.name)
@@ -328,7 +340,7 @@ impl<S: Send + Sync + 'static> ServerHandler for McpServer<S> {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri.as_str();
         let provider = self.provider()?;
-        let state = &self.shared.state;
+        let state = self.shared.state.wait().await;
         let read = AssertUnwindSafe(async { provider.read(state, uri).await }).catch_unwind();
         let read = tokio::select! {
             read = tokio::time::timeout(READ_LIMIT, read) => read,

@@ -70,6 +70,11 @@ pub trait ResourceProvider<S>: Send + Sync {
     /// The families of resources.
     fn templates(&self) -> Vec<ResourceTemplateInfo>;
 
+    /// Whether it has `ui://` pages for hosts of MCP Apps.
+    fn shows_pages(&self) -> bool {
+        false
+    }
+
     /// Reads one. Errors: [`ResourceError`].
     async fn read(&self, state: &Arc<S>, uri: &str) -> Result<ResourceBody, ResourceError>;
 }

@@ -215,6 +215,10 @@ impl ResourceProvider<Toy> for Notes {
         all
     }
 
+    fn shows_pages(&self) -> bool {
+        true
+    }
+
     fn templates(&self) -> Vec<ResourceTemplateInfo> {
         vec![ResourceTemplateInfo {
             uri_template: "toy://notes/{n}".to_owned(),
