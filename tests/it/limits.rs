@@ -82,11 +82,22 @@ impl Account {
         assert_eq!(log["signals"][0]["status"], "rejected");
         assert_eq!(log["signals"][0]["rejection"], mcp.message);
         let after = session.call("get_portfolio", json!({})).await;
-        for same in ["balance", "positions", "recent_trades"] {
+        for same in ["balance", "fees_paid", "recent_trades"] {
             assert_eq!(after[same], before[same], "{same}");
         }
+        assert_eq!(holdings(&after), holdings(&before));
         session.close().await;
     }
+}
+
+/// Token, shares and cost of each position. (The question is known only to a process that has
+/// looked at the market.)
+fn holdings(portfolio: &Value) -> Vec<(String, Value, Value)> {
+    let positions = portfolio["positions"].as_object().unwrap();
+    positions
+        .iter()
+        .map(|(token, held)| (token.clone(), held["shares"].clone(), held["cost"].clone()))
+        .collect()
 }
 
 #[tokio::test]
@@ -111,7 +122,8 @@ fn sale_passes(account: &Account) {
     let shares = held["positions"][account.recording.token(CALM, 0)]["shares"]
         .as_f64()
         .unwrap();
-    let sold = account.passes(&account.order(CALM, "sell", 0.49, shares * 0.49));
+    let sold =
+        account.passes(&account.order(CALM, "sell", 0.49, (shares * 0.49 * 1e6).round() / 1e6));
     close(sold["shares"].as_f64().unwrap(), shares);
     let after = account.call("get_portfolio", &json!({})).ok().json();
     assert!(after["positions"][account.recording.token(CALM, 0)].is_null());

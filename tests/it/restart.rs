@@ -67,7 +67,7 @@ fn undisturbed(recording: &Recording) -> Ledger {
     );
     let ledger = Ledger::read(&workspace.db());
     assert_eq!(ledger.trades.len(), 8);
-    assert_eq!(ledger.signals.len(), 6 + 1);
+    assert_eq!(ledger.signals.len(), 6);
     ledger
 }
 

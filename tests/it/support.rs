@@ -11,9 +11,9 @@ mod workspace;
 
 pub use ledger::{Ledger, close};
 pub use raw::RawServer;
-pub use recording::{CALM, DECLINING, RISING, Recording, START, at};
+pub use recording::{CALM, DECLINING, RISING, Recording, at};
 pub use schema::Contracts;
-pub use server::{Server, Session, ToolFailure};
+pub use server::Session;
 pub use sink::Sink;
 pub use workspace::{Run, Workspace};
 

@@ -1,6 +1,6 @@
 //! A small recording whose every price is known beforehand.
 //!
-//! Hourly rows over three days from [`START`]; all prices are multiples of 0.005, the spread is the
+//! Hourly rows over three days from 2026-06-01T00:00:00Z; all prices are multiples of 0.005, the spread is the
 //! default 0.02, so every book is the mid ± 0.01 with 1000 shares on each side.
 
 use std::fmt::Write as _;
@@ -9,9 +9,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// First row.
-pub const START: &str = "2026-06-01T00:00:00Z";
-/// Its unix seconds.
+/// First row: 2026-06-01T00:00:00Z.
 const START_SECS: i64 = 1_780_272_000;
 /// Rows of each market, one an hour.
 const HOURS: i64 = 72;
