@@ -150,7 +150,13 @@ impl Strategy for EveryNth {
 
 fn rich() -> (Ledger, Vec<StampedEvent>) {
     let mut ledger = Ledger::default();
-    let events = desk::deposit(&mut ledger, Usdc::whole(1_000_000), NOON).expect("a deposit");
+    let events = desk::open_account(
+        &mut ledger,
+        SourceKind::Sandbox,
+        Usdc::whole(1_000_000),
+        NOON,
+    )
+    .expect("an account");
     (ledger, events)
 }
 

@@ -22,6 +22,7 @@ use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
 use crate::trading::config::TradingConfig;
 use crate::trading::ledger::Ledger;
+use crate::trading::report::OrderReport;
 
 pub use desk::Desk;
 pub use error::AppError;
@@ -121,14 +122,35 @@ impl App {
         &self.desk
     }
 
-    /// The question of a market that this process has looked at. Untrusted text.
+    /// The question of a market that this process has looked at, or that was ever traded.
+    /// Untrusted text.
     #[must_use]
     pub fn question_of(&self, market: &MarketId) -> Option<String> {
-        self.questions
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(market)
-            .cloned()
+        let lock = || {
+            self.questions
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(market) {
+            return Some(known.clone());
+        }
+        let stored = self.store.question_of(market.as_str()).ok().flatten()?;
+        lock().insert(market.clone(), stored.clone());
+        Some(stored)
+    }
+
+    /// Keeps the questions of what was just traded, for readers that do not ask the venue.
+    async fn keep_questions(&self, orders: &[OrderReport]) {
+        let questions: Vec<(String, String)> = orders
+            .iter()
+            .filter(|order| !order.fills.is_empty())
+            .map(|order| (order.market_id.clone(), order.question.clone()))
+            .collect();
+        let store = self.store.clone();
+        let kept = tokio::task::spawn_blocking(move || store.remember_questions(&questions)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(error = %error, "questions of traded markets were not kept");
+        }
     }
 
     /// Signals of the last tick or refresh; `None` before the first.

@@ -12,6 +12,7 @@ use crate::telemetry::logging::{self, LoggingConfig};
 
 mod backtest;
 mod call;
+mod dashboard;
 mod demo;
 mod output;
 mod run;
@@ -62,6 +63,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Replays a recording through the strategies.
     Backtest(backtest::BacktestArgs),
+    /// The account as a page in the browser.
+    Dashboard(dashboard::DashboardArgs),
     /// The whole thing in a minute: a simulated exchange, ticks, a summary.
     Demo(demo::DemoArgs),
     /// A simulated exchange on this machine.
@@ -143,6 +146,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Tick(args) => tick::tick(&common, args).await,
             Command::Status(args) => status::status(&common, &args),
             Command::Backtest(args) => backtest::backtest(&common, args).await,
+            Command::Dashboard(args) => dashboard::dashboard(&common, args).await,
             Command::Demo(args) => demo::demo(&common, args).await,
             Command::Sandbox(args) => sandbox::sandbox(args).await,
             Command::Call(args) => call::call(&common, args).await,

@@ -18,6 +18,7 @@ use self::schema::Found;
 mod backtests;
 mod error;
 mod events;
+mod names;
 mod owner;
 mod positions;
 mod projection;

@@ -46,10 +46,11 @@ def markets(answer):
 
 def outcomes(market):
     """Outcomes of a market: [(name, token id, price or None)]."""
-    found = []
-    for outcome in rows(market, "outcomes"):
-        found.append((field(outcome, "name", "outcome"), field(outcome, "token_id"), outcome.get("price")))
-    return found
+    names, tokens = rows(market, "outcomes"), rows(market, "clob_token_ids")
+    prices = rows(market, "outcome_prices")
+    if not len(names) == len(tokens) == len(prices):
+        raise ShapeError(f"outcomes, token ids and prices differ in number: {json.dumps(market)[:500]}")
+    return list(zip(names, tokens, prices))
 
 
 def positions(portfolio):
@@ -61,9 +62,13 @@ def positions(portfolio):
 
 
 def estimate_probability(analysis):
-    """analyze_market: the probability of the estimate that was stored."""
-    estimate = analysis.get("estimate") if isinstance(analysis.get("estimate"), dict) else analysis
-    return number(estimate, "probability", of="the estimate")
+    """analyze_market: the probability of the estimate that was just stored, which is the newest."""
+    if analysis.get("estimate_stored") is not True:
+        raise ShapeError(f"no estimate was stored: {json.dumps(analysis)[:500]}")
+    estimates = rows(analysis, "estimates")
+    if not estimates:
+        raise ShapeError("the stored estimate is not listed")
+    return number(estimates[0], "probability", of="the estimate")
 
 
 def is_preview(answer):

@@ -65,6 +65,7 @@ impl App {
             .commit(move |ledger| desk::agent_order(ledger, &order, &gathered.snapshot, &config))
             .await?;
         let report = verdict?;
+        self.keep_questions(std::slice::from_ref(&report)).await;
         self.alert(&report).await;
         Ok(report)
     }

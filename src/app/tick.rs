@@ -40,6 +40,7 @@ impl App {
             at,
             made: Instant::now(),
         })));
+        self.keep_questions(&report.orders).await;
         for order in &report.orders {
             self.alert(order).await;
         }

@@ -8,6 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{Access, App};
 use crate::scheduler::Scheduler;
+use crate::server::api;
+use crate::server::library::Library;
+use crate::server::watch::watch_changes;
 use crate::server::{
     ChangeFeed, McpServer, Registry, parse_listen_address, serve_http, serve_stdio, tools,
 };
@@ -54,14 +57,15 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     stop_on_signal(shutdown.clone());
     let scheduler = start_jobs(&app, &registry, &shutdown, |_| true).await?;
     let feed = ChangeFeed::default();
-    let server = McpServer::new(registry.clone(), app.clone(), INSTRUCTIONS);
-    let _ = feed;
+    let server = McpServer::new(registry.clone(), app.clone(), INSTRUCTIONS)
+        .with_resources(Arc::new(Library), feed.clone());
+    tokio::spawn(watch_changes(app.clone(), feed));
     probe(&app);
     let served = match &args.http {
         Some(address) => {
             let address = parse_listen_address(address)
                 .map_err(|error| Failure::new(error.to_string(), "Use e.g. 127.0.0.1:8080."))?;
-            let handle = serve_http(server, axum::Router::new(), address, shutdown.clone())
+            let handle = serve_http(server, api::routes(app.clone()), address, shutdown.clone())
                 .await
                 .map_err(|error| Failure::new(error.to_string(), "Choose another port."))?;
             let local = handle.local_addr();

@@ -179,7 +179,15 @@ impl SourceArgs {
         })
         .await?;
         if let Some(sandbox) = &sandbox {
-            let behind = app.ledger()?.last_at().since(sandbox.now());
+            let ledger = app.ledger()?;
+            // A stepped clock had moved on after the last tick when its process ended.
+            let step = if ledger.ticks() > 0 {
+                self.step.unwrap_or(0)
+            } else {
+                0
+            };
+            let step = i64::try_from(step.saturating_mul(1000)).unwrap_or(0);
+            let behind = ledger.last_at().plus_millis(step).since(sandbox.now());
             if let Ok(millis @ 1..) = u64::try_from(behind) {
                 sandbox.step(millis);
             }

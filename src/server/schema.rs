@@ -8,6 +8,11 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+mod terse;
+
+/// Fields of a result that its schema asks for.
+const TELLING_FIELDS: usize = 3;
+
 /// A JSON object, as schemas are kept.
 pub type JsonObject = Map<String, Value>;
 
@@ -62,7 +67,13 @@ pub fn output_schema<T: JsonSchema>() -> Result<JsonObject, SchemaError> {
             }
         }
     }
-    if let Some(required) = schema.shift_remove("required") {
+    // The list of all tools has a budget (clients load it whole), and outputs are most of it.
+    for value in schema.values_mut() {
+        terse::shorten(value);
+    }
+    if let Some(Value::Array(mut required)) = schema.shift_remove("required") {
+        // Enough to tell a result from an error; naming all of them costs more than it tells.
+        required.truncate(TELLING_FIELDS);
         let either = json!([{ "required": required }, { "required": ERROR_FIELDS }]);
         schema.insert("anyOf".to_owned(), either);
     }

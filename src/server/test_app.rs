@@ -47,7 +47,7 @@ pub(super) async fn account() -> Account {
             advance: None,
         },
         db: dir.path().join("ledger.db"),
-        allow_reader: false,
+        access: crate::app::Access::Own,
     })
     .await
     .unwrap();

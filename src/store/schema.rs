@@ -130,6 +130,11 @@ CREATE TABLE positions (
     marked_at_ms         INTEGER
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE market_names (
+    market_id TEXT PRIMARY KEY,
+    question  TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE backtests (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     created_at    TEXT NOT NULL,

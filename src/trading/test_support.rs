@@ -403,11 +403,27 @@ pub struct Account {
     pub config: TradingConfig,
 }
 
+/// Pays in, and begins the day of a ledger that has none.
+fn pay_in(
+    ledger: &mut Ledger,
+    amount: Usdc,
+    now: Timestamp,
+) -> Result<Vec<StampedEvent>, super::ledger::LedgerError> {
+    let mut recorder = super::ledger::Recorder::new(ledger, now);
+    recorder.record(LedgerEvent::Deposited { amount })?;
+    let day = recorder.at().day();
+    if recorder.ledger().current_day().is_none() {
+        let equity = recorder.ledger().equity().total;
+        recorder.record(LedgerEvent::DayStarted { day, equity })?;
+    }
+    Ok(recorder.into_events())
+}
+
 impl Account {
     /// With this much paid in at [`NOON`] and the default limits.
     pub fn new(deposit: &str) -> Self {
         let mut ledger = Ledger::default();
-        let events = desk::deposit(&mut ledger, usd(deposit), NOON).unwrap();
+        let events = pay_in(&mut ledger, usd(deposit), NOON).unwrap();
         let account = Account {
             ledger,
             events,
@@ -481,7 +497,7 @@ impl Account {
 
     /// Pays in, audited.
     pub fn deposit(&mut self, amount: &str, now: Timestamp) {
-        let events = desk::deposit(&mut self.ledger, usd(amount), now).unwrap();
+        let events = pay_in(&mut self.ledger, usd(amount), now).unwrap();
         self.keep(events);
     }
 

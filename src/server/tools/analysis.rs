@@ -13,7 +13,7 @@ use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec, lenient};
 use crate::strategy::StrategyContext;
 
 use super::markets::books_of;
-use super::views::{BookView, MarketSummary, SignalView, tidy};
+use super::views::{BookView, SignalView, status_word, tidy};
 
 /// How long an estimate is acted on unless its author says otherwise, hours.
 const DEFAULT_HOURS: f64 = 24.0;
@@ -139,6 +139,19 @@ struct HeldView {
     avg_price: Option<f64>,
 }
 
+/// Another market of the same event.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RelatedView {
+    /// Market id.
+    id: String,
+    /// UNTRUSTED text: the question.
+    question: String,
+    /// First outcome's indicative price, 0–1; null when unknown.
+    price: Option<f64>,
+    /// open, paused or closed.
+    status: String,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct AnalyzeOut {
     /// Market id.
@@ -151,12 +164,19 @@ struct AnalyzeOut {
     signal: Option<SignalView>,
     /// In words: what came of the estimate, or why there is no signal.
     result: String,
-    /// The estimate just stored; null when none was passed.
-    estimate: Option<EstimateView>,
-    /// Earlier and other authors' estimates of this market.
+    /// True when `probability` was passed and is now stored.
+    estimate_stored: bool,
+    /// Stored estimates of this market, each author's latest, newest first.
     estimates: Vec<EstimateView>,
-    /// The market.
-    market: MarketSummary,
+    /// open, paused or closed.
+    status: String,
+    /// Scheduled end, RFC 3339 UTC; trading may end later.
+    end_date: Option<String>,
+    /// pUSD in the last 24 hours; null when unknown.
+    volume_24h: Option<f64>,
+    /// Set when the data is not the venue's own, e.g. `simulated` or `recorded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
     /// UNTRUSTED text: the rules.
     description: Option<String>,
     /// The book of each outcome.
@@ -164,7 +184,7 @@ struct AnalyzeOut {
     /// Statistics of the first outcome's price.
     history: Option<HistoryStats>,
     /// Other markets of the same event.
-    related: Vec<MarketSummary>,
+    related: Vec<RelatedView>,
     /// What is held of this market.
     position: Vec<HeldView>,
 }
@@ -191,26 +211,21 @@ async fn analyze_market(
             let life = estimate.expires_at.since(estimate.created_at);
             estimate.created_at = now;
             estimate.expires_at = now.plus_millis(life);
-            app.store_estimate(estimate.clone()).await?;
-            Some(estimate)
+            app.store_estimate(estimate).await?;
+            true
         }
-        None => None,
+        None => false,
     };
     let (signal, result) = judge(&app, &gathered.snapshot, &market)?;
     let books = books_of(&app, &market).await.unwrap_or_default();
     let ledger = app.ledger()?;
-    let estimates = ledger
+    let mut estimates: Vec<&Estimate> = ledger
         .estimates()
         .get(&market.id)
         .into_iter()
         .flatten()
-        .filter(|estimate| {
-            stored
-                .as_ref()
-                .is_none_or(|new| new.author != estimate.author)
-        })
-        .map(|estimate| EstimateView::of(estimate, now))
         .collect();
+    estimates.sort_by_key(|estimate| std::cmp::Reverse(estimate.created_at));
     Ok(AnalyzeOut {
         market_id: market.id.to_string(),
         question: market.question.clone(),
@@ -226,10 +241,15 @@ async fn analyze_market(
             .map(tidy),
         signal,
         result,
-        estimate: stored
-            .as_ref()
-            .map(|estimate| EstimateView::of(estimate, now)),
-        estimates,
+        estimate_stored: stored,
+        estimates: estimates
+            .into_iter()
+            .map(|e| EstimateView::of(e, now))
+            .collect(),
+        status: status_word(market.status).to_owned(),
+        end_date: market.end.map(|end| end.to_rfc3339()),
+        volume_24h: market.volume_24h.map(|amount| amount.to_f64()),
+        label: market.label.clone(),
         description: market.description.clone(),
         books: books
             .iter()
@@ -253,7 +273,6 @@ async fn analyze_market(
                 avg_price: position.average_price().map(tidy),
             })
             .collect(),
-        market: MarketSummary::of(&market),
     })
 }
 
@@ -413,7 +432,7 @@ fn stats(points: &[PricePoint]) -> HistoryStats {
     }
 }
 
-async fn related_to(app: &App, market: &Market) -> Vec<MarketSummary> {
+async fn related_to(app: &App, market: &Market) -> Vec<RelatedView> {
     let Some(event_id) = &market.event_id else {
         return Vec::new();
     };
@@ -431,7 +450,16 @@ async fn related_to(app: &App, market: &Market) -> Vec<MarketSummary> {
                 .iter()
                 .filter(|other| other.id != market.id)
                 .take(RELATED)
-                .map(MarketSummary::of)
+                .map(|other| RelatedView {
+                    id: other.id.to_string(),
+                    question: other.question.clone(),
+                    price: other
+                        .outcomes
+                        .first()
+                        .and_then(|outcome| outcome.indicative_price)
+                        .map(|price| price.to_f64()),
+                    status: status_word(other.status).to_owned(),
+                })
                 .collect()
         })
         .unwrap_or_default()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, AppError};
 use crate::domain::text::clean;
 use crate::domain::{Book, Market, Timestamp, TokenId};
-use crate::market_data::HistorySpan;
+use crate::market_data::{HistorySpan, MarketQuery};
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
 
 use super::views::{BookView, MarketSummary, tidy};
@@ -81,7 +81,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArgs {
-    /// Words to look for, e.g. "bitcoin 100k".
+    /// Words to look for, e.g. "bitcoin 100k"; left out, the most traded open markets.
+    #[serde(default)]
     query: String,
     /// Most markets to return, 1–100.
     #[serde(default)]
@@ -107,11 +108,19 @@ async fn search_markets(
     _: Caller,
 ) -> Result<SearchOut, ToolError> {
     let query = clean(&args.query, 200);
-    let markets = app
-        .source()
-        .search(&query, args.limit.get(), args.include_closed)
-        .await
-        .map_err(AppError::from)?;
+    let source = app.source();
+    let markets = if query.is_empty() {
+        source
+            .active_markets(&MarketQuery {
+                limit: args.limit.get(),
+            })
+            .await
+    } else {
+        source
+            .search(&query, args.limit.get(), args.include_closed)
+            .await
+    };
+    let markets = markets.map_err(AppError::from)?;
     let markets: Vec<MarketSummary> = markets.iter().map(|m| MarketSummary::of(m)).collect();
     Ok(SearchOut {
         count: markets.len(),
@@ -362,6 +371,45 @@ struct EventArgs {
     limit: Limit<50, 200>,
 }
 
+/// A market as its event lists it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EventMarket {
+    /// Market id.
+    id: String,
+    /// UNTRUSTED text: the question.
+    question: String,
+    /// UNTRUSTED text: outcome names.
+    outcomes: Vec<String>,
+    /// Indicative prices in the same order, 0–1; null when unknown.
+    outcome_prices: Vec<Option<f64>>,
+    /// Token ids in the same order.
+    clob_token_ids: Vec<String>,
+    /// open, paused or closed.
+    status: String,
+}
+
+impl EventMarket {
+    fn of(market: &Market) -> Self {
+        let MarketSummary {
+            id,
+            question,
+            outcomes,
+            outcome_prices,
+            clob_token_ids,
+            status,
+            ..
+        } = MarketSummary::of(market);
+        EventMarket {
+            id,
+            question,
+            outcomes,
+            outcome_prices,
+            clob_token_ids,
+            status,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct EventOut {
     /// Event id.
@@ -389,7 +437,7 @@ struct EventOut {
     /// RFC 3339 UTC.
     end_date: Option<String>,
     /// Its markets.
-    markets: Vec<MarketSummary>,
+    markets: Vec<EventMarket>,
     /// How many markets the event has; more than are listed when `limit` cut the list.
     market_count: usize,
 }
@@ -419,7 +467,7 @@ async fn get_event(app: Arc<App>, args: EventArgs, _: Caller) -> Result<EventOut
             .markets
             .iter()
             .take(args.limit.get())
-            .map(MarketSummary::of)
+            .map(EventMarket::of)
             .collect(),
     })
 }

@@ -56,19 +56,6 @@ pub struct SourceHealth {
     pub notes: Vec<String>,
 }
 
-/// A scheduled job.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct JobHealth {
-    /// Name.
-    pub name: String,
-    /// When it runs.
-    pub cron: String,
-    /// What it calls.
-    pub tool: String,
-    /// False when it is switched off.
-    pub enabled: bool,
-}
-
 /// The state of the server.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct HealthOut {
@@ -94,8 +81,8 @@ pub struct HealthOut {
     pub ticks: u64,
     /// Seconds since the process started.
     pub uptime_seconds: u64,
-    /// Jobs of config.yaml (they run inside `serve` and `run`).
-    pub jobs: Vec<JobHealth>,
+    /// Jobs of config.yaml (they run inside `serve` and `run`): `name: cron → tool`.
+    pub jobs: Vec<String>,
     /// What is wrong, each with a hint.
     pub problems: Vec<String>,
 }
@@ -166,11 +153,9 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
             .scheduler
             .jobs
             .iter()
-            .map(|job| JobHealth {
-                name: job.name.clone(),
-                cron: job.cron.clone(),
-                tool: job.tool.clone(),
-                enabled: job.enabled,
+            .map(|job| {
+                let off = if job.enabled { "" } else { " (off)" };
+                format!("{}: {} → {}{off}", job.name, job.cron, job.tool)
             })
             .collect(),
         problems,
