@@ -1,4 +1,27 @@
-//! Integration tests, one module per story or failure mode.
+//! Integration tests, one module per story or failure mode. They drive the built binary.
 
 #[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod no_network;
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod schedule;
+#[cfg(test)]
+mod tools_bad;
+#[cfg(test)]
+mod tools_good;
