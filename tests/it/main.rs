@@ -20,6 +20,8 @@ mod parity;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod restart;
