@@ -8,6 +8,8 @@ mod alerts;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod limits;
@@ -17,6 +19,10 @@ mod no_network;
 mod parity;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod resources;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! A venue that cannot be reached: the server lives, says so, and keeps what it holds available.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::{Workspace, close};
 
-/// A configuration whose venue is a loopback port that nobody listens on.
+/// A configuration whose venue is a loopback port that nobody listens on: a low one, because the
+/// system hands out high ones to the servers of other tests.
 fn unreachable() -> Workspace {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let url = "http://127.0.0.1:9";
     Workspace::with_config(&format!(
         "venue: {{gamma_url: '{url}', clob_url: '{url}', data_url: '{url}', retries: 0, \
          connect_timeout_seconds: 1, timeout_seconds: 2}}\n"

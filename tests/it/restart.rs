@@ -172,7 +172,8 @@ fn killed_after_an_agents_order() {
     assert_eq!(again["fills"], placed["fills"]);
     // The dossier again, so that the server has read the question as the first one had.
     let dossier = raw.call("analyze_market", json!({"market_id": CALM}));
-    assert_eq!(dossier["estimates"], json!([estimate["estimate"]]));
+    assert_eq!(estimate["estimates"][0]["author"], "crash");
+    assert_eq!(dossier["estimates"], estimate["estimates"]);
     assert_eq!(raw.call("get_portfolio", json!({})), portfolio);
     raw.close();
 }

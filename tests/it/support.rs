@@ -1,6 +1,7 @@
 //! What the stories are told with: a workspace per test, the binary as a command and as a server,
 //! a small recording, and a look into the database.
 
+mod http;
 mod ledger;
 mod raw;
 mod recording;
@@ -9,11 +10,12 @@ mod server;
 mod sink;
 mod workspace;
 
+pub use http::HttpServer;
 pub use ledger::{Ledger, close};
 pub use raw::RawServer;
 pub use recording::{CALM, DECLINING, RISING, Recording, at};
 pub use schema::Contracts;
-pub use server::Session;
+pub use server::{Server, Session};
 pub use sink::Sink;
 pub use workspace::{Run, Workspace};
 

@@ -219,7 +219,14 @@ async fn values_that_make_no_sense_are_refused_with_the_reason() {
         "client_order_id",
     );
     add("place_trade", "stop_loss", json!(1.5), BAD, "stop_loss");
-    add("place_trade", "size", json!(1e15), "", "");
+    add("place_trade", "size", json!(1e15), BAD, "too large");
+    add(
+        "place_trade",
+        "size",
+        json!(1e7),
+        "max_position_size",
+        "at most 100 pusd",
+    );
     add(
         "create_conditional_order",
         "order_type",
@@ -289,7 +296,20 @@ async fn values_that_make_no_sense_are_refused_with_the_reason() {
         "not_found",
         "nowhere",
     );
-    add("get_market_detail", "market_id", json!(""), "", "");
+    for (tool, name) in [
+        ("get_market_detail", "market_id"),
+        ("get_event", "event_id"),
+    ] {
+        for value in ["", "../markets/900039", "900039?x#y"] {
+            add(
+                tool,
+                name,
+                json!(value),
+                "bad_request",
+                "neither the id nor the slug",
+            );
+        }
+    }
     add("get_price", "token_id", json!("123"), "no_book", "123");
     add("get_spread", "token_id", json!("123"), "no_book", "123");
     add(
@@ -337,7 +357,7 @@ async fn values_that_make_no_sense_are_refused_with_the_reason() {
     for (tool, arguments, code, words) in &cases {
         let failure = session.fails(tool, arguments.clone()).await;
         let shown = format!("{tool} {arguments}: {failure:?}");
-        assert!(code.is_empty() || failure.code == *code, "{shown}");
+        assert_eq!(failure.code, *code, "{shown}");
         assert!(failure.message.to_lowercase().contains(words), "{shown}");
         healthy(&session, tool).await;
     }

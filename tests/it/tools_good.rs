@@ -125,8 +125,10 @@ async fn the_list_has_22_tools_with_full_contracts() {
     assert_eq!(tools.len(), 22);
     assert_eq!(names, TOOLS.into_iter().collect());
     Contracts::of(&tools);
+    let mut bytes = 0;
     for tool in &tools {
         let wire = serde_json::to_value(tool).unwrap();
+        bytes += wire.to_string().len();
         assert!(!text(&wire["title"]).is_empty(), "{}", tool.name);
         assert!(text(&wire["description"]).len() > 40, "{}", tool.name);
         for hint in [
@@ -157,6 +159,8 @@ async fn the_list_has_22_tools_with_full_contracts() {
         ];
         assert_eq!(reads, !writes.contains(&&*tool.name), "{}", tool.name);
     }
+    // What a client that loads all tools at once pays before the first call.
+    assert!(bytes <= 40_000, "tools/list has {bytes} bytes");
     session.close().await;
 }
 
@@ -218,6 +222,16 @@ async fn research(story: &Story) -> Market {
         .call("search_markets", json!({"query": "win", "limit": "2"}))
         .await;
     assert_eq!(list(&few["markets"])[..], markets[..2]);
+    // Nothing in particular: the most traded markets.
+    let all = story
+        .call("search_markets", json!({"query": "", "limit": 5}))
+        .await;
+    let volumes: Vec<f64> = list(&all["markets"])
+        .iter()
+        .map(|market| number(&market["volume_24h"]))
+        .collect();
+    assert_eq!(volumes.len(), 5);
+    assert!(volumes.is_sorted_by(|a, b| a >= b), "{volumes:?}");
     // One with a fee and room on both sides of its book.
     let mut chosen = None;
     for market in markets {
@@ -310,7 +324,8 @@ async fn estimate(story: &Story, market: &Market) {
     let dossier = story
         .call("analyze_market", json!({"market_id": market.id}))
         .await;
-    assert_eq!(dossier["estimate"], Value::Null);
+    assert_eq!(dossier["estimate_stored"], false);
+    assert_eq!(dossier["estimates"], json!([]));
     assert_eq!(dossier["signal"], Value::Null);
     assert_eq!(dossier["result"], "no trade: no estimate");
     assert_eq!(dossier["books"], market.detail["books"]);
@@ -331,7 +346,9 @@ async fn estimate(story: &Story, market: &Market) {
             }),
         )
         .await;
-    let stored = &left["estimate"];
+    assert_eq!(left["estimate_stored"], true);
+    assert_eq!(list(&left["estimates"]).len(), 1);
+    let stored = &left["estimates"][0];
     close(number(&stored["probability"]), probability);
     close(number(&stored["confidence"]), 0.8);
     assert_eq!(stored["author"], "integration");
@@ -353,7 +370,8 @@ async fn estimate(story: &Story, market: &Market) {
     let seen = story
         .call("analyze_market", json!({"market_id": market.id}))
         .await;
-    assert_eq!(list(&seen["estimates"])[..], [stored.clone()]);
+    assert_eq!(seen["estimate_stored"], false);
+    assert_eq!(seen["estimates"], left["estimates"]);
 }
 
 /// A purchase: previewed, made, repeated under its own id. Gives the shares held.

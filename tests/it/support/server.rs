@@ -1,14 +1,13 @@
 //! The binary as an MCP server, with a client that nobody here wrote.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation,
     ProtocolVersion, Tool,
 };
 use rmcp::service::{RunningService, ServiceError};
-use rmcp::transport::TokioChildProcess;
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceExt};
 use serde_json::Value;
 
@@ -85,38 +84,31 @@ impl Server {
             .arg(db)
             .arg("--config")
             .arg(self.config.as_ref().unwrap());
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(dir.join("server.log"))
-            .unwrap();
-        command.stderr(log);
+        command.stderr(self.log_file());
         command
+    }
+
+    /// Where the standard error of the server goes.
+    pub fn log(&self) -> PathBuf {
+        self.db.as_ref().unwrap().with_file_name("server.log")
+    }
+
+    fn log_file(&self) -> std::fs::File {
+        let mut options = std::fs::File::options();
+        options.create(true).append(true).open(self.log()).unwrap()
+    }
+
+    /// Starts the server, for a client of the test's own.
+    pub fn transport(&self) -> TokioChildProcess {
+        let command = tokio::process::Command::from(self.command());
+        let builder = TokioChildProcess::builder(command);
+        let (transport, _) = builder.stderr(self.log_file()).spawn().unwrap();
+        transport
     }
 
     /// Starts the server and opens a session over its standard input and output.
     pub async fn spawn_stdio(self) -> Session {
-        let command = tokio::process::Command::from(self.command());
-        let log = std::fs::File::options()
-            .append(true)
-            .open(self.db.as_ref().unwrap().with_file_name("server.log"))
-            .unwrap();
-        let (transport, _) = TokioChildProcess::builder(command)
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        let client = ClientConfig::new(
-            ClientCapabilities::default(),
-            Implementation::new("integration", "1"),
-        );
-        let running = if self.modern {
-            let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
-            let mode = ClientLifecycleMode::Discover { preferred_versions };
-            client.serve_with_lifecycle(transport, mode).await.unwrap()
-        } else {
-            client.serve(transport).await.unwrap()
-        };
-        Session { running }
+        Session::over(self.transport(), self.modern).await
     }
 }
 
@@ -126,6 +118,32 @@ pub struct Session {
 }
 
 impl Session {
+    /// Opens a session with a server over HTTP.
+    pub async fn http(url: String, modern: bool) -> Session {
+        // The client is built without a cryptography of its own.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Session::over(StreamableHttpClientTransport::from_uri(url), modern).await
+    }
+
+    async fn over<T, E, A>(transport: T, modern: bool) -> Session
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let client = ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new("integration", "1"),
+        );
+        let running = if modern {
+            let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+            let mode = ClientLifecycleMode::Discover { preferred_versions };
+            client.serve_with_lifecycle(transport, mode).await.unwrap()
+        } else {
+            client.serve(transport).await.unwrap()
+        };
+        Session { running }
+    }
+
     /// What the server says of itself: name, version, negotiated protocol.
     pub fn server(&self) -> Value {
         let info = self.running.peer().peer_info().unwrap();
