@@ -80,6 +80,8 @@ enum Command {
 struct Failure {
     message: String,
     hint: Option<String>,
+    /// Whoever read our output has gone away (`… | head`): the end, not an error.
+    reader_gone: bool,
 }
 
 impl Failure {
@@ -87,6 +89,7 @@ impl Failure {
         Failure {
             message: message.into(),
             hint: Some(hint.into()),
+            reader_gone: false,
         }
     }
 }
@@ -96,6 +99,7 @@ impl From<AppError> for Failure {
         Failure {
             message: error.to_string(),
             hint: Some(error.hint()),
+            reader_gone: false,
         }
     }
 }
@@ -103,6 +107,7 @@ impl From<AppError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Failure {
+            reader_gone: error.kind() == std::io::ErrorKind::BrokenPipe,
             message: error.to_string(),
             hint: None,
         }
@@ -123,6 +128,7 @@ pub fn main() -> ExitCode {
     };
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.reader_gone => ExitCode::SUCCESS,
         Err(failure) => {
             output::error(&format!("error: {}", failure.message));
             if let Some(hint) = failure.hint.filter(|hint| !hint.is_empty()) {

@@ -97,12 +97,15 @@ fn micros_rounded(text: &str) -> Result<i64, MoneyError> {
 }
 
 fn finite_text(value: f64) -> Result<String, MoneyError> {
-    if value.is_finite() {
-        // Display prints the shortest text that reads back as the same f64, without an exponent.
-        Ok(value.to_string())
-    } else {
-        Err(MoneyError::NotANumber(value.to_string()))
+    if !value.is_finite() {
+        return Err(MoneyError::NotANumber(value.to_string()));
     }
+    // Beyond any amount in 64 bits of micro-units; its digits would be no help in a message.
+    if value.abs() > 1e15 {
+        return Err(MoneyError::Overflow);
+    }
+    // Display prints the shortest text that reads back as the same f64, without an exponent.
+    Ok(value.to_string())
 }
 
 fn format_micros(f: &mut fmt::Formatter<'_>, micros: i64) -> fmt::Result {

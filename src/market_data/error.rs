@@ -64,7 +64,7 @@ impl DataError {
             DataError::Status { .. } => "venue_error",
             DataError::Malformed { .. } => "venue_malformed",
             DataError::Unsupported { .. } => "not_available",
-            DataError::BadRequest(_) => "bad_request",
+            DataError::BadRequest(_) => "bad_arguments",
             DataError::File { .. } => "file_error",
         }
     }

@@ -62,10 +62,22 @@ fn money_error(what: &str, error: &MoneyError, hint: &str) -> ToolError {
     ToolError::new("bad_arguments", format!("{what}: {error}"), hint)
 }
 
+/// The number without the noise of binary arithmetic: 19.6 × 0.49 arrives as 9.604000000000001. What
+/// is further from a whole micro-unit than that stays as it is, and is refused as too precise.
+fn denoised(value: f64) -> f64 {
+    let rounded = (value * 1e6).round() / 1e6;
+    if (rounded - value).abs() < 1e-9 {
+        rounded
+    } else {
+        value
+    }
+}
+
 /// A price argument, strictly between 0 and 1.
 fn price_argument(what: &str, value: f64) -> Result<Price, ToolError> {
     let hint = "A price is a number between 0 and 1 (0.55 is 55 cents), with at most six decimals.";
-    let price = Price::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    let price =
+        Price::from_f64(denoised(value)).map_err(|error| money_error(what, &error, hint))?;
     if price == Price::ZERO || price == Price::ONE {
         let message = format!("{what} is {price}; it must be above 0 and below 1");
         return Err(ToolError::new("bad_arguments", message, hint));
@@ -76,7 +88,8 @@ fn price_argument(what: &str, value: f64) -> Result<Price, ToolError> {
 /// An amount of pUSD above zero.
 fn amount_argument(what: &str, value: f64) -> Result<Usdc, ToolError> {
     let hint = "An amount is a number of pUSD above 0, e.g. 25 or 12.5.";
-    let amount = Usdc::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    let amount =
+        Usdc::from_f64(denoised(value)).map_err(|error| money_error(what, &error, hint))?;
     if amount <= Usdc::ZERO {
         let message = format!("{what} is {amount}; it must be above 0 pUSD");
         return Err(ToolError::new("bad_arguments", message, hint));
@@ -87,10 +100,43 @@ fn amount_argument(what: &str, value: f64) -> Result<Usdc, ToolError> {
 /// A number of shares above zero.
 fn shares_argument(what: &str, value: f64) -> Result<Shares, ToolError> {
     let hint = "A size is a number of shares above 0; leave it out for the whole position.";
-    let shares = Shares::from_f64(value).map_err(|error| money_error(what, &error, hint))?;
+    let shares =
+        Shares::from_f64(denoised(value)).map_err(|error| money_error(what, &error, hint))?;
     if shares.is_zero() {
         let message = format!("{what} is 0; it must be above 0 shares");
         return Err(ToolError::new("bad_arguments", message, hint));
     }
     Ok(shares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn float_noise_is_forgiven_and_real_precision_is_not() {
+        assert_eq!(
+            amount_argument("size", 19.6 * 0.49).unwrap().to_string(),
+            "9.604"
+        );
+        assert_eq!(
+            price_argument("price", 0.1 + 0.2).unwrap().to_string(),
+            "0.3"
+        );
+        assert_eq!(
+            price_argument("price", 0.1234567).unwrap_err().code,
+            "bad_arguments"
+        );
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            let error = amount_argument("size", bad).unwrap_err();
+            assert_eq!(error.code, "bad_arguments", "{bad}");
+            assert!(!error.hint.is_empty());
+        }
+        assert!(
+            amount_argument("size", 1e300)
+                .unwrap_err()
+                .message
+                .contains("too large")
+        );
+    }
 }

@@ -359,7 +359,7 @@ fn single(what: &str, folder: &str, text: &str) -> Result<(String, String), Data
         Ok((format!("slug:{text}"), format!("/{folder}/slug/{text}")))
     } else {
         Err(DataError::BadRequest(format!(
-            "`{}` is neither the id nor the slug of a {what}",
+            "`{}` is neither the id nor the slug of any {what}",
             clean(text, 60)
         )))
     }
