@@ -46,7 +46,6 @@ pub struct App {
     trading: TradingConfig,
     strategies: Arc<StrategySet>,
     source: Arc<dyn MarketData>,
-    store: Arc<Store>,
     desk: Desk,
     alerts: Alerts,
     histories: gather::HistoryCache,
@@ -94,8 +93,8 @@ impl App {
 
     /// The database.
     #[must_use]
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
+    pub fn store(&self) -> Arc<Store> {
+        self.desk.store()
     }
 
     /// The database file.
@@ -134,7 +133,7 @@ impl App {
         if let Some(known) = lock().get(market) {
             return Some(known.clone());
         }
-        let stored = self.store.question_of(market.as_str()).ok().flatten()?;
+        let stored = self.store().question_of(market.as_str()).ok().flatten()?;
         lock().insert(market.clone(), stored.clone());
         Some(stored)
     }
@@ -146,7 +145,7 @@ impl App {
             .filter(|order| !order.fills.is_empty())
             .map(|order| (order.market_id.clone(), order.question.clone()))
             .collect();
-        let store = self.store.clone();
+        let store = self.store();
         let kept = tokio::task::spawn_blocking(move || store.remember_questions(&questions)).await;
         if let Ok(Err(error)) = kept {
             tracing::warn!(error = %error, "questions of traded markets were not kept");

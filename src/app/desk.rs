@@ -3,14 +3,16 @@
 //! A caller that goes away (a cancelled tool call) does not interrupt a commit: the thread finishes
 //! what it began, so memory and disk never disagree.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::StampedEvent;
-use crate::store::{OwnerLock, Store};
+use crate::store::{OwnerLock, Store, StoreError};
 use crate::trading::desk::DeskError;
 use crate::trading::ledger::Ledger;
 
@@ -21,24 +23,26 @@ const QUEUE: usize = 64;
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
-/// Access to a ledger: as its owner, or as a reader beside another process.
+/// Between two looks at a held lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Access to a ledger: as its owner, or as a reader beside another process. A reader becomes the
+/// owner at its first write after the old one has gone.
 #[derive(Debug)]
 pub struct Desk {
     view: Arc<ArcSwap<Ledger>>,
-    role: Role,
+    store: ArcSwap<Store>,
+    halted: Arc<Mutex<Option<String>>>,
+    role: Mutex<Role>,
+    catch_up: Mutex<()>,
+    taking_over: tokio::sync::Mutex<()>,
+    may_own: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Role {
-    Owner {
-        jobs: mpsc::Sender<Job>,
-        halted: Arc<Mutex<Option<String>>>,
-    },
-    Reader {
-        store: Arc<Store>,
-        owner: String,
-        catch_up: Mutex<()>,
-    },
+    Owner(mpsc::Sender<Job>),
+    Reader { owner: String },
 }
 
 struct Writer {
@@ -62,6 +66,29 @@ pub(super) fn rebuild(store: &Store) -> Result<Ledger, AppError> {
     Ok(ledger)
 }
 
+/// Takes the lock of a ledger, waiting at most `patience` for an owner that is about to go.
+/// `Err(Ok(owner))` names the process that keeps it.
+pub(super) async fn take_lock(
+    db: &Path,
+    patience: Duration,
+) -> Result<OwnerLock, Result<String, AppError>> {
+    let started = Instant::now();
+    loop {
+        match OwnerLock::acquire(db) {
+            Ok(lock) => return Ok(lock),
+            Err(StoreError::Owned { .. }) if started.elapsed() < patience => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(StoreError::Owned { pid, .. }) => {
+                let owner =
+                    pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"));
+                return Err(Ok(owner));
+            }
+            Err(error) => return Err(Err(error.into())),
+        }
+    }
+}
+
 impl Desk {
     /// Starts the writer for a ledger that this process owns.
     pub(super) fn owner(
@@ -69,15 +96,35 @@ impl Desk {
         lock: OwnerLock,
         ledger: Ledger,
     ) -> Result<Desk, AppError> {
-        let ledger = Arc::new(ledger);
-        let view = Arc::new(ArcSwap::new(ledger.clone()));
-        let halted = Arc::new(Mutex::new(None));
+        let desk = Desk::reader(store.clone(), String::new(), ledger, true);
+        desk.start_writer(store, lock)?;
+        Ok(desk)
+    }
+
+    /// Reads a ledger that another process owns; `may_own` lets it take over once that is gone.
+    pub(super) fn reader(store: Arc<Store>, owner: String, ledger: Ledger, may_own: bool) -> Desk {
+        Desk {
+            view: Arc::new(ArcSwap::new(Arc::new(ledger))),
+            store: ArcSwap::new(store),
+            halted: Arc::default(),
+            role: Mutex::new(Role::Reader { owner }),
+            catch_up: Mutex::new(()),
+            taking_over: tokio::sync::Mutex::new(()),
+            may_own,
+        }
+    }
+
+    fn start_writer(
+        &self,
+        store: Arc<Store>,
+        lock: OwnerLock,
+    ) -> Result<mpsc::Sender<Job>, AppError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let mut writer = Writer {
-            ledger,
-            store,
-            view: view.clone(),
-            halted: halted.clone(),
+            ledger: self.view.load_full(),
+            store: store.clone(),
+            view: self.view.clone(),
+            halted: self.halted.clone(),
             _lock: lock,
         };
         thread::Builder::new()
@@ -88,56 +135,77 @@ impl Desk {
                 }
             })
             .map_err(|error| AppError::Other(format!("the desk could not start: {error}")))?;
-        Ok(Desk {
-            view,
-            role: Role::Owner { jobs, halted },
-        })
+        self.store.store(store);
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Role::Owner(jobs.clone());
+        Ok(jobs)
     }
 
-    /// Reads a ledger that another process owns.
-    pub(super) fn reader(store: Arc<Store>, owner: String, ledger: Ledger) -> Desk {
-        let view = Arc::new(ArcSwap::new(Arc::new(ledger)));
-        Desk {
-            view,
-            role: Role::Reader {
-                store,
-                owner,
-                catch_up: Mutex::new(()),
-            },
-        }
+    /// The database: for writing when this process owns the ledger, else for reading.
+    pub(super) fn store(&self) -> Arc<Store> {
+        self.store.load_full()
+    }
+
+    fn role(&self) -> Role {
+        self.role
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// True when this process may write.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        matches!(self.role, Role::Owner { .. })
+        matches!(self.role(), Role::Owner(_))
     }
 
     /// Why trading is halted, if it is.
     #[must_use]
     pub fn halted(&self) -> Option<String> {
-        match &self.role {
-            Role::Owner { halted, .. } => halted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-            Role::Reader { .. } => None,
-        }
+        self.halted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The account as it stands.
     pub fn ledger(&self) -> Result<Arc<Ledger>, AppError> {
-        if let Role::Reader {
-            store, catch_up, ..
-        } = &self.role
-        {
-            let _turn = catch_up.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = self.view.load_full();
+        if !self.is_owner() {
+            let _turn = self.catch_up.lock().unwrap_or_else(PoisonError::into_inner);
+            let (known, store) = (self.view.load_full(), self.store());
             if store.last_seq()? > known.seq() {
-                self.view.store(Arc::new(catch_up_from(store, &known)?));
+                self.view.store(Arc::new(catch_up_from(&store, &known)?));
             }
         }
         Ok(self.view.load_full())
+    }
+
+    /// The way to the writer; a reader first tries to become the owner.
+    async fn jobs(&self) -> Result<mpsc::Sender<Job>, AppError> {
+        if let Role::Owner(jobs) = self.role() {
+            return Ok(jobs);
+        }
+        let _turn = self.taking_over.lock().await;
+        let owner = match self.role() {
+            Role::Owner(jobs) => return Ok(jobs),
+            Role::Reader { owner } => owner,
+        };
+        if !self.may_own {
+            return Err(AppError::ReadOnly { owner });
+        }
+        let db = self.store().path().to_path_buf();
+        let lock = match OwnerLock::acquire(&db) {
+            Ok(lock) => lock,
+            Err(StoreError::Owned { pid, .. }) => {
+                let owner = pid.map_or(owner, |pid| format!("pid {pid}"));
+                return Err(AppError::ReadOnly { owner });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Nobody else writes any more: catch up to the end, then write on.
+        let store = Arc::new(Store::open(&db)?);
+        self.ledger()?;
+        tracing::info!("the owner of the ledger is gone; this process owns it now");
+        self.start_writer(store, lock)
     }
 
     /// Runs one step on a draft of the ledger, stores its events and publishes the result; on any
@@ -147,14 +215,7 @@ impl Desk {
         T: Send + 'static,
         F: FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError> + Send + 'static,
     {
-        let jobs = match &self.role {
-            Role::Owner { jobs, .. } => jobs,
-            Role::Reader { owner, .. } => {
-                return Err(AppError::ReadOnly {
-                    owner: owner.clone(),
-                });
-            }
-        };
+        let jobs = self.jobs().await?;
         let (answer, result) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             // The caller may be gone; the commit counts all the same.

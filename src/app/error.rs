@@ -44,6 +44,14 @@ pub enum AppError {
         /// What was asked for.
         now: &'static str,
     },
+    /// The source's clock stands before what the account has already seen.
+    #[error("the source's clock says {now}, but the account's last event is of {last}")]
+    BackInTime {
+        /// The source's clock.
+        now: crate::domain::Timestamp,
+        /// The account's last event.
+        last: crate::domain::Timestamp,
+    },
     /// The configuration makes no sense.
     #[error("configuration: {0}")]
     Config(String),
@@ -80,6 +88,7 @@ impl AppError {
             AppError::ReadOnly { .. } => "read_only".to_owned(),
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
+            AppError::BackInTime { .. } => "back_in_time".to_owned(),
             AppError::Config(_) => "config".to_owned(),
             AppError::NotFound { .. } => "not_found".to_owned(),
             AppError::BadRequest { .. } => "bad_arguments".to_owned(),
@@ -110,6 +119,11 @@ impl AppError {
             AppError::WrongSource { .. } => {
                 "Use another --db for this source, so that simulated and real prices never meet in \
                  one account."
+                    .to_owned()
+            }
+            AppError::BackInTime { .. } => {
+                "An account only moves forward: use a later --at, correct the machine's clock, or \
+                 use another --db."
                     .to_owned()
             }
             AppError::Config(_) => "Correct config.yaml; README.md lists the keys.".to_owned(),

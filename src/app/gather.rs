@@ -18,6 +18,8 @@ const HISTORY_FIDELITY_MINUTES: u32 = 10;
 /// Histories that are kept.
 const HISTORIES_KEPT: usize = 5_000;
 
+/// How far a clock may fall behind the account's last event: corrections of a machine's clock.
+const BACKWARDS_MS: i64 = 60_000;
 /// Questions that are kept.
 const QUESTIONS_KEPT: usize = 20_000;
 
@@ -139,6 +141,10 @@ impl App {
             Vec::new()
         });
         let at = self.source.now().await?;
+        let last = ledger.last_at();
+        if last.since(at) > BACKWARDS_MS {
+            return Err(AppError::BackInTime { now: at, last });
+        }
         self.remember_questions(wanted.iter().map(|(market, _)| market.as_ref()));
         let views = wanted
             .into_iter()

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use crate::market_data::MarketData;
-use crate::store::{OwnerLock, Store, StoreError};
+use crate::store::Store;
 use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
 use crate::trading::desk;
 use crate::trading::ledger::Ledger;
 
 use super::config::Config;
-use super::desk::rebuild;
+use super::desk::{rebuild, take_lock};
 use super::{Advance, App, AppError, Desk};
 
 /// A source with what moves its clock, if anything must.
@@ -37,13 +37,19 @@ pub struct OpenOptions {
     pub access: Access,
 }
 
+/// How long a held lock is waited for: a client that restarts its server starts the new one before
+/// the old one has ended.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
 /// Whether a process owns its ledger or reads beside the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Own it, or fail.
     Own,
-    /// Own it, or read when another process does.
+    /// Own it, or read when another process does and goes on doing so.
     OwnOrRead,
+    /// Own it, or read at once when another process does: for a single call from a shell.
+    OwnOrReadNow,
     /// Read only; the database must exist.
     Read,
 }
@@ -69,15 +75,23 @@ impl App {
         let Source { data, advance } = source;
         let lock = match access {
             Access::Read => Err("another process".to_owned()),
-            Access::Own | Access::OwnOrRead => match OwnerLock::acquire(&db) {
+            Access::Own | Access::OwnOrRead | Access::OwnOrReadNow => match take_lock(
+                &db,
+                if access == Access::OwnOrReadNow {
+                    Duration::ZERO
+                } else {
+                    PATIENCE
+                },
+            )
+            .await
+            {
                 Ok(lock) => Ok(lock),
-                Err(StoreError::Owned { pid, .. }) if access == Access::OwnOrRead => {
-                    Err(pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}")))
-                }
-                Err(error) => return Err(error.into()),
+                Err(Ok(owner)) if access != Access::Own => Err(owner),
+                Err(Ok(owner)) => return Err(AppError::ReadOnly { owner }),
+                Err(Err(error)) => return Err(error),
             },
         };
-        let (store, desk) = match lock {
+        let desk = match lock {
             Ok(lock) => {
                 let store = Arc::new(Store::open(&db)?);
                 let mut ledger = rebuild(&store)?;
@@ -88,7 +102,7 @@ impl App {
                     store.append(&events)?;
                 }
                 check_source(&ledger, data.as_ref(), &db)?;
-                (store.clone(), Desk::owner(store, lock, ledger)?)
+                Desk::owner(store, lock, ledger)?
             }
             Err(owner) => {
                 let store = Arc::new(Store::open_read_only(&db)?);
@@ -97,7 +111,7 @@ impl App {
                 if access == Access::OwnOrRead {
                     tracing::warn!(owner, "another process owns this ledger; reading only");
                 }
-                (store.clone(), Desk::reader(store, owner, ledger))
+                Desk::reader(store, owner, ledger, access != Access::Read)
             }
         };
         let trading = config.trading();
@@ -108,7 +122,6 @@ impl App {
             trading,
             strategies: Arc::new(strategies),
             source: data,
-            store,
             desk,
             alerts,
             histories: Default::default(),

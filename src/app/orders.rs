@@ -96,8 +96,10 @@ impl App {
     /// Stores an estimate.
     pub async fn store_estimate(&self, estimate: Estimate) -> Result<(), AppError> {
         let now = estimate.created_at;
-        self.desk
-            .commit(move |ledger| Ok(((), desk::store_estimate(ledger, estimate, now)?)))
-            .await
+        let verdict = self
+            .desk
+            .commit(move |ledger| desk::store_estimate(ledger, estimate, now))
+            .await?;
+        Ok(verdict?)
     }
 }

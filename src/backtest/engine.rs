@@ -342,7 +342,8 @@ impl Record {
         options: &BacktestOptions<'_>,
         partial: bool,
     ) -> BacktestResult {
-        let metrics = Metrics::of(&self.equity, &self.closed);
+        let mut metrics = Metrics::of(&self.equity, &self.closed);
+        metrics.fees = ledger.fees().to_f64();
         let period = self
             .equity
             .first()

@@ -74,7 +74,7 @@ pub struct Metrics {
     pub worst: Option<f64>,
     /// Mean result of a closed trade after fees as a fraction of its cost, weighted by cost.
     pub return_on_cost: Option<f64>,
-    /// Fees of all closed trades, pUSD.
+    /// Fees paid, those of positions still open included, pUSD.
     pub fees: f64,
     /// Mean time from purchase to sale or settlement, in hours.
     pub average_holding_hours: Option<f64>,

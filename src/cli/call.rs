@@ -35,7 +35,7 @@ pub async fn call(common: &Common, args: CallArgs) -> Result<(), Failure> {
     start_logging(&config, "warn")?;
     let (app, sandbox) = args
         .source
-        .open_app(common, config, Access::OwnOrRead)
+        .open_app(common, config, Access::OwnOrReadNow)
         .await?;
     let registry = registry()?;
     let caller = Caller::new(CallerKind::Shell);

@@ -167,24 +167,22 @@ pub fn registry() -> Result<Registry<App>, Failure> {
     tools::registry().map_err(|error| Failure::new(error.to_string(), "This is a bug."))
 }
 
-/// Starts the configured jobs that `wanted` keeps; a process that only reads the ledger runs none.
+/// Starts the configured jobs that `wanted` keeps. Beside another owner of the ledger they fail
+/// until that is gone; then they go on here.
 pub async fn start_jobs(
     app: &Arc<App>,
     registry: &Arc<Registry<App>>,
     shutdown: &CancellationToken,
     wanted: impl Fn(&crate::app::config::JobConfig) -> bool,
 ) -> Result<Scheduler, Failure> {
-    let jobs: Vec<_> = if app.desk().is_owner() {
-        app.config()
-            .scheduler
-            .jobs
-            .iter()
-            .filter(|job| wanted(job))
-            .cloned()
-            .collect()
-    } else {
-        Vec::new()
-    };
+    let jobs: Vec<_> = app
+        .config()
+        .scheduler
+        .jobs
+        .iter()
+        .filter(|job| wanted(job))
+        .cloned()
+        .collect();
     Scheduler::start(&jobs, registry.clone(), app.clone(), shutdown.clone())
         .await
         .map_err(|error| {

@@ -16,6 +16,8 @@ use crate::sandbox::{self, Sandbox, SandboxConfig};
 
 use super::{Common, Failure};
 
+/// How far after a recording's end one may stand: resolutions come after the last prices.
+const BEYOND_MS: i64 = 366 * 86_400_000;
 /// Simulated seconds per real second of an embedded sandbox unless `--speed` says otherwise.
 const DEFAULT_SPEED: f64 = 60.0;
 
@@ -142,6 +144,15 @@ impl SourceArgs {
             })?,
             None => dataset.period().map(|(_, end)| end).unwrap_or_default(),
         };
+        // An account that has seen a far future cannot go back.
+        if let Some((_, end)) = dataset.period()
+            && at.since(end) > BEYOND_MS
+        {
+            return Err(Failure::new(
+                format!("--at {at} lies more than a year after the recording's end, {end}"),
+                "Choose a moment inside the recording, or soon after it.",
+            ));
+        }
         let data = Arc::new(Recorded::new(dataset, at));
         let advance = self.step.map(|seconds| {
             let moving = data.clone();

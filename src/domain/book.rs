@@ -33,8 +33,11 @@ pub struct Book {
     pub token: TokenId,
     bids: Vec<Level>,
     asks: Vec<Level>,
-    /// When it was obtained.
+    /// When it was obtained: how old it is.
     pub at: Timestamp,
+    /// When the exchange last changed it, by the exchange's clock; `at` where nobody says. Depth
+    /// that paper fills took stays taken until this moves on.
+    pub changed_at: Timestamp,
     /// Where it comes from.
     pub origin: BookOrigin,
 }
@@ -55,8 +58,15 @@ impl Book {
             bids: tidy(bids, |a, b| b.price.cmp(&a.price)),
             asks: tidy(asks, |a, b| a.price.cmp(&b.price)),
             at,
+            changed_at: at,
             origin,
         }
+    }
+
+    /// The same book, last changed at this moment.
+    #[must_use]
+    pub fn with_changed_at(self, changed_at: Timestamp) -> Self {
+        Book { changed_at, ..self }
     }
 
     /// Bids, best (highest) first.

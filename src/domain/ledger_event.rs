@@ -126,6 +126,11 @@ pub enum LedgerEvent {
         /// Token and best bid.
         marks: Vec<(TokenId, Price)>,
     },
+    /// Nobody bids for held tokens any more: their last marks stand, and count as old.
+    BidsGone {
+        /// The tokens.
+        tokens: Vec<TokenId>,
+    },
     /// A position was paid out because its market resolved.
     Settled {
         /// Market.

@@ -13,6 +13,8 @@ pub struct Mark {
     pub price: Price,
     /// When.
     pub at: Timestamp,
+    /// True when nobody bids any more: the price is the last one that somebody did.
+    pub bid_gone: bool,
 }
 
 /// Shares of one token, with what they cost in total. Never an average price: averages round.

@@ -124,6 +124,7 @@ fn touch(touched: &mut Touched, event: &LedgerEvent) {
         | LedgerEvent::ConditionalReduced { .. }
         | LedgerEvent::ConditionalCancelled { .. }
         | LedgerEvent::Marked { .. }
+        | LedgerEvent::BidsGone { .. }
         | LedgerEvent::EstimateStored { .. }
         | LedgerEvent::DayStarted { .. }
         | LedgerEvent::TickCompleted { .. } => {}

@@ -202,6 +202,7 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::ConditionalCancelled { .. } => "conditional_cancelled",
         LedgerEvent::Marked { .. } => "marked",
         LedgerEvent::Settled { .. } => "settled",
+        LedgerEvent::BidsGone { .. } => "bids_gone",
         LedgerEvent::EstimateStored { .. } => "estimate_stored",
         LedgerEvent::DayStarted { .. } => "day_started",
         LedgerEvent::SnapshotTaken { .. } => "snapshot_taken",

@@ -93,6 +93,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
         ),
         // In the log alone: nothing reads them by SQL.
         LedgerEvent::AccountOpened { .. }
+        | LedgerEvent::BidsGone { .. }
         | LedgerEvent::Deposited { .. }
         | LedgerEvent::OrderAccepted { .. }
         | LedgerEvent::OrderRefused { .. }

@@ -1,14 +1,14 @@
 //! The desk's step: one input against the current ledger, in one pure, synchronous go.
 //!
-//! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ resting orders ▸
-//! conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
+//! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ resting orders (filled,
+//! then judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
     Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
-    OrderType, Price, Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
+    OrderType, Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -53,6 +53,9 @@ pub fn tick(
     step.settle()?;
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
+    }
+    step.judge_resting()?;
+    if config.mode != Mode::Monitor {
         step.run_conditionals()?;
     }
     step.run_strategies(strategies)?;
@@ -125,21 +128,28 @@ impl<'a> Step<'a> {
     }
 
     /// Marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
-    /// earlier mark stays, with its time.
+    /// earlier mark stays, with its time, and the equity says that it is not complete.
     fn mark(&mut self) -> Result<(), DeskError> {
-        let marks: Vec<(TokenId, Price)> = self
-            .ledger()
-            .positions()
-            .values()
-            .filter_map(|position| {
-                let book = self.snapshot.book(&position.token_id)?;
-                let bid = book.best_bid().filter(|_| !book.is_crossed())?;
-                (position.mark.map(|mark| mark.price) != Some(bid))
-                    .then(|| (position.token_id.clone(), bid))
-            })
-            .collect();
+        let mut marks = Vec::new();
+        let mut gone = Vec::new();
+        for position in self.ledger().positions().values() {
+            let token = &position.token_id;
+            let Some(book) = self.snapshot.book(token).filter(|book| !book.is_crossed()) else {
+                continue;
+            };
+            match (book.best_bid(), position.mark) {
+                (Some(bid), Some(mark)) if mark.price == bid && !mark.bid_gone => {}
+                (Some(bid), _) => marks.push((token.clone(), bid)),
+                (None, Some(mark)) if !mark.bid_gone => gone.push(token.clone()),
+                (None, _) => {}
+            }
+        }
         if !marks.is_empty() {
             self.recorder.record(LedgerEvent::Marked { marks })?;
+        }
+        if !gone.is_empty() {
+            self.recorder
+                .record(LedgerEvent::BidsGone { tokens: gone })?;
         }
         Ok(())
     }
@@ -236,6 +246,21 @@ impl<'a> Step<'a> {
                 .orders
                 .push(OrderReport::new(order, &market, &matched, status, None));
             self.fit_conditionals(&order.token_id)?;
+        }
+        Ok(())
+    }
+
+    /// Withdraws resting orders that the limits no longer allow. What the market traded through since
+    /// the last look has filled before: an exchange would not have waited for us either.
+    fn judge_resting(&mut self) -> Result<(), DeskError> {
+        let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
+        for id in ids {
+            let Some(resting) = self.ledger().resting().get(&id) else {
+                continue;
+            };
+            if let Err(refusal) = self.gate().stands(resting) {
+                self.cancel_resting(id, &format!("withdrawn: {refusal}"))?;
+            }
         }
         Ok(())
     }

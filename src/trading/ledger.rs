@@ -174,7 +174,8 @@ pub struct Ledger {
 pub struct Equity {
     /// pUSD. A position without a mark counts at cost.
     pub total: Usdc,
-    /// False when a position had no mark and was counted at cost.
+    /// False when a position had no mark and was counted at cost, or when nobody bids for it any more
+    /// and it was counted at its last mark.
     pub complete: bool,
 }
 
@@ -352,7 +353,7 @@ impl Ledger {
         let mut complete = true;
         for position in self.positions.values() {
             let value = position.value();
-            complete &= value.is_some();
+            complete &= value.is_some() && position.mark.is_some_and(|mark| !mark.bid_gone);
             total = total.plus(value.unwrap_or(position.cost));
         }
         Equity { total, complete }

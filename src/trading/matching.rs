@@ -67,7 +67,7 @@ impl Matched {
 #[must_use]
 pub fn remaining_book(book: &Book, ledger: &Ledger) -> Book {
     let mut left = book.clone();
-    for take in ledger.takes_since(&book.token, book.at) {
+    for take in ledger.takes_since(&book.token, book.changed_at) {
         if take.maker {
             consume_through(&mut left, take);
         } else {

@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Book, Market, Order, OrderType, Price, Rounding, Side, SourceKind, Timestamp, Usdc, notional,
+    Book, Market, Order, OrderType, Price, RestingOrder, Rounding, Side, SourceKind, Timestamp,
+    Usdc, notional,
 };
 
 use super::config::{Mode, RiskConfig};
@@ -166,6 +167,69 @@ impl RiskGate<'_> {
             claimed.resting += u32::from(candidate.order.order_type == OrderType::PostOnly);
         }
         Ok(())
+    }
+
+    /// Whether a resting buy may go on resting under the limits as they are now: it was approved
+    /// when they may have been others, and before today's losses. Errors: the first that it breaks.
+    pub fn stands(&self, resting: &RestingOrder) -> Result<(), Refusal> {
+        let order = &resting.order;
+        if self.mode != Mode::Paper {
+            let hint = "It is withdrawn; nothing is traded in this mode.";
+            return Err(Refusal::new("mode", "the mode allows no trading", hint));
+        }
+        if order.side == Side::Sell {
+            return Ok(());
+        }
+        let limits = self.limits;
+        let cost = notional(order.limit, resting.remaining, Rounding::Up)
+            .unwrap_or(Usdc::from_micros(i64::MAX));
+        // Exposures and claims on cash count this order already.
+        let market = self.ledger.market_exposure(&order.market_id);
+        let total = self.ledger.total_exposure();
+        let loss = self.ledger.daily_loss();
+        let claims = self.ledger.cash().minus(self.ledger.available_cash());
+        let broken = [
+            (
+                "max_daily_loss",
+                loss,
+                limits.max_daily_loss,
+                loss < limits.max_daily_loss,
+            ),
+            (
+                "max_position_size",
+                cost,
+                limits.max_position_size,
+                cost <= limits.max_position_size,
+            ),
+            (
+                "max_market_exposure",
+                market,
+                limits.max_market_exposure,
+                market <= limits.max_market_exposure,
+            ),
+            (
+                "max_total_exposure",
+                total,
+                limits.max_total_exposure,
+                total <= limits.max_total_exposure,
+            ),
+            (
+                "cash",
+                claims,
+                self.ledger.cash(),
+                claims <= self.ledger.cash(),
+            ),
+        ]
+        .into_iter()
+        .find(|(_, _, _, passed)| !passed);
+        match broken {
+            None => Ok(()),
+            Some((limit, value, allowed, _)) => Err(Refusal::new(
+                limit,
+                format!("{limit}: {value} pUSD, allowed is {allowed} pUSD"),
+                "The operator sets this limit under `risk` in config.yaml.",
+            )),
+        }
     }
 
     /// The most notional that a taking buy at `limit` may have under every limit and with the cash

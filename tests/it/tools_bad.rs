@@ -305,7 +305,7 @@ async fn values_that_make_no_sense_are_refused_with_the_reason() {
                 tool,
                 name,
                 json!(value),
-                "bad_request",
+                "bad_arguments",
                 "neither the id nor the slug",
             );
         }

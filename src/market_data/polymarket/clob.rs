@@ -31,7 +31,7 @@ impl Polymarket {
     ///
     /// A book of the real venue counts from the moment that it was received: freshness is about
     /// when we saw it, and the venue's own `timestamp` is that of the last change, hours old in a
-    /// quiet market. A sandbox's book counts from its `timestamp`, because its time is simulated.
+    /// quiet market: it is kept as [`Book::changed_at`]. A sandbox's book counts from its `timestamp`, because its time is simulated.
     pub(super) async fn fetch_books(
         &self,
         tokens: &[TokenId],
@@ -76,7 +76,9 @@ impl Polymarket {
                     }
                     _ => received,
                 };
-                books.insert(served.token.clone(), Arc::new(served.at(at)));
+                let changed_at = served.timestamp.unwrap_or(at);
+                let book = served.clone().at(at).with_changed_at(changed_at);
+                books.insert(served.token, Arc::new(book));
             }
         }
         self.transport.count(&oddities);

@@ -160,7 +160,7 @@ mod tests {
             "0xzz9a410a36c101e3b8dfb6c90d1176eb0def4b1a",
         ] {
             let error = wallet(bad).unwrap_err();
-            assert_eq!(error.code(), "bad_request");
+            assert_eq!(error.code(), "bad_arguments");
             assert!(error.to_string().contains("40 hex digits"), "{error}");
         }
     }

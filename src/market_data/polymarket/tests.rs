@@ -566,8 +566,11 @@ async fn what_does_not_exist_is_none_and_what_makes_no_sense_is_refused() {
     assert_eq!(client.health().failures, 0);
     let asked = venue.seen().len();
     for bad in ["", "../secrets", "a?b=c", "x y"] {
-        assert_eq!(client.market(bad).await.unwrap_err().code(), "bad_request");
-        assert_eq!(client.event(bad).await.unwrap_err().code(), "bad_request");
+        assert_eq!(
+            client.market(bad).await.unwrap_err().code(),
+            "bad_arguments"
+        );
+        assert_eq!(client.event(bad).await.unwrap_err().code(), "bad_arguments");
     }
     let huge = "x".repeat(1 << 20);
     let refused = client.search(&huge, 5, false).await.unwrap_err();
@@ -765,5 +768,5 @@ async fn volume_of_an_event_is_in_pusd_and_that_of_takers_in_shares() {
 #[test]
 fn a_recording_is_not_asked_over_http() {
     let refused = Polymarket::new(PolymarketConfig::default(), SourceKind::Recorded);
-    assert_eq!(refused.err().unwrap().code(), "bad_request");
+    assert_eq!(refused.err().unwrap().code(), "bad_arguments");
 }

@@ -19,7 +19,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "health_check",
             "Health",
             "State of the server: mode, source and whether it answers, strategies, ledger, skipped \
-             rows, scheduled jobs. Asks nothing of the network.",
+             rows, scheduled jobs. Asks the source once, if nothing was asked of it before.",
             ToolAnnotations::READ_LOCAL,
             health_check,
         ),
@@ -87,8 +87,23 @@ pub struct HealthOut {
     pub problems: Vec<String>,
 }
 
+/// How long the first health_check waits for a source that nothing has been asked of yet.
+const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
+
 async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
-    Ok(health(&app)?)
+    let known = app.source().health();
+    if known.last_error.is_none() && known.last_success.is_none() {
+        // Whether the source answers is what is asked; once it is known, nothing more is asked of it.
+        let query = crate::market_data::MarketQuery { limit: 1 };
+        let _ = tokio::time::timeout(FIRST_ANSWER, app.source().active_markets(&query)).await;
+    }
+    let mut out = health(&app)?;
+    if out.source.reachable.is_none() {
+        out.status = "degraded".to_owned();
+        out.problems
+            .push("the source has not answered yet; call again in a few seconds".to_owned());
+    }
+    Ok(out)
 }
 
 /// The state of the server as the tool and the HTTP API show it.

@@ -377,6 +377,21 @@ pub fn create_conditional(
     wanted: &NewConditional,
     now: Timestamp,
 ) -> Verdict<ConditionalOrder> {
+    let waiting = ledger
+        .conditionals()
+        .values()
+        .filter(|order| order.token_id == wanted.token_id)
+        .count();
+    if waiting >= MAX_CONDITIONALS {
+        let refusal = Refusal::new(
+            "too_many_orders",
+            format!(
+                "{waiting} conditional orders wait on this position, at most {MAX_CONDITIONALS}"
+            ),
+            "Cancel some with cancel_conditional_order first.",
+        );
+        return Ok((Err(refusal), Vec::new()));
+    }
     let held = ledger.held(&wanted.token_id);
     if let Some(refusal) = refuse_conditional(wanted, held) {
         return Ok((Err(refusal), Vec::new()));
@@ -406,12 +421,31 @@ pub fn create_conditional(
     Ok((Ok(conditional), recorder.into_events()))
 }
 
+/// Most conditional orders on one position: more is a loop gone wrong.
+const MAX_CONDITIONALS: usize = 20;
+/// Most authors whose estimates of one market are kept.
+const MAX_AUTHORS: usize = 20;
+
 fn refuse_conditional(wanted: &NewConditional, held: Shares) -> Option<Refusal> {
     if held.is_zero() {
         return Some(Refusal::new(
             "not_held",
             format!("no shares of token {} are held", wanted.token_id),
             "Conditional orders close positions; get_portfolio lists what is held.",
+        ));
+    }
+    if let Some(shares) = wanted.shares
+        && !shares.is_zero()
+        && shares < Shares::LOT
+        && shares < held
+    {
+        return Some(Refusal::new(
+            "size",
+            format!(
+                "{shares} shares is less than the venue's lot of {}",
+                Shares::LOT
+            ),
+            "Leave size out for the whole position, or name at least 0.01 share.",
         ));
     }
     if let Some(shares) = wanted.shares
@@ -477,15 +511,29 @@ pub fn cancel_conditional(ledger: &mut Ledger, id: u64, now: Timestamp) -> Verdi
     Ok((Ok(()), recorder.into_events()))
 }
 
-/// Stores an estimate, in place of its author's earlier one for the market.
-pub fn store_estimate(
-    ledger: &mut Ledger,
-    estimate: Estimate,
-    now: Timestamp,
-) -> Result<Vec<StampedEvent>, DeskError> {
+/// Stores an estimate, in place of its author's earlier one for the market. Expired ones of the
+/// market are forgotten by then; more than a few authors with fresh ones are refused.
+pub fn store_estimate(ledger: &mut Ledger, estimate: Estimate, now: Timestamp) -> Verdict<()> {
+    let others = ledger
+        .estimates()
+        .get(&estimate.market_id)
+        .into_iter()
+        .flatten()
+        .filter(|known| known.author != estimate.author && known.is_fresh(now))
+        .count();
+    if others >= MAX_AUTHORS {
+        let refusal = Refusal::new(
+            "too_many_estimates",
+            format!(
+                "{others} other authors have fresh estimates of this market, at most {MAX_AUTHORS}"
+            ),
+            "Use one author name for all your estimates: a new one replaces your earlier one.",
+        );
+        return Ok((Err(refusal), Vec::new()));
+    }
     let mut recorder = Recorder::new(ledger, now);
     recorder.record(LedgerEvent::EstimateStored { estimate })?;
-    Ok(recorder.into_events())
+    Ok((Ok(()), recorder.into_events()))
 }
 
 /// Opens the account on one kind of source and pays the starting balance in.

@@ -102,7 +102,19 @@ impl Ledger {
             LedgerEvent::Marked { marks } => {
                 for (token, price) in marks {
                     if let Some(position) = self.positions.get_mut(token) {
-                        position.mark = Some(Mark { price: *price, at });
+                        position.mark = Some(Mark {
+                            price: *price,
+                            at,
+                            bid_gone: false,
+                        });
+                    }
+                }
+            }
+            LedgerEvent::BidsGone { tokens } => {
+                for token in tokens {
+                    if let Some(mark) = self.positions.get_mut(token).and_then(|p| p.mark.as_mut())
+                    {
+                        mark.bid_gone = true;
                     }
                 }
             }
@@ -120,7 +132,8 @@ impl Ledger {
                     .estimates
                     .entry(estimate.market_id.clone())
                     .or_default();
-                estimates.retain(|earlier| earlier.author != estimate.author);
+                estimates
+                    .retain(|earlier| earlier.author != estimate.author && earlier.is_fresh(at));
                 estimates.push(estimate.clone());
             }
             LedgerEvent::DayStarted { day, equity } => {
