@@ -413,3 +413,31 @@ fn the_contracts_are_written_one_file_a_tool() {
         assert_eq!(file, reviewed, "run `polymarket-agent tools`");
     }
 }
+
+#[test]
+fn time_only_moves_forward() {
+    let recording = Recording::new();
+    let workspace = Workspace::new();
+    let tick = |hours: i64| {
+        let moment = at(hours);
+        let mut args = vec!["tick"];
+        args.extend(recording.source(&moment));
+        workspace.cli(&args)
+    };
+    tick(20).ok();
+    let refused = tick(10).failed();
+    assert!(
+        refused.stderr.contains("An account only moves forward"),
+        "{}",
+        refused.stderr
+    );
+    tick(21).ok();
+    let beyond = tick(24 * 400).failed();
+    assert!(
+        beyond
+            .stderr
+            .contains("more than a year after the recording's end"),
+        "{}",
+        beyond.stderr
+    );
+}

@@ -182,8 +182,13 @@ async fn a_second_process_reads_and_does_not_trade() {
     assert!(refused.stderr.contains("process"), "{}", refused.stderr);
     let unchanged = owner.call("get_portfolio", json!({})).await;
     assert_eq!(unchanged["balance"], seen["balance"]);
-    reader.close().await;
+    // The owner goes: the reader takes over at its next write, where the owner stopped.
     owner.close().await;
+    let traded = reader.call("place_trade", order).await;
+    assert_eq!(traded["status"], "filled");
+    let health = reader.call("health_check", json!({})).await;
+    assert_eq!(health["owns_ledger"], true);
+    reader.close().await;
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod exits;
 mod quotes;
 mod random;
 mod settlement;
+mod standing;
 mod steps;
