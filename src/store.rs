@@ -192,10 +192,8 @@ fn check_readable(path: &Path) -> Result<(), Fault> {
             found,
             needed: schema::current(),
         })),
-        Found::Fresh => Err(Fault::Store(StoreError::OlderSchema {
+        Found::Fresh => Err(Fault::Store(StoreError::Empty {
             path: path.to_path_buf(),
-            found: 0,
-            needed: schema::current(),
         })),
     }
 }

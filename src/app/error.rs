@@ -126,7 +126,7 @@ impl AppError {
                  use another --db."
                     .to_owned()
             }
-            AppError::Config(_) => "Correct config.yaml; README.md lists the keys.".to_owned(),
+            AppError::Config(_) => "Correct config.yaml; the one that comes with the program has every key, with comments.".to_owned(),
             AppError::NotFound { hint, .. } => (*hint).to_owned(),
             AppError::BadRequest { hint, .. } => hint.clone(),
             AppError::Other(_) => "health_check shows the state of the server.".to_owned(),

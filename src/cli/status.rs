@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::{AppError, read_ledger};
-use crate::domain::SourceKind;
+use crate::domain::{Clock, SourceKind, SystemClock, Timestamp};
 
 use super::{Common, Failure, output};
 
@@ -17,6 +17,11 @@ pub struct StatusArgs {
     /// Account on this kind of source (chooses the default database).
     #[arg(long, value_enum, default_value = "polymarket")]
     source: super::source::Kind,
+    /// Fail when nothing has been written to the account for longer than this by the machine's clock
+    /// (or there is no account): whether `run` is alive. Each tick writes. Only real prices keep the
+    /// machine's time: on a sandbox or a recording the age says nothing.
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +55,9 @@ pub fn status(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
     let config = common.load()?;
     let db = common.db_for(args.source.domain());
     let ledger = read_ledger(&db)?;
+    if let Some(max_age) = args.max_age {
+        check_age(ledger.last_at(), SystemClock.now(), max_age)?;
+    }
     let equity = ledger.equity();
     let positions = ledger
         .positions()
@@ -87,6 +95,23 @@ pub fn status(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
         return output::json(&status);
     }
     output::line(&text_of(&status))
+}
+
+/// Fails when `last` lies more than `max_age` seconds before `now`. A later `last` is fresh: the venue's
+/// clock may be a little ahead of ours.
+fn check_age(last: Timestamp, now: Timestamp, max_age: u32) -> Result<(), Failure> {
+    if now.since(last) <= i64::from(max_age) * 1000 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!(
+            "the account's last event is of {last}, {} s ago by this machine's clock; allowed are \
+             {max_age} s",
+            now.since(last) / 1000
+        ),
+        "See whether `run` is running and what it logs. --max-age is for real prices only: a sandbox \
+         or a recording has a clock of its own.",
+    ))
 }
 
 fn text_of(status: &Status) -> String {
@@ -138,5 +163,26 @@ fn text_of(status: &Status) -> String {
 impl From<crate::store::StoreError> for Failure {
     fn from(error: crate::store::StoreError) -> Self {
         Failure::from(AppError::from(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_is_counted_from_the_last_event_to_the_machines_now() {
+        let last = Timestamp::parse("2026-06-02T06:00:00Z").unwrap();
+        let after = |seconds: i64| last.plus_millis(seconds * 1000);
+        assert!(check_age(last, after(900), 900).is_ok());
+        assert!(check_age(last, last, 0).is_ok());
+        assert!(check_age(last, after(-5), 0).is_ok(), "a clock ahead");
+        assert!(check_age(last, after(4_000_000_000), u32::MAX).is_ok());
+        let late = check_age(last, after(900).plus_millis(1), 900).unwrap_err();
+        assert_eq!(
+            late.message,
+            "the account's last event is of 2026-06-02T06:00:00Z, 900 s ago by this machine's \
+             clock; allowed are 900 s"
+        );
     }
 }

@@ -15,7 +15,6 @@ use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -23,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::mcp::McpServer;
 use super::tool::ToolError;
+use sessions::{LimitedSessions, refuse_when_full};
 
-/// Largest request body, bytes.
-const MAX_BODY: usize = 1 << 20;
+mod sessions;
+
+/// Largest request body, bytes: the longest sensible call takes a few thousand.
+const MAX_BODY: usize = 256 << 10;
 /// How long open connections may finish after shutdown begins.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -169,10 +171,12 @@ fn with_mcp<S: Send + Sync + 'static>(
         .with_cancellation_token(shutdown.child_token());
     let mcp = StreamableHttpService::new(
         move || Ok(server.session()),
-        Arc::new(LocalSessionManager::default()),
+        Arc::new(LimitedSessions::new()),
         config,
     );
-    extra_routes.nest_service("/mcp", mcp)
+    extra_routes
+        .nest_service("/mcp", mcp)
+        .layer(middleware::from_fn(refuse_when_full))
 }
 
 /// An error as every plain route states it: `{code, message, hint}`.

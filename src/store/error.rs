@@ -27,6 +27,12 @@ pub enum StoreError {
         /// What the system said.
         detail: String,
     },
+    /// The file holds nothing, and was opened for reading only, so that it cannot become ours.
+    #[error("{path} is empty: there is no account in it yet")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is no SQLite database at all.
     #[error("{path} is not a database")]
     NotADatabase {
@@ -167,6 +173,7 @@ impl StoreError {
             StoreError::Missing { .. } => "store_missing",
             StoreError::DirectoryMissing { .. } => "store_directory_missing",
             StoreError::CannotOpen { .. } => "store_cannot_open",
+            StoreError::Empty { .. } => "store_empty",
             StoreError::NotADatabase { .. } => "store_not_a_database",
             StoreError::Foreign { .. } => "store_foreign",
             StoreError::NewerSchema { .. } => "store_newer_schema",
@@ -190,12 +197,16 @@ impl StoreError {
             StoreError::Missing { .. } => {
                 "Check `--db`, or run `polymarket-agent tick` or `serve` once, which creates it."
             }
+            StoreError::Empty { .. } => {
+                "Check `--db`, or run `polymarket-agent tick` or `serve` once on this file, which \
+                 opens an account in it."
+            }
             StoreError::DirectoryMissing { .. } => {
                 "Create the directory, or name a file in an existing one with `--db`."
             }
             StoreError::CannotOpen { .. } => {
                 "Check that `--db` names a file, and that this user may write to it and to its \
-                 directory."
+                 directory: the write-ahead log lies beside the file, and even `status` needs it."
             }
             StoreError::NotADatabase { .. } | StoreError::Foreign { .. } => {
                 "Name another file with `--db`; this one was left untouched."
@@ -218,8 +229,9 @@ impl StoreError {
                 "Free space on that disk and try again; nothing was changed."
             }
             StoreError::ReadOnly { .. } => {
-                "Give this user write access to the file and its directory, or use a read-only \
-                 command such as `status`."
+                "Give this user write access to the file and its directory. Reading alone needs it \
+                 too, unless an owner is running: the write-ahead log lies beside the file. A copy \
+                 of the file in another directory can be read there."
             }
             StoreError::Owned { .. } => {
                 "Talk to the running owner, stop it, or name another ledger with `--db`."

@@ -266,7 +266,7 @@ fn what_cannot_be_opened_says_why() {
     std::fs::write(&missing, "").unwrap();
     assert_eq!(
         Store::open_read_only(&missing).unwrap_err().code(),
-        "store_older_schema"
+        "store_empty"
     );
     assert!(Store::open(&missing).is_ok(), "an empty file becomes ours");
 }

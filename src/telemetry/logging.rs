@@ -31,6 +31,22 @@ const TALKATIVE: [&str; 6] = [
     "tungstenite",
 ];
 
+/// Crates that say at info what only they need: rmcp what clients call themselves, text of any
+/// length from anyone who connects; the scheduler each job it looks at.
+const QUIET: [&str; 2] = ["rmcp", "tokio_cron_scheduler"];
+
+/// The most that a crate may say, whatever level is asked for.
+fn ceiling(target: &str) -> tracing::Level {
+    let root = target.split("::").next().unwrap_or_default();
+    if QUIET.contains(&root) {
+        tracing::Level::WARN
+    } else if TALKATIVE.contains(&root) {
+        tracing::Level::INFO
+    } else {
+        tracing::Level::TRACE
+    }
+}
+
 /// How to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggingConfig {
@@ -147,10 +163,7 @@ fn subscriber(
         level: config.level.clone(),
         detail: error.to_string(),
     })?;
-    let discreet = filter_fn(|metadata| {
-        let root = metadata.target().split("::").next().unwrap_or_default();
-        *metadata.level() <= tracing::Level::INFO || !TALKATIVE.contains(&root)
-    });
+    let discreet = filter_fn(|metadata| *metadata.level() <= ceiling(metadata.target()));
     Ok(tracing_subscriber::registry()
         .with(level)
         .with(discreet)

@@ -318,6 +318,34 @@ fn status_is_text_or_json() {
     close(held["pnl_pct"].as_f64().unwrap(), -0.02 / 0.56 * 100.0);
 }
 
+#[test]
+fn status_can_demand_that_the_account_is_alive() {
+    let workspace = Workspace::new();
+    refused(
+        workspace.cli(&["status", "--max-age", "900"]),
+        &["no database"],
+    );
+    std::fs::write(workspace.db(), "").unwrap();
+    refused(
+        workspace.cli(&["status", "--max-age", "900"]),
+        &["is empty", "tick"],
+    );
+    // A recording of June 2026 is older than a minute, and younger than 136 years.
+    let recording = Recording::new();
+    let moment = at(30);
+    let mut args = vec!["tick"];
+    args.extend(recording.source(&moment));
+    workspace.cli(&args).ok();
+    refused(
+        workspace.cli(&["status", "--max-age", "60"]),
+        &["2026-06-02T06:00:00Z", "allowed are 60 s", "clock"],
+    );
+    let alive = workspace.cli(&["status", "--max-age", "4294967295"]).ok();
+    assert_eq!(alive.stdout, workspace.cli(&["status"]).ok().stdout);
+    let wrong = workspace.cli(&["status", "--max-age", "-1"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+}
+
 /// The summary without what may differ from one run to the next.
 fn lasting(mut summary: Value) -> Value {
     for field in ["seconds", "ledger"] {

@@ -14,6 +14,8 @@ mod layering;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mcp_example;
+#[cfg(test)]
 mod no_network;
 #[cfg(test)]
 mod parity;

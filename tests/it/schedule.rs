@@ -46,6 +46,9 @@ fn scheduled_ticks_trade_as_ticks_by_hand_do() {
         );
     }
     assert!(!log.contains("never-now"), "{log}");
+    // An orderly end is no error, and who the client says it is, is not written down.
+    assert!(!log.contains(" ERROR "), "{log}");
+    assert!(!log.contains("by-hand"), "{log}");
     let status = workspace.cli(&["status", "--json"]).ok().json();
     let ticks = status["ticks"].as_i64().unwrap();
 

@@ -17,7 +17,7 @@ pub use recording::{CALM, DECLINING, RISING, Recording, at};
 pub use schema::Contracts;
 pub use server::{Server, Session};
 pub use sink::Sink;
-pub use workspace::{Run, Workspace};
+pub use workspace::{Run, Workspace, binary, clean};
 
 /// Polls until `probe` gives something. Fails the test after half a minute.
 pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {

@@ -86,17 +86,74 @@ async fn foreign_hosts_and_origins_are_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn bodies_over_a_mebibyte_are_refused() {
+async fn bodies_over_256_kibibytes_are_refused() {
     let (handle, _shutdown) = start().await;
     let addr = handle.local_addr();
-    let fits = "x".repeat(1 << 20);
-    let over = "x".repeat((1 << 20) + 1);
+    let fits = "x".repeat(256 << 10);
+    let over = "x".repeat((256 << 10) + 1);
     let echo = "POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain";
     let (status, answer) = raw(addr, echo, &fits).await;
-    assert!(status == 200 && answer.ends_with("1048576"), "{status}");
+    assert!(status == 200 && answer.ends_with("262144"), "{status}");
     assert_eq!(raw(addr, echo, &over).await.0, 413);
     let mcp = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\n{MCP}");
     assert_eq!(raw(addr, &mcp, &over).await.0, 413);
+}
+
+/// The session that an answer opened.
+fn session_of(answer: &str) -> String {
+    let header = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("mcp-session-id: "));
+    header.unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn one_session_more_than_the_limit_is_refused_until_one_is_closed() {
+    let (handle, shutdown) = start().await;
+    let addr = handle.local_addr();
+    let open = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\n{MCP}");
+    let (status, answer) = raw(addr, &open, INITIALIZE).await;
+    assert_eq!(status, 200, "{answer}");
+    let first = session_of(&answer);
+    // All the others at once, four too many.
+    let others = (1..132).map(|_| raw(addr, &open, INITIALIZE));
+    let answers = futures::future::join_all(others).await;
+    let opened = answers.iter().filter(|(status, _)| *status == 200).count();
+    assert_eq!(opened, 127);
+    let refused: Vec<&String> = answers
+        .iter()
+        .filter(|(status, _)| *status == 503)
+        .map(|(_, answer)| answer)
+        .collect();
+    assert_eq!(refused.len(), 4);
+    for answer in refused {
+        assert!(answer.contains("retry-after: 60\r\n"), "{answer}");
+        assert!(
+            answer.contains("content-type: application/json"),
+            "{answer}"
+        );
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["code"], "too_many_sessions");
+        assert_eq!(body["message"], "128 sessions are open already");
+        assert!(body["hint"].as_str().unwrap().contains("2026-07-28"));
+    }
+    // Whoever is in is still answered, and so is everything that needs no session.
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let inside = format!("{open}\r\nMcp-Session-Id: {first}");
+    let (status, answer) = raw(addr, &inside, list).await;
+    assert!(status == 200 && answer.contains("\"tools\""), "{answer}");
+    let health = "GET /api/health HTTP/1.1\r\nHost: localhost";
+    assert_eq!(raw(addr, health, "").await.0, 200);
+
+    let close =
+        format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\n{MCP}\r\nMcp-Session-Id: {first}");
+    let (status, answer) = raw(addr, &close, "").await;
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(raw(addr, &open, INITIALIZE).await.0, 200);
+    assert_eq!(raw(addr, &open, INITIALIZE).await.0, 503);
+    shutdown.cancel();
+    handle.wait().await.unwrap();
 }
 
 #[tokio::test]

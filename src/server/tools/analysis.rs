@@ -65,7 +65,7 @@ struct AnalyzeArgs {
     /// Why, for the record; at most 2000 characters are kept.
     #[serde(default)]
     rationale: Option<String>,
-    /// Who estimates; estimates are kept and scored by author.
+    /// Who estimates; estimates are kept by author.
     #[serde(default)]
     author: Option<String>,
     /// Hours until the estimate is no longer acted on, above 0, at most 2160; 24 when left out.

@@ -28,6 +28,14 @@ const SECRET_NAMES: [&str; 10] = [
     "webhook_url",
 ];
 
+/// Whether this is what the scheduler's listeners report when they end, as errors, at every orderly
+/// stop: that the channel they listened to is closed. Its other errors are errors.
+fn is_farewell(target: &str, message: &str) -> bool {
+    target.starts_with("tokio_cron_scheduler::")
+        && message.starts_with("Error receiving ")
+        && message.ends_with("Closed")
+}
+
 /// Writes every event to all sinks.
 pub(super) struct LineLayer {
     structured: bool,
@@ -77,6 +85,9 @@ where
         }
         event.record(&mut fields);
         let metadata = event.metadata();
+        if is_farewell(metadata.target(), &fields.message) {
+            return;
+        }
         let line = Line {
             timestamp: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
             level: metadata.level().as_str(),

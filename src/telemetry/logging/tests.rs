@@ -141,6 +141,49 @@ fn libraries_that_print_urls_are_kept_quiet_at_every_level() {
 }
 
 #[test]
+fn what_clients_call_themselves_and_the_schedulers_chatter_are_left_out() {
+    for level in ["info", "trace", "rmcp=trace,tokio_cron_scheduler=trace"] {
+        let text = logged(false, false, level, || {
+            tracing::info!(target: "rmcp::service", peer_info = "stranger", "initialized");
+            tracing::debug!(target: "rmcp::service", "new event");
+            tracing::info!(target: "tokio_cron_scheduler::job::runner", "looked");
+            tracing::error!(target: "tokio_cron_scheduler::job::runner", "Error receiving {:?}", Ended::Closed);
+            tracing::error!(target: "tokio_cron_scheduler::simple::to_code", "Error receiving job removal {:?}", Ended::Closed);
+        });
+        assert_eq!(text, "", "{level}");
+    }
+    // What is wrong is still said, and nobody else's words are taken for the scheduler's.
+    let text = logged(false, false, "info", || {
+        tracing::warn!(target: "rmcp::service", "one");
+        tracing::error!(target: "tokio_cron_scheduler::job::runner", "Error receiving {:?}", Ended::Lagged(3));
+        tracing::error!(target: "tokio_cron_scheduler::job::creator", "Error saving job metadata");
+        tracing::error!(target: "desk", "Error receiving {:?}", Ended::Closed);
+        tracing::info!(target: "rmcp_like", "five");
+    });
+    let said: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once(": ").unwrap().1)
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "one",
+            "Error receiving Lagged(3)",
+            "Error saving job metadata",
+            "Error receiving Closed",
+            "five"
+        ]
+    );
+}
+
+/// Shown as the channel's own errors are.
+#[derive(Debug)]
+enum Ended {
+    Closed,
+    Lagged(#[expect(dead_code, reason = "only shown")] u64),
+}
+
+#[test]
 fn the_level_can_be_given_by_module_and_must_make_sense() {
     let text = logged(false, false, "warn,desk=debug", || {
         tracing::debug!(target: "desk", "yes");

@@ -2,7 +2,7 @@
 //! and for killing it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,12 @@ pub struct RawServer {
 
 impl RawServer {
     pub fn spawn(server: &Server) -> Self {
-        let mut child = server
-            .command()
+        Self::start(server.command())
+    }
+
+    /// Starts a server by a command of the test's own.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
