@@ -9,7 +9,7 @@ use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
 use crate::market_data::DataError;
 
 use super::fields;
-use super::rows::{column, file_error, file_name, first_of, open};
+use super::rows::{BAD_ID, column, file_error, file_name, first_of, is_id, open};
 use super::skips::Skips;
 
 /// One line of the file.
@@ -34,9 +34,7 @@ pub(super) fn read(
 ) -> Result<(), DataError> {
     let name = file_name(path);
     let mut reader = open(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|error| file_error(path, error))?;
+    let header = reader.header(path)?;
     let (Some(market), Some(time), Some(outcome)) = (
         column(header, "market_id"),
         column(header, "resolved_at"),
@@ -49,10 +47,7 @@ pub(super) fn read(
     };
     let basis = column(header, "basis");
     let mut record = ByteRecord::new();
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| file_error(path, error))?
-    {
+    while reader.next(&mut record, path)? {
         let field = |index: usize| record.get(index).unwrap_or_default().trim_ascii();
         let text_at =
             |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
@@ -69,6 +64,10 @@ pub(super) fn read(
             continue;
         };
         let id = String::from_utf8_lossy(field(market)).into_owned();
+        if !is_id(&id) {
+            skips.count(BAD_ID, || first_of(&name, &record));
+            continue;
+        }
         if known.contains_key(&id) {
             skips.count("a market is resolved twice; the first line counts", || {
                 first_of(&name, &record)

@@ -10,11 +10,17 @@ use flate2::read::MultiGzDecoder;
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
 
+use super::capped::{CAPS, Capped, Progress};
 use super::fields;
 use super::skips::Skips;
 
 /// Columns that a price file must have; `question` and `volume` may be missing.
 const REQUIRED: [&str; 4] = ["timestamp", "market_id", "yes_price", "token_id"];
+
+/// Longest id that is taken, bytes; a token id of the venue has 78 digits.
+const MAX_ID: usize = 200;
+/// Why a row with another id is skipped.
+pub(super) const BAD_ID: &str = "an id is too long or has control characters";
 
 /// One valid row. The text is untrusted and raw.
 pub(super) struct Row<'a> {
@@ -63,8 +69,14 @@ pub(super) fn file_error(path: &Path, detail: impl ToString) -> DataError {
     }
 }
 
-/// A CSV reader over a plain or gzipped file.
-pub(super) fn open(path: &Path) -> Result<csv::Reader<Box<dyn Read>>, DataError> {
+/// The records of a plain or gzipped CSV file, within [`CAPS`].
+pub(super) struct Records {
+    reader: csv::Reader<Capped<Box<dyn Read>>>,
+    progress: Progress,
+}
+
+/// Opens a CSV file. Errors: it cannot be opened.
+pub(super) fn open(path: &Path) -> Result<Records, DataError> {
     let file = File::open(path).map_err(|error| file_error(path, error))?;
     let packed = path
         .extension()
@@ -77,10 +89,40 @@ pub(super) fn open(path: &Path) -> Result<csv::Reader<Box<dyn Read>>, DataError>
     } else {
         Box::new(file)
     };
-    Ok(ReaderBuilder::new()
+    let (bytes, progress) = Capped::new(bytes, CAPS);
+    let reader = ReaderBuilder::new()
         .flexible(true)
         .buffer_capacity(256 * 1024)
-        .from_reader(bytes))
+        .from_reader(bytes);
+    Ok(Records { reader, progress })
+}
+
+impl Records {
+    /// The first record. Errors: the file cannot be read, or breaks a cap.
+    pub(super) fn header(&mut self, path: &Path) -> Result<&ByteRecord, DataError> {
+        let header = self
+            .reader
+            .byte_headers()
+            .map_err(|error| file_error(path, error))?;
+        self.progress.record_done();
+        Ok(header)
+    }
+
+    /// Reads the next record into `record`; false at the end. Errors: the file cannot be read, or
+    /// breaks a cap.
+    pub(super) fn next(&mut self, record: &mut ByteRecord, path: &Path) -> Result<bool, DataError> {
+        let more = self
+            .reader
+            .read_byte_record(record)
+            .map_err(|error| file_error(path, error))?;
+        self.progress.record_done();
+        Ok(more)
+    }
+}
+
+/// Whether `id` can be an identifier: not too long, and without control characters.
+pub(super) fn is_id(id: &str) -> bool {
+    id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
 /// The place of the column called `name`, whatever its case and the blanks around it.
@@ -133,9 +175,7 @@ pub(super) fn read_prices(
 ) -> Result<Content, DataError> {
     let name = file_name(path);
     let mut reader = open(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|error| file_error(path, error))?;
+    let header = reader.header(path)?;
     if header.iter().all(<[u8]>::is_empty) {
         return Err(file_error(path, "the file is empty"));
     }
@@ -147,10 +187,7 @@ pub(super) fn read_prices(
     let mut rows = 0_u64;
     // Rows of one moment mostly follow each other: the same bytes need not be read again.
     let mut last_time: (Vec<u8>, Timestamp) = (Vec::new(), Timestamp::default());
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| file_error(path, error))?
-    {
+    while reader.next(&mut record, path)? {
         let outcome = match parse(&record, &columns, &mut last_time) {
             Ok(row) => accept(&row),
             Err(cause) => Err(cause),
