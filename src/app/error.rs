@@ -63,6 +63,14 @@ pub enum AppError {
         /// What to do.
         hint: String,
     },
+    /// It cannot be done while something else is being done.
+    #[error("{message}")]
+    Busy {
+        /// What is being done.
+        message: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
     /// Any other failure, in words.
     #[error("{0}")]
     Other(String),
@@ -83,6 +91,7 @@ impl AppError {
             AppError::Config(_) => "config".to_owned(),
             AppError::NotFound { .. } => "not_found".to_owned(),
             AppError::BadRequest { .. } => "bad_arguments".to_owned(),
+            AppError::Busy { .. } => "busy".to_owned(),
             AppError::Other(_) => "failed".to_owned(),
         }
     }
@@ -113,7 +122,7 @@ impl AppError {
                     .to_owned()
             }
             AppError::Config(_) => "Correct config.yaml; README.md lists the keys.".to_owned(),
-            AppError::NotFound { hint, .. } => (*hint).to_owned(),
+            AppError::NotFound { hint, .. } | AppError::Busy { hint, .. } => (*hint).to_owned(),
             AppError::BadRequest { hint, .. } => hint.clone(),
             AppError::Other(_) => "health_check shows the state of the server.".to_owned(),
         }

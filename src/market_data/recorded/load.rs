@@ -20,14 +20,20 @@ use super::skips::Skips;
 /// The venue's smallest order, where the metadata does not say.
 const DEFAULT_MIN_SIZE: u32 = 5;
 
-/// See [`Dataset::load`].
-pub(super) fn load(dir: &Path, options: DatasetOptions) -> Result<Dataset, DataError> {
+/// See [`Dataset::load_unless`].
+pub(super) fn load(
+    dir: &Path,
+    options: DatasetOptions,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Dataset, DataError> {
     let (home, files) = price_files(dir)?;
     let mut report = LoadReport::default();
     let mut rows = Building::default();
     for path in &files {
         let file = report.files.len();
-        let content = read_prices(path, &mut report.skips, |row| rows.accept(row, file))?;
+        let content = read_prices(path, &mut report.skips, cancelled, |row| {
+            rows.accept(row, file)
+        })?;
         match content {
             Content::Prices { rows } => report.files.push(FileReport {
                 name: file_name(path),
@@ -47,7 +53,10 @@ pub(super) fn load(dir: &Path, options: DatasetOptions) -> Result<Dataset, DataE
     }
     let mut lines = HashMap::new();
     for path in beside(&home, is_resolutions) {
-        resolutions::read(&path, &mut report.skips, &mut lines)?;
+        resolutions::read(&path, &mut report.skips, cancelled, &mut lines)?;
+    }
+    if cancelled() {
+        return Err(DataError::Cancelled);
     }
     rows.finish(options, report, &known, &lines)
 }

@@ -26,14 +26,16 @@ pub(super) struct Line {
 /// Adds the lines of `path` to `known`, by market id; of two lines for a market the first counts.
 ///
 /// A line without a time is skipped and counted: it cannot be placed without looking ahead.
-/// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`.
+/// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`; or
+/// `cancelled` said so.
 pub(super) fn read(
     path: &Path,
     skips: &mut Skips,
+    cancelled: &dyn Fn() -> bool,
     known: &mut HashMap<String, Line>,
 ) -> Result<(), DataError> {
     let name = file_name(path);
-    let mut reader = open(path)?;
+    let mut reader = open(path, cancelled)?;
     let header = reader.header(path)?;
     let (Some(market), Some(time), Some(outcome)) = (
         column(header, "market_id"),
@@ -188,7 +190,7 @@ mod tests {
         )
         .unwrap();
         let (mut skips, mut known) = (Skips::default(), HashMap::new());
-        read(&path, &mut skips, &mut known).unwrap();
+        read(&path, &mut skips, &|| false, &mut known).unwrap();
         assert_eq!(known.len(), 1);
         assert_eq!(known["a"].evidence, "resolutions.csv: official (Gamma)");
         assert_eq!(known["a"].outcome, "Yes");

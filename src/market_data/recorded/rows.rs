@@ -69,14 +69,22 @@ pub(super) fn file_error(path: &Path, detail: impl ToString) -> DataError {
     }
 }
 
+/// Records between two questions whether to go on: a few milliseconds.
+const RECORDS_PER_QUESTION: u64 = 4_096;
+
 /// The records of a plain or gzipped CSV file, within [`CAPS`].
-pub(super) struct Records {
+pub(super) struct Records<'a> {
     reader: csv::Reader<Capped<Box<dyn Read>>>,
     progress: Progress,
+    count: u64,
+    cancelled: &'a dyn Fn() -> bool,
 }
 
-/// Opens a CSV file. Errors: it cannot be opened.
-pub(super) fn open(path: &Path) -> Result<Records, DataError> {
+/// Opens a CSV file, to be read until `cancelled`. Errors: it cannot be opened.
+pub(super) fn open<'a>(
+    path: &Path,
+    cancelled: &'a dyn Fn() -> bool,
+) -> Result<Records<'a>, DataError> {
     let file = File::open(path).map_err(|error| file_error(path, error))?;
     let packed = path
         .extension()
@@ -94,10 +102,15 @@ pub(super) fn open(path: &Path) -> Result<Records, DataError> {
         .flexible(true)
         .buffer_capacity(256 * 1024)
         .from_reader(bytes);
-    Ok(Records { reader, progress })
+    Ok(Records {
+        reader,
+        progress,
+        count: 0,
+        cancelled,
+    })
 }
 
-impl Records {
+impl Records<'_> {
     /// The first record. Errors: the file cannot be read, or breaks a cap.
     pub(super) fn header(&mut self, path: &Path) -> Result<&ByteRecord, DataError> {
         let header = self
@@ -108,9 +121,13 @@ impl Records {
         Ok(header)
     }
 
-    /// Reads the next record into `record`; false at the end. Errors: the file cannot be read, or
-    /// breaks a cap.
+    /// Reads the next record into `record`; false at the end. Errors: the file cannot be read,
+    /// breaks a cap, or is not wanted any more.
     pub(super) fn next(&mut self, record: &mut ByteRecord, path: &Path) -> Result<bool, DataError> {
+        if self.count.is_multiple_of(RECORDS_PER_QUESTION) && (self.cancelled)() {
+            return Err(DataError::Cancelled);
+        }
+        self.count += 1;
         let more = self
             .reader
             .read_byte_record(record)
@@ -167,14 +184,16 @@ impl Columns {
 /// Hands each valid row of `path` to `accept`, which may refuse it with a cause. What is skipped is
 /// counted in `skips`.
 ///
-/// Errors: the file cannot be read, has no header, or has prices but not a single valid row.
+/// Errors: the file cannot be read, has no header, or has prices but not a single valid row; or
+/// `cancelled` said so.
 pub(super) fn read_prices(
     path: &Path,
     skips: &mut Skips,
+    cancelled: &dyn Fn() -> bool,
     mut accept: impl FnMut(&Row<'_>) -> Result<(), &'static str>,
 ) -> Result<Content, DataError> {
     let name = file_name(path);
-    let mut reader = open(path)?;
+    let mut reader = open(path, cancelled)?;
     let header = reader.header(path)?;
     if header.iter().all(<[u8]>::is_empty) {
         return Err(file_error(path, "the file is empty"));

@@ -274,6 +274,35 @@ fn a_field_without_an_end_is_refused_before_it_fills_the_memory() {
 }
 
 #[test]
+fn loading_stops_when_it_is_cancelled() {
+    use std::cell::Cell;
+    let rows: Vec<String> = (0..20_000)
+        .map(|second| format!("{},a,A?,0.5,0,t1", 1_767_225_600 + second))
+        .collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.csv"), csv(&rows)).unwrap();
+    let load = |after: u32| {
+        let asked = Cell::new(0_u32);
+        let cancelled = || {
+            asked.set(asked.get() + 1);
+            asked.get() > after
+        };
+        let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), &cancelled);
+        (loaded.map(|dataset| dataset.report().rows), asked.get())
+    };
+    assert_eq!(
+        load(0),
+        (Err(DataError::Cancelled), 1),
+        "before the first row"
+    );
+    assert_eq!(load(2), (Err(DataError::Cancelled), 3), "among the rows");
+    // At rows 0, 4,096, 8,192, 12,288 and 16,384, and once more before the rows are sorted.
+    assert_eq!(load(5), (Err(DataError::Cancelled), 6), "after the last");
+    assert_eq!(load(6), (Ok(20_000), 6));
+}
+
+#[test]
 fn long_text_is_cut_and_a_row_with_a_long_id_is_skipped() {
     let question = "x".repeat(100_000);
     let (id, most) = ("9".repeat(201), "8".repeat(200));
