@@ -52,6 +52,7 @@ pub struct App {
     questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,
+    backtesting: tokio::sync::Mutex<()>,
     advance: Option<Advance>,
     started: Instant,
     db: PathBuf,
@@ -119,6 +120,16 @@ impl App {
     #[must_use]
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// The turn of a backtest, to be held while it runs: two at once would hold two recordings in
+    /// memory. Errors: [`AppError::Busy`] while there is one.
+    pub fn begin_backtest(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, AppError> {
+        self.backtesting.try_lock().map_err(|_| AppError::Busy {
+            message: "a backtest is running in this process, and there is room for one",
+            hint: "Wait until it has ended, or cancel it, and call again; one that was cancelled \
+                   ends within moments.",
+        })
     }
 
     /// The question of a market that this process has looked at, or that was ever traded.

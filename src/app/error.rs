@@ -71,6 +71,14 @@ pub enum AppError {
         /// What to do.
         hint: String,
     },
+    /// It cannot be done while something else is being done.
+    #[error("{message}")]
+    Busy {
+        /// What is being done.
+        message: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
     /// Any other failure, in words.
     #[error("{0}")]
     Other(String),
@@ -92,6 +100,7 @@ impl AppError {
             AppError::Config(_) => "config".to_owned(),
             AppError::NotFound { .. } => "not_found".to_owned(),
             AppError::BadRequest { .. } => "bad_arguments".to_owned(),
+            AppError::Busy { .. } => "busy".to_owned(),
             AppError::Other(_) => "failed".to_owned(),
         }
     }
@@ -126,8 +135,10 @@ impl AppError {
                  use another --db."
                     .to_owned()
             }
-            AppError::Config(_) => "Correct config.yaml; the one that comes with the program has every key, with comments.".to_owned(),
-            AppError::NotFound { hint, .. } => (*hint).to_owned(),
+            AppError::Config(_) => "Correct config.yaml; the one that comes with the program has \
+                                    every key, with comments."
+                .to_owned(),
+            AppError::NotFound { hint, .. } | AppError::Busy { hint, .. } => (*hint).to_owned(),
             AppError::BadRequest { hint, .. } => hint.clone(),
             AppError::Other(_) => "health_check shows the state of the server.".to_owned(),
         }

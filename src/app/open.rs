@@ -128,6 +128,7 @@ impl App {
             questions: Default::default(),
             signals: ArcSwapOption::empty(),
             ticking: tokio::sync::Mutex::new(()),
+            backtesting: tokio::sync::Mutex::new(()),
             advance,
             started: Instant::now(),
             db,

@@ -52,6 +52,9 @@ pub enum DataError {
         /// Why not.
         detail: String,
     },
+    /// Whoever asked did not want the answer any more.
+    #[error("the loading was cancelled")]
+    Cancelled,
 }
 
 impl DataError {
@@ -66,6 +69,7 @@ impl DataError {
             DataError::Unsupported { .. } => "not_available",
             DataError::BadRequest(_) => "bad_arguments",
             DataError::File { .. } => "file_error",
+            DataError::Cancelled => "cancelled",
         }
     }
 
@@ -105,6 +109,7 @@ impl DataError {
                  timestamp,market_id,question,yes_price,volume,token_id."
                     .to_owned()
             }
+            DataError::Cancelled => "Nothing was changed; call again when it is wanted.".to_owned(),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{
     WalletPosition,
 };
 
+mod capped;
 mod dataset;
 mod fees;
 mod fields;

@@ -102,7 +102,18 @@ impl Dataset {
     ///
     /// Errors: nothing to read, a file that cannot be read, a price file without a valid row.
     pub fn load(dir: &Path, options: DatasetOptions) -> Result<Self, DataError> {
-        load::load(dir, options)
+        Self::load_unless(dir, options, &|| false)
+    }
+
+    /// The same, but `cancelled` is asked every few thousand rows and can end it.
+    ///
+    /// Errors: as [`Dataset::load`], and [`DataError::Cancelled`].
+    pub fn load_unless(
+        dir: &Path,
+        options: DatasetOptions,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, DataError> {
+        load::load(dir, options, cancelled)
     }
 
     pub(super) fn new(

@@ -5,6 +5,9 @@
 
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 
+/// Digits that always fit into an `i64`: twelve before the point and six after it.
+const MAX_DIGITS: usize = 18;
+
 /// A plain decimal such as `0.0175` or `806930.04` in micro-units; `None` for any other form.
 fn plain_micros(field: &[u8]) -> Option<i64> {
     let mut micros: i64 = 0;
@@ -13,8 +16,11 @@ fn plain_micros(field: &[u8]) -> Option<i64> {
     for byte in field {
         match byte {
             b'0'..=b'9' => {
-                micros = micros * 10 + i64::from(byte - b'0');
                 digits += 1;
+                if digits > MAX_DIGITS {
+                    return None;
+                }
+                micros = micros * 10 + i64::from(byte - b'0');
                 if let Some(count) = decimals.as_mut() {
                     *count += 1;
                 }
@@ -24,8 +30,7 @@ fn plain_micros(field: &[u8]) -> Option<i64> {
         }
     }
     let decimals = decimals.unwrap_or(0);
-    // Twelve digits before the point and six after it stay below i64::MAX.
-    if digits == 0 || decimals > 6 || digits - decimals > 12 {
+    if digits == 0 || decimals > 6 || digits - decimals > MAX_DIGITS - 6 {
         return None;
     }
     Some((decimals..6).fold(micros, |value, _| value * 10))
@@ -128,7 +133,60 @@ fn number(digits: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::str::FromStr;
+
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn quick_numbers_agree_with_the_decimal_library(
+            whole in "[0-9]{0,30}",
+            decimals in proptest::option::of("[0-9]{0,30}"),
+        ) {
+            let digits = decimals.as_deref().unwrap_or("");
+            let text = match &decimals {
+                Some(decimals) => format!("{whole}.{decimals}"),
+                None => whole.clone(),
+            };
+            let quick = plain_micros(text.as_bytes());
+            let short = whole.len() <= 12 && digits.len() <= 6 && whole.len() + digits.len() > 0;
+            prop_assert_eq!(quick.is_some(), short, "{}", text);
+            if let Some(micros) = quick {
+                let exact = Decimal::from_str(&text).unwrap() * Decimal::from(1_000_000);
+                prop_assert_eq!(Decimal::from(micros), exact, "{}", text);
+            }
+            // The messages may word the same number differently.
+            let kind = |error: MoneyError| std::mem::discriminant(&error);
+            prop_assert_eq!(
+                price(text.as_bytes()).map_err(kind),
+                Price::parse_rounded(&text).map_err(kind),
+                "{}", text
+            );
+        }
+    }
+
+    #[test]
+    fn more_digits_than_fit_are_rounded_and_do_not_overflow() {
+        assert_eq!(
+            price(b"0.10000000000000000000001").unwrap().micros(),
+            100_000
+        );
+        assert_eq!(
+            price(b"0.99999999999999999999").unwrap().micros(),
+            1_000_000
+        );
+        assert_eq!(price(b"00000000000000000000.5").unwrap().micros(), 500_000);
+        assert!(price(b"99999999999999999999999").is_err());
+        // The largest that is read directly: 18 nines.
+        assert_eq!(
+            volume(b"999999999999.999999").unwrap(),
+            Some(Usdc::from_micros(999_999_999_999_999_999))
+        );
+        assert!(volume(b"99999999999999999999999").is_err());
+    }
 
     #[test]
     fn quick_times_agree_with_the_calendar_library() {

@@ -13,23 +13,27 @@ use super::dataset::{Dataset, DatasetOptions, EventGroup, FileReport, LoadReport
 use super::fees::FeeRule;
 use super::metadata::{self, Metadata};
 use super::resolutions::{self, Line};
-use super::rows::{Content, Row, file_error, file_name, read_prices};
+use super::rows::{BAD_ID, Content, Row, file_error, file_name, is_id, read_prices};
 use super::series::{Parts, Series};
 use super::skips::Skips;
 
-/// Longest id that is taken; a token id of the venue has 78 digits.
-const MAX_ID: usize = 200;
 /// The venue's smallest order, where the metadata does not say.
 const DEFAULT_MIN_SIZE: u32 = 5;
 
-/// See [`Dataset::load`].
-pub(super) fn load(dir: &Path, options: DatasetOptions) -> Result<Dataset, DataError> {
+/// See [`Dataset::load_unless`].
+pub(super) fn load(
+    dir: &Path,
+    options: DatasetOptions,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Dataset, DataError> {
     let (home, files) = price_files(dir)?;
     let mut report = LoadReport::default();
     let mut rows = Building::default();
     for path in &files {
         let file = report.files.len();
-        let content = read_prices(path, &mut report.skips, |row| rows.accept(row, file))?;
+        let content = read_prices(path, &mut report.skips, cancelled, |row| {
+            rows.accept(row, file)
+        })?;
         match content {
             Content::Prices { rows } => report.files.push(FileReport {
                 name: file_name(path),
@@ -49,7 +53,10 @@ pub(super) fn load(dir: &Path, options: DatasetOptions) -> Result<Dataset, DataE
     }
     let mut lines = HashMap::new();
     for path in beside(&home, is_resolutions) {
-        resolutions::read(&path, &mut report.skips, &mut lines)?;
+        resolutions::read(&path, &mut report.skips, cancelled, &mut lines)?;
+    }
+    if cancelled() {
+        return Err(DataError::Cancelled);
     }
     rows.finish(options, report, &known, &lines)
 }
@@ -117,7 +124,8 @@ struct Building {
 struct Growing {
     id: Box<str>,
     token: Box<str>,
-    question: Vec<u8>,
+    /// Cleaned.
+    question: String,
     question_at: Timestamp,
     file: usize,
     points: Vec<PricePoint>,
@@ -148,17 +156,15 @@ impl Building {
     }
 
     fn open(&mut self, row: &Row<'_>, file: usize) -> Result<usize, &'static str> {
-        for id in [row.market_id, row.token_id] {
-            if id.len() > MAX_ID || id.chars().any(char::is_control) {
-                return Err("an id is too long or has control characters");
-            }
+        if !is_id(row.market_id) || !is_id(row.token_id) {
+            return Err(BAD_ID);
         }
         let index = self.markets.len();
         self.by_id.insert(row.market_id.into(), index);
         self.markets.push(Growing {
             id: row.market_id.into(),
             token: row.token_id.into(),
-            question: row.question.to_vec(),
+            question: question_of(row),
             question_at: row.at,
             file,
             points: Vec::new(),
@@ -207,7 +213,7 @@ impl Growing {
         };
         let volume = row.volume.map_or(0, Usdc::micros);
         if row.at < self.question_at {
-            self.question = row.question.to_vec();
+            self.question = question_of(row);
             self.question_at = row.at;
         }
         if volume != 0 && self.volumes.is_empty() {
@@ -290,16 +296,15 @@ impl Growing {
             .map(|(point, volume)| (point.at, Usdc::from_micros(*volume)))
             .collect();
         let short = |text: &Option<String>| text.as_deref().map(name);
-        let question = text::clean(&String::from_utf8_lossy(&self.question), text::MAX_QUESTION);
         let template = Market {
             id,
             condition_id: short(&metadata.condition_id)
                 .map(|id| crate::domain::ConditionId::new(id.to_ascii_lowercase())),
             slug: short(&metadata.slug),
-            question: if question.is_empty() {
+            question: if self.question.is_empty() {
                 format!("Market {}", self.id)
             } else {
-                question
+                self.question
             },
             description: metadata
                 .description
@@ -335,6 +340,11 @@ impl Growing {
             event,
         })
     }
+}
+
+/// Cleaned when it is read: what is kept of a market must not depend on how long its text was.
+fn question_of(row: &Row<'_>) -> String {
+    text::clean(&String::from_utf8_lossy(row.question), text::MAX_QUESTION)
 }
 
 fn name(text: &str) -> String {

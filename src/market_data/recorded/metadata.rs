@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::domain::{Price, Shares, Timestamp};
 use crate::market_data::DataError;
 
-use super::rows::{file_error, file_name};
+use super::rows::{BAD_ID, file_error, file_name, is_id};
 use super::skips::Skips;
 
 /// One entry, each field absent where the file does not state it. All text is untrusted.
@@ -55,11 +55,23 @@ struct Entry {
     fees_enabled: Option<bool>,
 }
 
+/// Largest file that is read whole: some hundred thousand markets.
+const MAX_BYTES: u64 = 512 << 20;
+
 /// Entries by market id. An entry that makes no sense is skipped and counted.
 ///
-/// Errors: the file cannot be read or is not a JSON array.
+/// Errors: the file cannot be read, is larger than 512 MiB, or is not a JSON array.
 pub(super) fn read(path: &Path, skips: &mut Skips) -> Result<HashMap<String, Metadata>, DataError> {
     let name = file_name(path);
+    let size = std::fs::metadata(path)
+        .map_err(|error| file_error(path, error))?
+        .len();
+    if size > MAX_BYTES {
+        return Err(file_error(
+            path,
+            "the file is larger than the cap of 512 MiB",
+        ));
+    }
     let bytes = std::fs::read(path).map_err(|error| file_error(path, error))?;
     let entries: Vec<Value> =
         serde_json::from_slice(&bytes).map_err(|error| file_error(path, error))?;
@@ -80,6 +92,10 @@ pub(super) fn read(path: &Path, skips: &mut Skips) -> Result<HashMap<String, Met
 fn entry(value: Value) -> Result<(String, Metadata), String> {
     let entry: Entry = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let id = text_of(&entry.id).ok_or("the id is neither text nor a number")?;
+    let tokens = entry.clob_token_ids.unwrap_or_default();
+    if !is_id(&id) || !tokens.iter().all(|token| is_id(token)) {
+        return Err(BAD_ID.to_owned());
+    }
     let date = |text: Option<String>| -> Result<Option<Timestamp>, String> {
         text.map(|text| Timestamp::parse(&text).ok_or_else(|| format!("`{text}` is not a date")))
             .transpose()
@@ -110,7 +126,7 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
         start: date(entry.start_date)?,
         end: date(entry.end_date)?,
         outcomes: entry.outcomes.unwrap_or_default(),
-        tokens: entry.clob_token_ids.unwrap_or_default(),
+        tokens,
         neg_risk: entry.neg_risk,
         tick,
         min_size,
@@ -142,7 +158,9 @@ mod tests {
                  "neg_risk": true, "volume_final_usd": 123456.0, "unheard_of": []},
                 {"question": "no id"},
                 {"id": "8", "tick_size": 0.3},
-                {"id": "9", "end_date": "soon"}]"#,
+                {"id": "9", "end_date": "soon"},
+                {"id": "10", "clob_token_ids": ["1", "LONG"]}]"#
+                .replace("LONG", &"9".repeat(201)),
         )
         .unwrap();
         let mut skips = Skips::default();
@@ -156,7 +174,7 @@ mod tests {
         let skipped = skips
             .get("an entry of markets.json makes no sense")
             .unwrap();
-        assert_eq!(skipped.count, 3);
+        assert_eq!(skipped.count, 4);
         assert!(skipped.first.contains("entry 2"), "{}", skipped.first);
         std::fs::write(&path, "{").unwrap();
         assert!(read(&path, &mut skips).is_err());

@@ -9,7 +9,7 @@ use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
 use crate::market_data::DataError;
 
 use super::fields;
-use super::rows::{column, file_error, file_name, first_of, open};
+use super::rows::{BAD_ID, column, file_error, file_name, first_of, is_id, open};
 use super::skips::Skips;
 
 /// One line of the file.
@@ -26,17 +26,17 @@ pub(super) struct Line {
 /// Adds the lines of `path` to `known`, by market id; of two lines for a market the first counts.
 ///
 /// A line without a time is skipped and counted: it cannot be placed without looking ahead.
-/// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`.
+/// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`; or
+/// `cancelled` said so.
 pub(super) fn read(
     path: &Path,
     skips: &mut Skips,
+    cancelled: &dyn Fn() -> bool,
     known: &mut HashMap<String, Line>,
 ) -> Result<(), DataError> {
     let name = file_name(path);
-    let mut reader = open(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|error| file_error(path, error))?;
+    let mut reader = open(path, cancelled)?;
+    let header = reader.header(path)?;
     let (Some(market), Some(time), Some(outcome)) = (
         column(header, "market_id"),
         column(header, "resolved_at"),
@@ -49,10 +49,7 @@ pub(super) fn read(
     };
     let basis = column(header, "basis");
     let mut record = ByteRecord::new();
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| file_error(path, error))?
-    {
+    while reader.next(&mut record, path)? {
         let field = |index: usize| record.get(index).unwrap_or_default().trim_ascii();
         let text_at =
             |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
@@ -69,6 +66,10 @@ pub(super) fn read(
             continue;
         };
         let id = String::from_utf8_lossy(field(market)).into_owned();
+        if !is_id(&id) {
+            skips.count(BAD_ID, || first_of(&name, &record));
+            continue;
+        }
         if known.contains_key(&id) {
             skips.count("a market is resolved twice; the first line counts", || {
                 first_of(&name, &record)
@@ -189,7 +190,7 @@ mod tests {
         )
         .unwrap();
         let (mut skips, mut known) = (Skips::default(), HashMap::new());
-        read(&path, &mut skips, &mut known).unwrap();
+        read(&path, &mut skips, &|| false, &mut known).unwrap();
         assert_eq!(known.len(), 1);
         assert_eq!(known["a"].evidence, "resolutions.csv: official (Gamma)");
         assert_eq!(known["a"].outcome, "Yes");

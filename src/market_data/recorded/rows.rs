@@ -10,11 +10,17 @@ use flate2::read::MultiGzDecoder;
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
 
+use super::capped::{CAPS, Capped, Progress};
 use super::fields;
 use super::skips::Skips;
 
 /// Columns that a price file must have; `question` and `volume` may be missing.
 const REQUIRED: [&str; 4] = ["timestamp", "market_id", "yes_price", "token_id"];
+
+/// Longest id that is taken, bytes; a token id of the venue has 78 digits.
+const MAX_ID: usize = 200;
+/// Why a row with another id is skipped.
+pub(super) const BAD_ID: &str = "an id is too long or has control characters";
 
 /// One valid row. The text is untrusted and raw.
 pub(super) struct Row<'a> {
@@ -63,8 +69,22 @@ pub(super) fn file_error(path: &Path, detail: impl ToString) -> DataError {
     }
 }
 
-/// A CSV reader over a plain or gzipped file.
-pub(super) fn open(path: &Path) -> Result<csv::Reader<Box<dyn Read>>, DataError> {
+/// Records between two questions whether to go on: a few milliseconds.
+const RECORDS_PER_QUESTION: u64 = 4_096;
+
+/// The records of a plain or gzipped CSV file, within [`CAPS`].
+pub(super) struct Records<'a> {
+    reader: csv::Reader<Capped<Box<dyn Read>>>,
+    progress: Progress,
+    count: u64,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Opens a CSV file, to be read until `cancelled`. Errors: it cannot be opened.
+pub(super) fn open<'a>(
+    path: &Path,
+    cancelled: &'a dyn Fn() -> bool,
+) -> Result<Records<'a>, DataError> {
     let file = File::open(path).map_err(|error| file_error(path, error))?;
     let packed = path
         .extension()
@@ -77,10 +97,49 @@ pub(super) fn open(path: &Path) -> Result<csv::Reader<Box<dyn Read>>, DataError>
     } else {
         Box::new(file)
     };
-    Ok(ReaderBuilder::new()
+    let (bytes, progress) = Capped::new(bytes, CAPS);
+    let reader = ReaderBuilder::new()
         .flexible(true)
         .buffer_capacity(256 * 1024)
-        .from_reader(bytes))
+        .from_reader(bytes);
+    Ok(Records {
+        reader,
+        progress,
+        count: 0,
+        cancelled,
+    })
+}
+
+impl Records<'_> {
+    /// The first record. Errors: the file cannot be read, or breaks a cap.
+    pub(super) fn header(&mut self, path: &Path) -> Result<&ByteRecord, DataError> {
+        let header = self
+            .reader
+            .byte_headers()
+            .map_err(|error| file_error(path, error))?;
+        self.progress.record_done();
+        Ok(header)
+    }
+
+    /// Reads the next record into `record`; false at the end. Errors: the file cannot be read,
+    /// breaks a cap, or is not wanted any more.
+    pub(super) fn next(&mut self, record: &mut ByteRecord, path: &Path) -> Result<bool, DataError> {
+        if self.count.is_multiple_of(RECORDS_PER_QUESTION) && (self.cancelled)() {
+            return Err(DataError::Cancelled);
+        }
+        self.count += 1;
+        let more = self
+            .reader
+            .read_byte_record(record)
+            .map_err(|error| file_error(path, error))?;
+        self.progress.record_done();
+        Ok(more)
+    }
+}
+
+/// Whether `id` can be an identifier: not too long, and without control characters.
+pub(super) fn is_id(id: &str) -> bool {
+    id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
 /// The place of the column called `name`, whatever its case and the blanks around it.
@@ -125,17 +184,17 @@ impl Columns {
 /// Hands each valid row of `path` to `accept`, which may refuse it with a cause. What is skipped is
 /// counted in `skips`.
 ///
-/// Errors: the file cannot be read, has no header, or has prices but not a single valid row.
+/// Errors: the file cannot be read, has no header, or has prices but not a single valid row; or
+/// `cancelled` said so.
 pub(super) fn read_prices(
     path: &Path,
     skips: &mut Skips,
+    cancelled: &dyn Fn() -> bool,
     mut accept: impl FnMut(&Row<'_>) -> Result<(), &'static str>,
 ) -> Result<Content, DataError> {
     let name = file_name(path);
-    let mut reader = open(path)?;
-    let header = reader
-        .byte_headers()
-        .map_err(|error| file_error(path, error))?;
+    let mut reader = open(path, cancelled)?;
+    let header = reader.header(path)?;
     if header.iter().all(<[u8]>::is_empty) {
         return Err(file_error(path, "the file is empty"));
     }
@@ -147,10 +206,7 @@ pub(super) fn read_prices(
     let mut rows = 0_u64;
     // Rows of one moment mostly follow each other: the same bytes need not be read again.
     let mut last_time: (Vec<u8>, Timestamp) = (Vec::new(), Timestamp::default());
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| file_error(path, error))?
-    {
+    while reader.next(&mut record, path)? {
         let outcome = match parse(&record, &columns, &mut last_time) {
             Ok(row) => accept(&row),
             Err(cause) => Err(cause),

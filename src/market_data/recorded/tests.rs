@@ -246,6 +246,85 @@ fn packed_files_and_metadata_from_the_folder_above_are_read() {
 }
 
 #[test]
+fn a_field_without_an_end_is_refused_before_it_fills_the_memory() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.csv.gz");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    write!(packed, "{HEADER}2026-01-01T00:00:00Z,a,\"").unwrap();
+    let zeros = vec![b'0'; 1 << 20];
+    for _ in 0..50 {
+        packed.write_all(&zeros).unwrap();
+    }
+    packed.write_all(b"\",0.5,0,t1\n").unwrap();
+    packed.finish().unwrap();
+    let error = Dataset::load(dir.path(), DatasetOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "file_error");
+    let said = error.to_string();
+    assert!(
+        said.contains("p.csv.gz: a record is longer than the cap of 1 MiB"),
+        "{said}"
+    );
+    // It stopped there: the rest of the file may be anything, even no gzip.
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 10]).unwrap();
+    let cut = Dataset::load(dir.path(), DatasetOptions::default()).unwrap_err();
+    assert_eq!(cut, error);
+}
+
+#[test]
+fn loading_stops_when_it_is_cancelled() {
+    use std::cell::Cell;
+    let rows: Vec<String> = (0..20_000)
+        .map(|second| format!("{},a,A?,0.5,0,t1", 1_767_225_600 + second))
+        .collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.csv"), csv(&rows)).unwrap();
+    let load = |after: u32| {
+        let asked = Cell::new(0_u32);
+        let cancelled = || {
+            asked.set(asked.get() + 1);
+            asked.get() > after
+        };
+        let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), &cancelled);
+        (loaded.map(|dataset| dataset.report().rows), asked.get())
+    };
+    assert_eq!(
+        load(0),
+        (Err(DataError::Cancelled), 1),
+        "before the first row"
+    );
+    assert_eq!(load(2), (Err(DataError::Cancelled), 3), "among the rows");
+    // At rows 0, 4,096, 8,192, 12,288 and 16,384, and once more before the rows are sorted.
+    assert_eq!(load(5), (Err(DataError::Cancelled), 6), "after the last");
+    assert_eq!(load(6), (Ok(20_000), 6));
+}
+
+#[test]
+fn long_text_is_cut_and_a_row_with_a_long_id_is_skipped() {
+    let question = "x".repeat(100_000);
+    let (id, most) = ("9".repeat(201), "8".repeat(200));
+    let text = csv(&[
+        &format!("2026-01-01T00:00:00Z,a,{question},0.5,0,t1"),
+        &format!("2026-01-01T00:00:00Z,{id},A?,0.5,0,t2"),
+        &format!("2026-01-01T00:00:00Z,b,A?,0.5,0,{id}"),
+        &format!("2026-01-01T00:00:00Z,{most},A?,0.5,0,t3"),
+    ]);
+    let resolutions = format!("market_id,resolved_at,outcome\n{id},2026-01-02T00:00:00Z,Yes\n");
+    let dataset = load(&[("p.csv", &text), ("resolutions.csv", &resolutions)]).unwrap();
+    let skips = &dataset.report().skips;
+    let long = skips.get("an id is too long or has control characters");
+    assert_eq!(long.unwrap().count, 3, "{skips:?}");
+    assert_eq!(dataset.series().len(), 2);
+    let a = dataset
+        .market(dataset.index_of("a").unwrap(), hour(0))
+        .unwrap();
+    assert_eq!(a.question, format!("{}…", "x".repeat(500)));
+}
+
+#[test]
 fn a_missing_second_token_is_made_up_and_says_so() {
     let text = csv(&["2026-01-01T00:00:00Z,a,A?,0.5,0,t1"]);
     let dataset = load(&[("p.csv", &text)]).unwrap();

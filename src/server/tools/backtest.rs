@@ -30,7 +30,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "Replays recorded prices (a directory of CSV files with the columns timestamp, market_id, \
              question, yes_price, volume, token_id) through the same strategies, limits, fees and \
              settlement as live, on a fresh account. Books are synthesised from the price with an \
-             assumed spread: read `notes` before the numbers. The report is kept as a resource.",
+             assumed spread: read `notes` before the numbers. The report is kept as a resource. One at a \
+             time: a second one is refused as `busy`.",
             ToolAnnotations { idempotent: true, ..ToolAnnotations::ADD },
             run_backtest,
         )
@@ -92,7 +93,7 @@ pub struct BacktestRequest {
 }
 
 /// Loads a recording and replays it. Blocking. Errors: the directory has no prices, or none in the
-/// period.
+/// period; or it was cancelled while loading (later, the result is what there was until then).
 pub fn replay(
     config: &Config,
     request: &BacktestRequest,
@@ -113,7 +114,7 @@ pub fn replay(
         default_spread: config.backtest.default_spread,
         depth: config.backtest.default_depth,
     };
-    let dataset = Dataset::load(dir, options)?;
+    let dataset = Dataset::load_unless(dir, options, cancelled)?;
     let strategies = StrategySet::from_config(&config.strategies)
         .map_err(|error| AppError::Config(error.to_string()))?;
     let mut trading = config.trading();
@@ -188,6 +189,8 @@ async fn run_backtest(
         data_dir: PathBuf::from(&args.data_dir),
     };
     let out = super::blocking(&app, move |app| {
+        // Held by the work and not by the call: a cancelled call ends before its work does.
+        let _turn = app.begin_backtest()?;
         let progress = |done: usize, total: usize| {
             if done == total || done.is_multiple_of(200) {
                 caller.report(done as f64, Some(total as f64), "moments replayed");
@@ -220,4 +223,54 @@ fn keep(app: &App, request: &BacktestRequest, result: &BacktestResult) -> Result
         report_md: &report::markdown(&result.report),
         report_html: &report::html(&result.report),
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::CallerKind;
+    use crate::server::test_app::account;
+
+    /// A recording of one row.
+    fn recording() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let csv = "timestamp,market_id,question,yes_price,volume,token_id\n\
+                   2026-01-01T00:00:00Z,a,A?,0.5,0,t1\n";
+        std::fs::write(dir.path().join("p.csv"), csv).unwrap();
+        dir
+    }
+
+    fn over(dir: &tempfile::TempDir) -> BacktestArgs {
+        BacktestArgs {
+            data_dir: dir.path().display().to_string(),
+            start: None,
+            end: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_backtest_is_refused_while_one_runs() {
+        let (account, dir) = (account().await, recording());
+        let caller = || Caller::new(CallerKind::Shell);
+        let turn = account.app.begin_backtest().unwrap();
+        let refused = run_backtest(account.app.clone(), over(&dir), caller()).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code, "busy");
+        drop(turn);
+        let done = run_backtest(account.app.clone(), over(&dir), caller()).await;
+        assert_eq!(done.unwrap().summary.frames, 1);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_backtest_does_not_even_load() {
+        let (account, dir) = (account().await, recording());
+        let caller = Caller::new(CallerKind::Shell);
+        caller.cancelled.cancel();
+        let stopped = run_backtest(account.app.clone(), over(&dir), caller).await;
+        assert_eq!(stopped.unwrap_err().code, "cancelled");
+        assert!(
+            account.app.begin_backtest().is_ok(),
+            "the turn is free again"
+        );
+    }
 }
