@@ -43,6 +43,14 @@ pub enum HistorySpan {
     Between(Timestamp, Timestamp),
 }
 
+/// What a tick sees of the past, on every source and in every backtest: a strategy that looked
+/// further back would decide otherwise on paper than in its backtest.
+pub const TICK_HISTORY: HistorySpan = HistorySpan::Week;
+/// [`TICK_HISTORY`] in ms: its first moment is this long before the tick, both ends included.
+pub const TICK_HISTORY_MS: i64 = 7 * 24 * 60 * 60_000;
+/// Spacing of the points of [`TICK_HISTORY`]: the latest in each such step of the clock.
+pub const TICK_HISTORY_FIDELITY_MINUTES: u32 = 10;
+
 /// Somebody's holding as the venue states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WalletPosition {

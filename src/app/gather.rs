@@ -4,17 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
-    Book, History, Market, MarketId, MarketStatus, MarketView, Resolution, Snapshot, Timestamp,
-    TokenId,
+    Book, History, Market, MarketId, MarketStatus, MarketView, Resolution, Snapshot, SourceKind,
+    Timestamp, TokenId,
 };
-use crate::market_data::{DataError, HistorySpan, MarketQuery};
+use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES};
 
 use super::{App, AppError};
 
 /// How long a fetched history serves, by the source's clock.
 const HISTORY_AGE_MS: i64 = 10 * 60_000;
-/// Spacing of history points that strategies look at, minutes.
-const HISTORY_FIDELITY_MINUTES: u32 = 10;
 /// Histories that are kept.
 const HISTORIES_KEPT: usize = 5_000;
 
@@ -189,7 +187,10 @@ impl App {
         let now = self.source.now().await?;
         let mut found = HashMap::with_capacity(tokens.len());
         let mut stale = Vec::new();
-        {
+        // A recording costs no request, and a backtest of it always sees the latest rows.
+        if self.source.kind() == SourceKind::Recorded {
+            stale.extend_from_slice(tokens);
+        } else {
             let cache = self
                 .histories
                 .lock()
@@ -208,7 +209,7 @@ impl App {
         }
         let fetched = self
             .source
-            .price_histories(&stale, HistorySpan::Week, HISTORY_FIDELITY_MINUTES)
+            .price_histories(&stale, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES)
             .await?;
         let mut cache = self
             .histories
@@ -223,5 +224,52 @@ impl App {
             found.insert(token, history);
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::backtest::frames::Frames;
+    use crate::market_data::MarketData;
+    use crate::market_data::recorded::Recorded;
+    use crate::market_data::recorded::tests::{hour, load};
+
+    #[tokio::test]
+    async fn a_backtest_sees_the_histories_that_are_gathered_from_its_recording() {
+        // 5,000 rows four minutes apart: two weeks, several to a step of the clock.
+        let mut rows = "timestamp,market_id,question,yes_price,volume,token_id\n".to_owned();
+        for row in 0..5_000_i64 {
+            let seconds = 1_767_225_600 + row * 240;
+            writeln!(rows, "{seconds},a,A?,0.{:03},0,ta", 100 + row * 7 % 800).unwrap();
+        }
+        let dataset = Arc::new(load(&[("p.csv", &rows)]).unwrap());
+        let source = Recorded::new(Arc::clone(&dataset), hour(0));
+        let token = TokenId::from("ta");
+        // Hour 200 is row 3,000.
+        for (start, frames) in [(None, 5_000), (Some(hour(200)), 2_000)] {
+            let mut count = 0;
+            for frame in Frames::new(&dataset, start, None) {
+                count += 1;
+                if count % 50 != 1 && count != frames {
+                    continue;
+                }
+                source.set_now(frame.at);
+                let gathered = source
+                    .price_histories(
+                        std::slice::from_ref(&token),
+                        TICK_HISTORY,
+                        TICK_HISTORY_FIDELITY_MINUTES,
+                    )
+                    .await
+                    .unwrap();
+                let replayed = frame.market(&"a".into()).unwrap().history.as_ref();
+                let at = frame.at;
+                assert_eq!(replayed.unwrap().points(), gathered[&token], "{at}");
+            }
+            assert_eq!(count, frames);
+        }
     }
 }

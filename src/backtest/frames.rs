@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::domain::{History, Market, MarketView, Resolution, Snapshot, SourceKind, Timestamp};
-use crate::market_data::recorded::{Dataset, Visible};
+use crate::domain::{
+    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind, Timestamp,
+};
+use crate::market_data::recorded::{
+    Dataset, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Visible, push_thinned,
+};
 
 /// Snapshots of a recording, oldest first.
 ///
@@ -15,7 +19,8 @@ use crate::market_data::recorded::{Dataset, Visible};
 /// * [`Snapshot::resolutions`] holds the markets resolved after the frame before and up to this one.
 /// * After the last row there is one frame per remaining resolution time, up to `end`.
 ///
-/// Histories are windows into the dataset's points, and a market whose visible state did not
+/// Histories are what a live tick gathers ([`crate::market_data::TICK_HISTORY`]): windows into
+/// points that are thinned once for all frames. A market whose visible state did not
 /// change is the same [`Arc`] as in the frame before.
 #[derive(Debug)]
 pub struct Frames<'a> {
@@ -40,6 +45,46 @@ struct State {
     shown: usize,
     /// The market as it was last shown.
     last: Option<(Visible, Arc<Market>)>,
+    past: Past,
+}
+
+/// The thinned points of a market up to the present frame, from about a week before it on.
+#[derive(Debug, Default, Clone)]
+struct Past {
+    points: Arc<Vec<PricePoint>>,
+    /// Rows that are in it, or were too old to be.
+    taken: usize,
+}
+
+/// Points that have left the window are dropped when there are so many, and they are most.
+const OLD_POINTS: usize = 1_024;
+
+impl Past {
+    /// The history at `at`, where the first `seen` of `rows` are known; `None` when none of them
+    /// is recent enough, as a source has none to tell then.
+    ///
+    /// Thinning everything and looking at a window of it is the same as thinning the window: each
+    /// step of the clock is told by its latest point, and that is in the window if any is.
+    fn at(&mut self, rows: &[PricePoint], seen: usize, at: Timestamp) -> Option<History> {
+        let since = at.plus_millis(-TICK_HISTORY_MS);
+        let recent = rows.partition_point(|point| point.at < since);
+        self.taken = self.taken.max(recent);
+        if let Some(new) = rows.get(self.taken..seen).filter(|new| !new.is_empty()) {
+            // In place, unless somebody has kept an earlier snapshot.
+            let points = Arc::make_mut(&mut self.points);
+            for point in new {
+                push_thinned(points, *point, TICK_HISTORY_FIDELITY_MINUTES);
+            }
+            self.taken = seen;
+        }
+        let mut start = self.points.partition_point(|point| point.at < since);
+        if start > OLD_POINTS.max(self.points.len() / 2) {
+            Arc::make_mut(&mut self.points).drain(..start);
+            start = 0;
+        }
+        let end = self.points.len();
+        (start < end).then(|| History::between(Arc::clone(&self.points), start, end))
+    }
 }
 
 impl<'a> Frames<'a> {
@@ -159,10 +204,11 @@ impl<'a> Frames<'a> {
             }
         };
         let books = self.dataset.books(market, row, &visible)?;
+        let history = state.past.at(one.points(), row + 1, at);
         Some(MarketView {
             market: shared,
             books: books.into_iter().map(Some).collect(),
-            history: Some(History::window(Arc::clone(one.points()), row + 1)),
+            history,
             candidate,
         })
     }

@@ -50,6 +50,7 @@ pub struct PricePoint {
 #[derive(Debug, Clone)]
 pub struct History {
     points: Arc<Vec<PricePoint>>,
+    start: usize,
     end: usize,
 }
 
@@ -60,6 +61,7 @@ impl History {
         let end = points.len();
         History {
             points: Arc::new(points),
+            start: 0,
             end,
         }
     }
@@ -67,14 +69,21 @@ impl History {
     /// The first `end` of `points`, which must be sorted by time.
     #[must_use]
     pub fn window(points: Arc<Vec<PricePoint>>, end: usize) -> Self {
+        Self::between(points, 0, end)
+    }
+
+    /// Those of `points`, which must be sorted by time, from index `start` to before `end`.
+    #[must_use]
+    pub fn between(points: Arc<Vec<PricePoint>>, start: usize, end: usize) -> Self {
         let end = end.min(points.len());
-        History { points, end }
+        let start = start.min(end);
+        History { points, start, end }
     }
 
     /// The points, oldest first.
     #[must_use]
     pub fn points(&self) -> &[PricePoint] {
-        self.points.get(..self.end).unwrap_or_default()
+        self.points.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The last price at or before `moment`; `None` when the history starts later.
@@ -177,5 +186,34 @@ impl Snapshot {
     #[must_use]
     pub fn book(&self, token: &TokenId) -> Option<&Arc<Book>> {
         self.market_of(token)?.book(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_shows_its_window_only() {
+        let points: Vec<PricePoint> = [0.1, 0.2, 0.3, 0.4]
+            .into_iter()
+            .zip(1_i64..)
+            .map(|(price, second)| PricePoint {
+                at: Timestamp::from_secs(second),
+                price,
+            })
+            .collect();
+        let points = Arc::new(points);
+        let shown = |start, end| -> Vec<f64> {
+            let history = History::between(Arc::clone(&points), start, end);
+            history.points().iter().map(|point| point.price).collect()
+        };
+        assert_eq!(shown(1, 3), [0.2, 0.3]);
+        assert_eq!(shown(0, 9), [0.1, 0.2, 0.3, 0.4]);
+        assert!(shown(3, 2).is_empty() && shown(9, 9).is_empty());
+        let history = History::between(points, 1, 3);
+        assert_eq!(history.price_at(Timestamp::from_secs(1)), None);
+        assert_eq!(history.price_at(Timestamp::from_secs(2)), Some(0.2));
+        assert_eq!(history.price_at(Timestamp::from_secs(9)), Some(0.3));
     }
 }

@@ -36,6 +36,9 @@ pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
 pub use synthetic_book::{books, quotes};
 
+// A replay of a recording shows what a tick on it gathers.
+pub use super::{TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS};
+
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -164,7 +167,6 @@ impl Recorded {
         let inside = points
             .iter()
             .filter(|point| point.at >= from && point.at <= to);
-        let step = i64::from(fidelity_minutes.max(1)) * MINUTE;
         let mut kept: Vec<PricePoint> = Vec::new();
         for point in inside {
             let price = if second {
@@ -172,19 +174,8 @@ impl Recorded {
             } else {
                 point.price
             };
-            let point = PricePoint {
-                at: point.at,
-                price,
-            };
-            match kept.last_mut() {
-                // One point per step of the clock: the latest in it.
-                Some(last)
-                    if last.at.millis().div_euclid(step) == point.at.millis().div_euclid(step) =>
-                {
-                    *last = point;
-                }
-                _ => kept.push(point),
-            }
+            let at = point.at;
+            push_thinned(&mut kept, PricePoint { at, price }, fidelity_minutes);
         }
         Some(kept)
     }
@@ -194,6 +185,17 @@ impl Recorded {
             what: what.to_owned(),
             from: SourceKind::Recorded.as_str().to_owned(),
         })
+    }
+}
+
+/// Adds a point that is not older than the last one: of the points in one step of the clock, so
+/// many minutes long, only the latest stays.
+pub fn push_thinned(kept: &mut Vec<PricePoint>, point: PricePoint, fidelity_minutes: u32) {
+    let step = i64::from(fidelity_minutes.max(1)) * MINUTE;
+    let number = |point: &PricePoint| point.at.millis().div_euclid(step);
+    match kept.last_mut() {
+        Some(last) if number(last) == number(&point) => *last = point,
+        _ => kept.push(point),
     }
 }
 

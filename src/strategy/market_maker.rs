@@ -48,7 +48,7 @@ pub struct MarketMakerParams {
     pub inventory_skew: f64,
     /// Half spread in standard deviations of recent price changes, at least. Default 2.
     pub volatility_multiplier: f64,
-    /// How much history counts as recent, minutes. Default 1440, a day.
+    /// How much history counts as recent, minutes, at most 8640. Default 1440, a day.
     pub lookback_minutes: u32,
     /// Span of the moving average, in points of history. Default 12.
     pub ema_span: u32,
@@ -124,7 +124,7 @@ impl MarketMaker {
             .map_err(|error| format!("max_inventory is {}: {error}", p.max_inventory))?;
         params::in_range("inventory_skew", p.inventory_skew, 0.0..=1.0)?;
         params::in_range("volatility_multiplier", p.volatility_multiplier, 0.0..=20.0)?;
-        params::count_in_range("lookback_minutes", p.lookback_minutes, 1..=525_600)?;
+        params::lookback(p.lookback_minutes)?;
         params::count_in_range("ema_span", p.ema_span, 1..=10_000)?;
         params::in_range("min_edge", p.min_edge, 0.0..=0.5)?;
         params::in_range("min_hours_to_end", p.min_hours_to_end, 0.0..=8760.0)?;

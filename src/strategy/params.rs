@@ -36,6 +36,16 @@ pub(super) fn count_in_range(
     ))
 }
 
+/// Longest lookback: six days. A tick gathers a week of history, and the price one lookback ago
+/// has to lie in it even where points are hours apart.
+pub(super) const MAX_LOOKBACK_MINUTES: u32 = 6 * 24 * 60;
+
+/// Refuses a lookback that is no minute or reaches beyond what a tick gathers.
+pub(super) fn lookback(minutes: u32) -> Result<(), String> {
+    count_in_range("lookback_minutes", minutes, 1..=MAX_LOOKBACK_MINUTES)
+        .map_err(|error| format!("{error}: a tick gathers a week of history"))
+}
+
 /// An amount of pUSD within `allowed`, exact: more than six decimals are refused.
 pub(super) fn amount(name: &str, value: f64, allowed: RangeInclusive<f64>) -> Result<Usdc, String> {
     in_range(name, value, allowed)?;

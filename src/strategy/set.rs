@@ -257,11 +257,18 @@ mod tests {
             config.validate().unwrap_err().to_string(),
             "strategies.arbitrageur: min_deviation is 0, allowed is 0.001 to 0.5"
         );
-        let config = read(r#"{"signal_trader": {"lookback_minutes": 0}}"#).unwrap();
-        assert_eq!(
-            config.validate().unwrap_err().to_string(),
-            "strategies.signal_trader: lookback_minutes is 0, allowed is 1 to 525600"
-        );
+        for (section, minutes) in [("signal_trader", 0), ("market_maker", 8_641)] {
+            let text = format!(r#"{{"{section}": {{"lookback_minutes": {minutes}}}}}"#);
+            assert_eq!(
+                read(&text).unwrap().validate().unwrap_err().to_string(),
+                format!(
+                    "strategies.{section}: lookback_minutes is {minutes}, allowed is 1 to 8640: a \
+                     tick gathers a week of history"
+                )
+            );
+        }
+        let config = read(r#"{"signal_trader": {"lookback_minutes": 8640}}"#).unwrap();
+        assert!(config.validate().is_ok());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct SignalTraderParams {
     pub allow_unknown_volume: bool,
     /// Least move of the first outcome's price over the lookback, in price units. Default 0.05.
     pub price_move_threshold: f64,
-    /// How far back the move is measured, minutes. Default 1440, a day.
+    /// How far back the move is measured, minutes, at most 8640. Default 1440, a day.
     pub lookback_minutes: u32,
     /// Part of the move that is expected to follow, 0 to 1. Default 0.5.
     pub continuation: f64,
@@ -84,7 +84,7 @@ impl SignalTrader {
         let p = &params;
         let volume_threshold = params::amount("volume_threshold", p.volume_threshold, 0.0..=1e9)?;
         params::in_range("price_move_threshold", p.price_move_threshold, 0.001..=0.9)?;
-        params::count_in_range("lookback_minutes", p.lookback_minutes, 1..=525_600)?;
+        params::lookback(p.lookback_minutes)?;
         params::in_range("continuation", p.continuation, 0.0..=1.0)?;
         params::in_range("max_spread", p.max_spread, 0.0001..=1.0)?;
         params::in_range("min_price", p.min_price, 0.0..=0.49)?;

@@ -34,7 +34,6 @@ fn a_paper_session_and_its_backtest_make_the_same_trades() {
         .ok()
         .json();
     let status = workspace.cli(&["status", "--json"]).ok().json();
-    let number = |value: &Value| value.as_f64().unwrap();
     assert_eq!(backtest["final_cash"], status["balance"]);
     assert_eq!(backtest["final_equity"], status["total_value"]);
     assert_eq!(backtest["frames"], LAST - FIRST + 1);
@@ -45,9 +44,86 @@ fn a_paper_session_and_its_backtest_make_the_same_trades() {
     // Seven purchases, one stopped out, one settled.
     let trades = backtest["trades"].as_array().unwrap();
     assert_eq!(trades.len(), 9);
-    let paper = paper_trades(&workspace);
-    assert_eq!(paper.len(), 9);
-    for (replayed, traded) in trades.iter().zip(&paper) {
+    assert_same_trades(trades, &paper_trades(&workspace));
+}
+
+/// A lookback longer than half of the week that a tick gathers, over four weeks of rows.
+#[test]
+fn a_long_lookback_sees_the_same_past_on_paper_and_in_the_backtest() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prices.csv"), four_weeks()).unwrap();
+    let data = dir.path().to_str().unwrap();
+    let workspace = Workspace::with_config(
+        "strategies:\n  signal_trader: {enabled: true, lookback_minutes: 8000}\n",
+    );
+    // Every six hours from day 20: 8,000 minutes before the first lies 14 days 10:40.
+    let moments: Vec<String> = (0..8).map(|step| at(20 * 24 + step * 6)).collect();
+    for moment in &moments {
+        let tick = [
+            "tick", "--source", "recorded", "--data", data, "--at", moment,
+        ];
+        workspace.cli(&tick).ok();
+    }
+    let period = ["--start", &moments[0], "--end", &moments[7]];
+    let mut args = vec!["backtest", data, "--trades", "--json"];
+    args.extend(period);
+    let backtest = workspace.cli(&args).ok().json();
+    assert_eq!(backtest["frames"], 8);
+    let trades = backtest["trades"].as_array().unwrap();
+    let bought: Vec<_> = trades
+        .iter()
+        .map(|trade| {
+            (
+                trade["timestamp"].as_str().unwrap(),
+                trade["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    // The rise at day 21 and the fall six hours later; of the other markets, nothing.
+    assert_eq!(
+        bought,
+        [(moments[4].as_str(), "Yes"), (moments[5].as_str(), "No")]
+    );
+    assert_same_trades(trades, &paper_trades(&workspace));
+}
+
+/// Rows every six hours. 2001 rises and 2004 falls. 2002 says nothing from day 11 to day 16, so
+/// that only who looks further back than a week sees its rise. 2003 has two more rows within ten
+/// minutes, the first of them at a moment that the lookback meets, the second taking it back.
+fn four_weeks() -> String {
+    use std::fmt::Write;
+    let mut rows = "timestamp,market_id,question,yes_price,volume,token_id\n".to_owned();
+    let mut row = |moment: &str, market: &str, price: f64| {
+        writeln!(
+            rows,
+            "{moment},{market},Will number {market} happen?,{price},0,88{market}"
+        )
+        .unwrap();
+    };
+    for hour in (0..28 * 24).step_by(6) {
+        let day = hour / 24;
+        let moment = at(hour);
+        row(&moment, "2001", if day < 21 { 0.40 } else { 0.55 });
+        if !(11..16).contains(&day) {
+            row(&moment, "2002", if day < 11 { 0.40 } else { 0.55 });
+        }
+        row(&moment, "2003", 0.50);
+        row(
+            &moment,
+            "2004",
+            if hour < 21 * 24 + 6 { 0.60 } else { 0.45 },
+        );
+    }
+    let hour = at(14 * 24 + 10);
+    row(&hour.replace(":00:00", ":40:00"), "2003", 0.40);
+    row(&hour.replace(":00:00", ":45:00"), "2003", 0.50);
+    rows
+}
+
+fn assert_same_trades(replayed: &[Value], traded: &[Value]) {
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert_eq!(replayed.len(), traded.len());
+    for (replayed, traded) in replayed.iter().zip(traded) {
         for field in ["timestamp", "strategy", "side", "outcome"] {
             assert_eq!(replayed[field], traded[field], "{field} of {replayed}");
         }

@@ -84,6 +84,37 @@ fn six_rows_give_four_frames() {
     assert_eq!(early.unwrap().points().len(), 2);
 }
 
+/// 5,000 rows four minutes apart: two weeks, several to a step of the clock.
+fn fortnight() -> Dataset {
+    use std::fmt::Write;
+    let mut rows = HEADER.to_owned();
+    for row in 0..5_000_i64 {
+        let seconds = 1_767_225_600 + row * 240;
+        writeln!(rows, "{seconds},a,A?,0.{:03},0,ta", 100 + row * 7 % 800).unwrap();
+    }
+    load(&[("p.csv", &rows)]).unwrap()
+}
+
+#[test]
+fn a_history_is_a_week_of_the_latest_prices_of_ten_minutes() {
+    let dataset = fortnight();
+    let frames: Vec<Snapshot> = Frames::new(&dataset, None, None).collect();
+    let points = |frame: usize| {
+        let view = frames[frame].market(&"a".into()).unwrap();
+        view.history.as_ref().unwrap().points()
+    };
+    // Rows at 0, 4 and 8 minutes are one step; 12 and 16 the next.
+    assert_eq!(points(2).len(), 1);
+    assert_eq!(points(2)[0].at, hour(0).plus_millis(8 * 60_000));
+    assert_eq!(points(4).len(), 2);
+    // Row 2,520 is a week after row 0, which is the first of its step's three: the step is told by
+    // the row at 8 minutes. 1,008 steps and the one that has just begun.
+    assert_eq!(points(2_520).len(), 1_009);
+    assert_eq!(points(2_520)[0].at, hour(0).plus_millis(8 * 60_000));
+    // Three rows later that row has left the window, and the step at 10 minutes is the first.
+    assert_eq!(points(2_523)[0].at, hour(0).plus_millis(16 * 60_000));
+}
+
 #[test]
 fn a_market_that_did_not_change_is_the_same_object() {
     let dataset = six_rows("");
