@@ -1,4 +1,4 @@
-//! Probability estimates: what an agent thinks, kept until it expires or is scored.
+//! Probability estimates: what an agent thinks, kept until it expires or is replaced.
 
 use serde::{Deserialize, Serialize};
 
