@@ -182,6 +182,7 @@ fn the_console_line_is_marked_and_failures_name_the_host_only() {
         .enable_all()
         .build()
         .unwrap();
+    crate::telemetry::keep_listening();
     tracing::subscriber::with_default(subscriber, || {
         runtime.block_on(async {
             let alerts = Alerts::new(vec![closed.into()]).unwrap();

@@ -33,6 +33,7 @@ fn logged(structured: bool, ansi: bool, level: &str, speak: impl FnOnce()) -> St
         level: level.to_owned(),
     };
     let sinks = vec![Sink::new(ansi, Box::new(captured.clone()))];
+    crate::telemetry::keep_listening();
     tracing::subscriber::with_default(subscriber(&config, sinks).unwrap(), speak);
     captured.text()
 }
@@ -209,6 +210,7 @@ fn the_file_is_appended_to_and_its_directories_are_made() {
             structured_logging: true,
             ..LoggingConfig::default()
         };
+        crate::telemetry::keep_listening();
         tracing::subscriber::with_default(subscriber(&config, sinks).unwrap(), || {
             tracing::info!("{message}");
         });
