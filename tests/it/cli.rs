@@ -232,6 +232,8 @@ fn a_backtest_is_printed_and_written() {
         assert_eq!(trade["size"], 24.9984);
         assert_eq!(trade["fee"], 0.54996);
     }
+    // Nothing is closed, and yet fees were paid.
+    close(result["metrics"]["fees"].as_f64().unwrap(), 3.0 * 0.54996);
     close(
         result["final_cash"].as_f64().unwrap(),
         1000.0 - 3.0 * (24.9984 + 0.54996),

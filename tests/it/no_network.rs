@@ -16,6 +16,18 @@ fn unreachable() -> Workspace {
     ))
 }
 
+#[test]
+fn the_very_first_health_check_knows_already() {
+    let health = unreachable()
+        .call(&[], "health_check", &json!({}))
+        .ok()
+        .json();
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(health["source"]["reachable"], false);
+    let problem = health["problems"][0].as_str().unwrap();
+    assert!(problem.contains("127.0.0.1"), "{problem}");
+}
+
 #[tokio::test]
 async fn the_server_starts_and_says_what_is_wrong() {
     let workspace = unreachable();

@@ -28,12 +28,13 @@ const SECRET_NAMES: [&str; 10] = [
     "webhook_url",
 ];
 
-/// Whether this is what the scheduler's listeners report when they end, as errors, at every orderly
-/// stop: that the channel they listened to is closed. Its other errors are errors.
+/// Whether this is what the scheduler's parts report when they end, as errors, at an orderly stop:
+/// that the channel they listened to is closed, or that nobody waits any more to hear that a job is
+/// done. Its other errors are errors.
 fn is_farewell(target: &str, message: &str) -> bool {
-    target.starts_with("tokio_cron_scheduler::")
-        && message.starts_with("Error receiving ")
-        && message.ends_with("Closed")
+    let closed = message.starts_with("Error receiving ") && message.ends_with("Closed");
+    let unheard = message.starts_with("Error notifying done ");
+    target.starts_with("tokio_cron_scheduler::") && (closed || unheard)
 }
 
 /// Writes every event to all sinks.

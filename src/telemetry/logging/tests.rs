@@ -150,6 +150,7 @@ fn what_clients_call_themselves_and_the_schedulers_chatter_are_left_out() {
             tracing::info!(target: "tokio_cron_scheduler::job::runner", "looked");
             tracing::error!(target: "tokio_cron_scheduler::job::runner", "Error receiving {:?}", Ended::Closed);
             tracing::error!(target: "tokio_cron_scheduler::simple::to_code", "Error receiving job removal {:?}", Ended::Closed);
+            tracing::error!(target: "tokio_cron_scheduler::job::cron_job", "Error notifying done {:?}", true);
         });
         assert_eq!(text, "", "{level}");
     }
