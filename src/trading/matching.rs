@@ -3,8 +3,8 @@
 //! Used alike by the live desk on paper and by backtests, so both get the same fills.
 
 use crate::domain::{
-    Book, FeeSchedule, Market, MoneyError, Order, OrderType, Price, RestingOrder, Rounding, Shares,
-    Side, Usdc, notional,
+    Book, FeeSchedule, MoneyError, Order, OrderType, Price, RestingOrder, Rounding, Shares, Side,
+    Usdc, notional,
 };
 
 use super::ledger::{Ledger, Take};
@@ -168,12 +168,6 @@ pub fn slippage(matched: &Matched, book: &Book, side: Side) -> Option<f64> {
         Side::Sell => mid - average,
     };
     Some(worse / mid)
-}
-
-/// True when the market still takes orders of this kind at all.
-#[must_use]
-pub fn is_open(market: &Market) -> bool {
-    market.is_tradable()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! and a book that is fit to trade on.
 
 use crate::domain::{
-    BookOrigin, MarketStatus, Order, OrderType, Price, ProtocolVersion, Rounding, Shares, Side,
-    SourceKind, Usdc, notional,
+    BookOrigin, MarketStatus, Order, OrderType, Price, Rounding, Shares, Side, SourceKind, Usdc,
+    notional,
 };
 
 use super::config::Mode;
@@ -61,8 +61,6 @@ fn market(candidate: &Candidate<'_>) -> Result<(), Refusal> {
         MarketStatus::Paused => refuse(format!("market {} accepts no orders now", market.id)),
         MarketStatus::Closed => refuse(format!("market {} is closed", market.id)),
     }?;
-    let known = matches!(market.version, ProtocolVersion::V1 | ProtocolVersion::V2);
-    debug_assert!(known, "parsers refuse other versions");
     if market.outcome_of(&candidate.order.token_id).is_none() {
         return Err(Refusal::new(
             "wrong_token",
