@@ -66,6 +66,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// pUSD and shares of one account.
+type Owned = (Usdc, Vec<(MarketIdx, OutcomeSide, Shares)>);
+
 /// What the naive matcher knows of a resting order.
 #[derive(Debug, Clone)]
 struct Resting {
@@ -591,7 +594,7 @@ proptest! {
         (backwards, rich) in any::<(bool, bool)>(),
     ) {
         let mut world = World::new(rich);
-        let state = |world: &World| -> Vec<(Usdc, Vec<(MarketIdx, OutcomeSide, Shares)>)> {
+        let state = |world: &World| -> Vec<Owned> {
             (1..=AGENTS)
                 .map(|account| {
                     let account = AccountId(account);

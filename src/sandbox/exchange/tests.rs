@@ -28,6 +28,9 @@ fn seconds(after_noon: i64) -> Timestamp {
     NOON.plus_millis(after_noon * 1000)
 }
 
+/// Price and size of each level as text.
+type Rows = Vec<(String, String)>;
+
 /// One market with a step of 0.01 and a fee rate of 5 %.
 struct Table {
     exchange: Exchange,
@@ -135,7 +138,7 @@ impl Table {
         holding.total.to_string()
     }
 
-    fn depth(&self, outcome: OutcomeSide) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn depth(&self, outcome: OutcomeSide) -> (Rows, Rows) {
         let text = |levels: Levels| {
             levels
                 .into_iter()
