@@ -183,6 +183,15 @@ impl LiveBook {
         self.settle(now)
     }
 
+    /// A change of it could not be read, so it may be wrong. True when it was live until now.
+    pub fn doubt(&mut self, now: Timestamp) -> bool {
+        let held = self.state != State::Waiting;
+        if held {
+            self.spoil(now);
+        }
+        held
+    }
+
     /// Gives up on a book that has been unsettled for too long. True when it was one.
     pub fn give_up(&mut self, now: Timestamp) -> bool {
         let overdue = matches!(self.state,
@@ -291,10 +300,12 @@ impl LiveBook {
         }
         self.state = State::Settled;
         self.ask_at = None;
+        if was == State::Waiting {
+            self.live_since = now;
+        }
         if std::mem::replace(&mut self.announced, true) {
             Effect::Changed
         } else {
-            self.live_since = now;
             Effect::Live
         }
     }
@@ -510,6 +521,7 @@ mod tests {
         let odd = change(Side::Buy, "0.40", 8, "0.40", "0.55");
         book.change(ms(200), [&odd].into_iter(), ms(210));
         assert!(book.give_up(ms(2_000)));
+        assert!(book.take_back());
         let mut waits = Vec::new();
         for _ in 0..7 {
             let now = book.ask_at().unwrap();
