@@ -4,7 +4,8 @@
 //! What happens at once at the exchange arrives as several messages of one millisecond, each telling
 //! the best prices **after all of it**. So a book that disagrees in between is only unsettled: it is
 //! not shown, and it is wrong when it still disagrees once a message of a later moment arrives.
-//! Recorded bursts agree with this: 103,666 messages of six hockey markets leave six books wrong.
+//! Recordings agree with this: of 206,365 book changes in six hockey markets 420 were unsettled, and
+//! only 20 outlived their moment, 14 of them because the recording began without whole books.
 
 use super::ladder::Ladder;
 use crate::domain::{Book, BookFeed, BookOrigin, Side, Timestamp, TokenId};
