@@ -310,6 +310,12 @@ impl LiveBooks {
         self.books.get(token)
     }
 
+    /// Messages dropped for this cause.
+    #[cfg(test)]
+    pub fn dropped_for(&self, cause: &str) -> u64 {
+        self.dropped.get(cause).copied().unwrap_or(0)
+    }
+
     /// The figures of this connection.
     #[must_use]
     pub fn health(&self) -> StreamHealth {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::live_books::{LATE, LiveBooks};
-use crate::domain::{Level, Shares, Timestamp, TokenId};
+use crate::domain::{Level, Price, Shares, Timestamp, TokenId};
 use crate::market_data::StreamEvent;
+use crate::market_data::polymarket::ws_messages::{self, Best, MarketMessage};
 use crate::market_data::recorded::tests::real_prices;
 
 /// A made-up condition for recordings that left it out.
@@ -52,13 +53,16 @@ impl Replay {
 
     /// Plays one message in which every token occurs at most once. Gives the tokens that broke.
     fn play(&mut self, message: &Value) -> Vec<TokenId> {
-        let late_before = self.late();
+        self.play_text(&message.to_string())
+    }
+
+    fn play_text(&mut self, text: &str) -> Vec<TokenId> {
+        let late_before = self.books.dropped_for(LATE);
         let mut events = Vec::new();
         // The machine's clock stands still: nothing is given up for taking long.
         let now = Timestamp::default();
-        let text = message.to_string();
-        self.books.frame(&text, now, &mut events);
-        let late = self.late() - late_before;
+        self.books.frame(text, now, &mut events);
+        let late = self.books.dropped_for(LATE) - late_before;
         self.counts.late += late;
         let mut broken = Vec::new();
         let mut shown = 0;
@@ -72,11 +76,12 @@ impl Replay {
         }
         self.counts.shown += shown;
         self.counts.broken += broken.len() as u64;
-        let named = |value: &Value| value["asset_id"].as_str().map(TokenId::new);
-        let mut touched: Vec<TokenId> = match message["price_changes"].as_array() {
-            Some(changes) => changes.iter().filter_map(named).collect(),
-            None if message.get("bids").is_some() => named(message).into_iter().collect(),
-            None => Vec::new(),
+        let mut touched: Vec<TokenId> = match read(text) {
+            MarketMessage::Book(served) => vec![served.token],
+            MarketMessage::PriceChange { changes, .. } => {
+                changes.into_iter().map(|change| change.token).collect()
+            }
+            _ => Vec::new(),
         };
         touched.dedup();
         touched.retain(|token| self.books.get(token).is_some() && !broken.contains(token));
@@ -87,15 +92,15 @@ impl Replay {
         broken
     }
 
-    fn late(&self) -> u64 {
-        let health = self.books.health();
-        let known = [LATE];
-        let other = health
-            .dropped
-            .keys()
-            .find(|cause| !known.contains(&cause.as_str()));
-        assert_eq!(other, None);
-        health.dropped.get(LATE).copied().unwrap_or(0)
+    /// The counts, after a look that nothing was dropped for another cause than its age.
+    fn counts(&self) -> Counts {
+        let dropped = self.books.health().dropped;
+        assert_eq!(
+            dropped.values().sum::<u64>(),
+            self.counts.late,
+            "{dropped:?}"
+        );
+        self.counts
     }
 
     fn end(&self, token: &TokenId) -> End {
@@ -106,6 +111,12 @@ impl Replay {
             (best, side.len(), shares.to_string())
         })
     }
+}
+
+fn read(text: &str) -> MarketMessage {
+    let mut messages = ws_messages::frame(text);
+    assert_eq!(messages.len(), 1);
+    messages.remove(0).unwrap()
 }
 
 fn end(bids: (&str, usize, &str), asks: (&str, usize, &str)) -> End {
@@ -140,7 +151,7 @@ fn played(messages: &[&Value], token: &str) -> (Counts, End) {
     for message in messages {
         assert_eq!(replay.play(message), []);
     }
-    (replay.counts, replay.end(&TokenId::new(token)))
+    (replay.counts(), replay.end(&TokenId::new(token)))
 }
 
 #[test]
@@ -194,13 +205,14 @@ fn snapshots_that_lag_behind_the_changes_are_told_by_their_time() {
     assert_eq!(at_end, expected);
 }
 
-/// The lines of a compressed recording.
-fn lines(path: &Path) -> impl Iterator<Item = Value> {
+/// The lines of a compressed recording, with the condition that it left out.
+fn lines(path: &Path) -> impl Iterator<Item = String> {
     let file = std::fs::File::open(path).unwrap();
     let reader = BufReader::new(flate2::read::GzDecoder::new(file));
+    let named = format!("\"market\":\"{MARKET}\"");
     reader
         .lines()
-        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .map(move |line| line.unwrap().replacen("\"market\":\"\"", &named, 1))
 }
 
 /// The folder of recorded streams.
@@ -217,50 +229,49 @@ fn a_hockey_game_of_a_hundred_thousand_messages() {
         return;
     };
     let mut replay = Replay::following(&[]);
-    let mut told: BTreeMap<TokenId, (String, String)> = BTreeMap::new();
+    let mut told: BTreeMap<TokenId, (Best, Best)> = BTreeMap::new();
     let mut messages = 0;
-    for mut message in lines(&folder.join("nhl_car_vgk_20260607_0130.jsonl.gz")) {
+    for text in lines(&folder.join("nhl_car_vgk_20260607_0130.jsonl.gz")) {
         messages += 1;
-        message["market"] = json!(MARKET);
-        let changes = message["price_changes"].as_array().cloned();
-        for change in changes.iter().flatten() {
-            let token = TokenId::new(change["asset_id"].as_str().unwrap());
-            if !told.contains_key(&token) {
+        let changes = match read(&text) {
+            MarketMessage::PriceChange { changes, .. } => changes,
+            _ => Vec::new(),
+        };
+        for token in changes.iter().map(|change| &change.token) {
+            if !told.contains_key(token) {
                 let unseen = Timestamp::default();
-                replay.books.follow(std::slice::from_ref(&token), unseen);
-                replay.play(&whole(&token, 1_000, &[], &[]));
+                replay.books.follow(std::slice::from_ref(token), unseen);
+                replay.play(&whole(token, 1_000, &[], &[]));
                 replay.counts.shown -= 1;
-                told.insert(token, ("0".to_owned(), "1".to_owned()));
+                told.insert(token.clone(), (Best::Nobody, Best::Nobody));
             }
         }
-        for token in replay.play(&message) {
+        for token in replay.play_text(&text) {
             let book = replay.books.get(&token).unwrap();
             let (bids, asks) = book.ladders();
-            let (bid, ask) = &told[&token];
-            let cut = |levels: &[Level], best: &str, better: fn(&Level, &Level) -> bool| {
-                let best = Level {
-                    price: crate::domain::Price::parse(best).unwrap(),
-                    size: Shares::whole(1),
-                };
-                let mut kept: Vec<Level> = levels
-                    .iter()
-                    .filter(|level| !better(level, &best))
-                    .copied()
-                    .collect();
-                if !kept.iter().any(|level| level.price == best.price) {
-                    kept.push(best);
+            let (bid, ask) = told[&token];
+            let cut = |levels: &[Level], best: Best, better: fn(Price, Price) -> bool| {
+                let mut kept = levels.to_vec();
+                if let Some(best) = best.price() {
+                    kept.retain(|level| !better(level.price, best));
+                    if !kept.iter().any(|level| level.price == best) {
+                        kept.push(Level {
+                            price: best,
+                            size: Shares::whole(1),
+                        });
+                    }
+                } else {
+                    kept.clear();
                 }
                 kept
             };
-            let bids = cut(bids.levels(), bid, |level, best| level.price > best.price);
-            let asks = cut(asks.levels(), ask, |level, best| level.price < best.price);
+            let bids = cut(bids.levels(), bid, |price, best| price > best);
+            let asks = cut(asks.levels(), ask, |price, best| price < best);
             let at = book.changed_at().unwrap().millis();
             replay.play(&whole(&token, at, &bids, &asks));
         }
-        for change in changes.iter().flatten() {
-            let text = |field: &str| change[field].as_str().unwrap().to_owned();
-            let token = TokenId::new(text("asset_id"));
-            told.insert(token, (text("best_bid"), text("best_ask")));
+        for change in changes {
+            told.insert(change.token, (change.best_bid, change.best_ask));
         }
     }
     assert_eq!(messages, 103_666);
@@ -271,7 +282,7 @@ fn a_hockey_game_of_a_hundred_thousand_messages() {
         late: 0,
         waiting: 0,
     };
-    assert_eq!(replay.counts, expected);
+    assert_eq!(replay.counts(), expected);
     let ends: BTreeMap<String, End> = told
         .keys()
         .map(|token| (token.as_str().chars().take(6).collect(), replay.end(token)))
@@ -426,8 +437,8 @@ fn fourteen_baseball_games() {
     ];
     for (game, counts, prefix, [bid, ask]) in games {
         let messages: Vec<Value> = lines(&folder.join(format!("mlb/mlb-{game}.jsonl.gz")))
-            .map(|mut message| {
-                message["market"] = json!(MARKET);
+            .map(|line| {
+                let mut message: Value = serde_json::from_str(&line).unwrap();
                 // The form of today: the token stands with each change.
                 if let Some(changes) = message.get("changes").cloned() {
                     let mut changes = changes.as_array().unwrap().clone();
@@ -455,7 +466,7 @@ fn fourteen_baseball_games() {
             broken,
             waiting,
         };
-        assert_eq!(replay.counts, expected, "{game}");
+        assert_eq!(replay.counts(), expected, "{game}");
         let first = ids.iter().find(|id| id.starts_with(prefix)).unwrap();
         let [bids, asks] = replay.end(&TokenId::new(*first));
         let text = |best: Option<String>| best.unwrap_or_default();
