@@ -197,10 +197,10 @@ struct UsualLevel<'a> {
     size: Cow<'a, str>,
     #[serde(borrow)]
     side: Cow<'a, str>,
-    #[serde(borrow)]
-    best_bid: Cow<'a, str>,
-    #[serde(borrow)]
-    best_ask: Cow<'a, str>,
+    #[serde(borrow, default)]
+    best_bid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    best_ask: Option<Cow<'a, str>>,
 }
 
 /// `None` for every other frame, and for one that is odd in any way: the careful way of reading
@@ -213,10 +213,11 @@ fn usual_price_change(text: &str) -> Option<MarketMessage> {
     if usual.event_type != "price_change" {
         return None;
     }
-    let best = |text: &str| match Price::parse(text) {
-        Ok(Price::ZERO | Price::ONE) => Some(Best::Nobody),
-        Ok(price) => Some(Best::At(price)),
-        Err(_) => None,
+    let best = |told: &Option<Cow<'_, str>>| match told.as_deref().map(Price::parse) {
+        None => Some(Best::NotTold),
+        Some(Ok(Price::ZERO | Price::ONE)) => Some(Best::Nobody),
+        Some(Ok(price)) => Some(Best::At(price)),
+        Some(Err(_)) => None,
     };
     let changes = usual.price_changes.iter().map(|level| {
         if !is_asset_id(&level.asset_id) {
@@ -458,9 +459,12 @@ mod tests {
         let careful = message(&usual);
         assert!(usual_price_change(&usual.to_string()).is_some());
         assert_eq!(frame(&usual.to_string()), [careful]);
+        usual["price_changes"][0]["best_bid"] = Value::Null;
+        assert!(usual_price_change(&usual.to_string()).is_some());
+        assert_eq!(frame(&usual.to_string()), [message(&usual)]);
         for (field, odd) in [
             ("best_bid", json!(0.49)),
-            ("best_bid", Value::Null),
+            ("best_bid", json!("")),
             ("price", json!("1.5")),
             ("side", json!("HOLD")),
             ("size", json!("-1")),

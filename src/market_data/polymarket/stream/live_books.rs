@@ -89,24 +89,34 @@ impl LiveBooks {
     pub fn frame(&mut self, text: &str, now: Timestamp, events: &mut Vec<StreamEvent>) {
         self.heard = Some(now);
         for message in ws_messages::frame(text) {
-            self.messages += 1;
-            match message {
-                Ok(message) => self.message(message, now, events),
-                Err(FrameError::NotJson(_)) => {
-                    self.drop_for("ws frame: not JSON");
-                    // Whose change it was cannot be known.
-                    let all: Vec<TokenId> = self.books.keys().cloned().collect();
-                    self.doubt(all, now, events);
-                }
-                Err(FrameError::Message {
-                    kind,
-                    fault,
-                    tokens,
-                }) => {
-                    self.drop_for(&format!("ws {kind}: {fault}"));
-                    if matches!(kind.as_str(), "book" | "price_change") {
-                        self.doubt(tokens, now, events);
-                    }
+            self.read(message, now, events);
+        }
+    }
+
+    /// Takes one message of a frame, as [`ws_messages::frame`] read it.
+    pub fn read(
+        &mut self,
+        message: Result<MarketMessage, FrameError>,
+        now: Timestamp,
+        events: &mut Vec<StreamEvent>,
+    ) {
+        self.messages += 1;
+        match message {
+            Ok(message) => self.message(message, now, events),
+            Err(FrameError::NotJson(_)) => {
+                self.drop_for("ws frame: not JSON");
+                // Whose change it was cannot be known.
+                let all: Vec<TokenId> = self.books.keys().cloned().collect();
+                self.doubt(all, now, events);
+            }
+            Err(FrameError::Message {
+                kind,
+                fault,
+                tokens,
+            }) => {
+                self.drop_for(&format!("ws {kind}: {fault}"));
+                if matches!(kind.as_str(), "book" | "price_change") {
+                    self.doubt(tokens, now, events);
                 }
             }
         }
