@@ -201,6 +201,9 @@ pub trait MarketData: Send + Sync {
     /// The most profitable traders of a period.
     async fn leaderboard(&self, period: Period, limit: usize) -> Result<Vec<Trader>, DataError>;
 
+    /// Keeps the books of these tokens live, and no others, where the source can.
+    fn follow(&self, _tokens: &[TokenId]) {}
+
     /// How the source is doing.
     fn health(&self) -> DataHealth;
 }
