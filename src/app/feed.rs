@@ -14,7 +14,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{History, Market, MarketId, MarketStatus, SourceKind, Timestamp, TokenId};
+use crate::domain::{
+    History, Market, MarketId, MarketStatus, Position, SourceKind, Timestamp, TokenId,
+};
 use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES};
 use crate::trading::ledger::Ledger;
 
@@ -26,6 +28,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Histories that one look renews: two requests, so that a thousand take less than half a minute
 /// and a tenth of the venue's limit at the default share.
 const HISTORIES_AT_ONCE: usize = 40;
+/// Between two looks at what positions could be sold for, ms.
+const MARKS_EVERY_MS: i64 = 10_000;
 /// Wait after the first failure of a kind, ms; it doubles with each further one …
 const FIRST_WAIT_MS: i64 = 2_000;
 /// … up to this.
@@ -131,6 +135,13 @@ impl App {
         self.fresh.report(now)
     }
 
+    /// A position with the newest mark there is, in memory: the ledger's of the last tick, or a bid
+    /// that the background saw since.
+    #[must_use]
+    pub fn marked(&self, position: &Position) -> Position {
+        self.fresh.marked(position)
+    }
+
     /// One look at what is due. `followed`: what the source was last asked to follow. Errors: the
     /// account or the clock cannot be read; failures of the source are noted by kind instead.
     async fn refresh_due(&self, followed: &mut Vec<TokenId>) -> Result<(), AppError> {
@@ -161,6 +172,7 @@ impl App {
             self.fresh.set_followed(wanted.len());
             *followed = wanted;
         }
+        self.refresh_marks(&ledger, &all, now).await;
         // Only a process that may trade has ticks to keep histories for.
         if self.desk.is_owner() {
             self.refresh_histories(&all, now).await;
@@ -204,6 +216,32 @@ impl App {
         let outcome = self.source.resolutions(&stale).await;
         let outcome = outcome.map(|found| self.fresh.put_resolutions(&stale, &found, now));
         self.note(Kind::Resolutions, outcome, now);
+    }
+
+    /// The books of positions, for whoever looks at the account between two ticks: a request at
+    /// most, none for those that are live.
+    async fn refresh_marks(&self, ledger: &Ledger, markets: &[&Arc<Market>], now: Timestamp) {
+        let closed: HashSet<&MarketId> = markets
+            .iter()
+            .filter(|market| market.status == MarketStatus::Closed)
+            .map(|market| &market.id)
+            .collect();
+        let held: Vec<TokenId> = ledger
+            .positions()
+            .values()
+            .filter(|position| !closed.contains(&position.market_id))
+            .map(|position| position.token_id.clone())
+            .collect();
+        if held.is_empty()
+            || self.fresh.bids_within(now, MARKS_EVERY_MS)
+            || !self.is_due(Kind::Marks, now)
+        {
+            return;
+        }
+        let outcome = self.source.books(&held).await;
+        let outcome =
+            outcome.map(|books| self.fresh.put_bids(books.values().map(AsRef::as_ref), now));
+        self.note(Kind::Marks, outcome, now);
     }
 
     async fn refresh_histories(&self, markets: &[&Arc<Market>], now: Timestamp) {

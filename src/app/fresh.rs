@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use crate::domain::{History, Market, MarketId, Resolution, Timestamp, TokenId};
+use crate::domain::{
+    Book, BookFeed, History, Mark, Market, MarketId, Position, Resolution, Timestamp, TokenId,
+};
 
 /// Oldest price history that a tick works with, ms.
 pub(super) const HISTORY_AGE_MS: i64 = 10 * 60_000;
@@ -91,6 +93,8 @@ pub(super) enum Kind {
     Others,
     /// Whether held markets that have closed are resolved.
     Resolutions,
+    /// What positions could be sold for.
+    Marks,
     /// Past prices of the candidates.
     Histories,
 }
@@ -106,6 +110,7 @@ impl Kind {
             Kind::List => "the list of markets",
             Kind::Others => "metadata of the account's other markets",
             Kind::Resolutions => "resolutions of closed markets",
+            Kind::Marks => "prices of positions",
             Kind::Histories => "price histories",
         }
     }
@@ -131,7 +136,10 @@ struct State {
     histories: HashMap<TokenId, Dated<Option<History>>>,
     checked: HashMap<MarketId, Timestamp>,
     resolved: HashMap<MarketId, Resolution>,
-    progress: [Progress; 4],
+    /// Marks of held tokens, by the moment of the book last seen; `None` where nobody ever bid.
+    bids: HashMap<TokenId, Dated<Option<Mark>>>,
+    bids_asked: Option<Timestamp>,
+    progress: [Progress; 5],
     followed: usize,
 }
 
@@ -210,6 +218,8 @@ impl Fresh {
         let mut state = self.state();
         state.others.clear();
         state.checked.clear();
+        state.bids.clear();
+        state.bids_asked = None;
         state.followed = 0;
     }
 
@@ -409,6 +419,64 @@ impl Fresh {
             let market = resolution.market_id.clone();
             state.resolved.insert(market, resolution.clone());
         }
+    }
+
+    /// True when the bids of positions were asked for less than `bound_ms` ago.
+    pub(super) fn bids_within(&self, now: Timestamp, bound_ms: i64) -> bool {
+        let asked = self.state().bids_asked;
+        asked.is_some_and(|at| within(bound_ms, now, at))
+    }
+
+    /// Keeps the best bids of these books, which were asked for at `at`, and no others. A crossed
+    /// book, or one whose stream broke, says nothing. Where nobody bids any more the earlier price
+    /// stays, as in the ledger.
+    pub(super) fn put_bids<'a>(&self, books: impl Iterator<Item = &'a Book>, at: Timestamp) {
+        if !self.is_running() {
+            return;
+        }
+        let mut state = self.state();
+        let mut bids = HashMap::new();
+        for book in books {
+            if book.is_crossed() || book.feed == BookFeed::Broken {
+                continue;
+            }
+            let mark = match book.best_bid() {
+                Some(price) => Some(Mark {
+                    price,
+                    at: book.at,
+                    bid_gone: false,
+                }),
+                None => state
+                    .bids
+                    .get(&book.token)
+                    .and_then(|(_, mark)| *mark)
+                    .map(|mark| Mark {
+                        bid_gone: true,
+                        ..mark
+                    }),
+            };
+            bids.insert(book.token.clone(), (book.at, mark));
+        }
+        state.bids = bids;
+        state.bids_asked = Some(at);
+    }
+
+    /// The position with the newest mark there is.
+    pub(super) fn marked(&self, position: &Position) -> Position {
+        let mut marked = position.clone();
+        let state = self.state();
+        let Some((seen, bid)) = state.bids.get(&position.token_id) else {
+            return marked;
+        };
+        let newer = |at: Timestamp| position.mark.is_none_or(|mark| at > mark.at);
+        match (bid, &mut marked.mark) {
+            (Some(bid), mark) if newer(bid.at) => *mark = Some(*bid),
+            (bid, Some(mark)) if newer(*seen) => {
+                mark.bid_gone = bid.is_none_or(|bid| bid.bid_gone);
+            }
+            _ => {}
+        }
+        marked
     }
 
     /// How the refreshing of `kind` goes.

@@ -50,7 +50,11 @@ impl App {
             let candidate = ledger.estimates().contains_key(&market.id);
             (market, candidate)
         }));
-        self.snapshot_of(wanted, true).await
+        let gathered = self.snapshot_of(wanted, true).await?;
+        let held = ledger.positions().keys();
+        let held = held.filter_map(|token| gathered.snapshot.book(token));
+        self.fresh.put_bids(held.map(AsRef::as_ref), now);
+        Ok(gathered)
     }
 
     /// The most traded open markets: those known, if they are fresh.

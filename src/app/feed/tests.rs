@@ -32,6 +32,7 @@ struct Fake {
     /// Markets that are neither listed nor open any more.
     closed: Mutex<Vec<String>>,
     resolved: AtomicBool,
+    bid: Mutex<Option<Price>>,
     down: AtomicBool,
     hang_next_list: AtomicBool,
     panic_next_list: AtomicBool,
@@ -82,6 +83,7 @@ impl Fake {
             followed: Mutex::default(),
             closed: Mutex::default(),
             resolved: AtomicBool::new(false),
+            bid: Mutex::new(Some(price("0.49"))),
             down: AtomicBool::new(false),
             hang_next_list: AtomicBool::new(false),
             panic_next_list: AtomicBool::new(false),
@@ -185,12 +187,16 @@ impl MarketData for Fake {
 
     async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
         self.asked(format!("books {}", tokens.len()))?;
-        let level = |text| Level {
+        let level = |text: &str| Level {
             price: price(text),
             size: Shares::whole(1_000),
         };
         let book = |token: &TokenId| {
-            let (bids, asks) = (vec![level("0.49")], vec![level("0.51")]);
+            let bid = self.bid.lock().unwrap().map(|price| Level {
+                price,
+                size: Shares::whole(1_000),
+            });
+            let (bids, asks) = (bid.into_iter().collect(), vec![level("0.51")]);
             Book::new(token.clone(), bids, asks, self.time(), BookOrigin::Venue)
         };
         Ok(tokens
@@ -494,6 +500,46 @@ async fn books_of_what_is_held_are_followed_first() {
             vec!["5y", "xy", "5n", "xn"],
         ]
     );
+}
+
+#[tokio::test]
+async fn positions_are_shown_at_the_newest_bid_and_the_ledger_keeps_its_own() {
+    let mut bench = Bench::stepped().await;
+    bench.buy("5").await;
+    bench.tick().await;
+    bench.settle().await;
+    let shown = || {
+        let portfolio = crate::server::tools::portfolio::portfolio(&bench.app).unwrap();
+        (
+            portfolio.total_value,
+            portfolio.equity_complete,
+            portfolio.daily_loss,
+            portfolio.positions["5y"].marked_at.clone(),
+        )
+    };
+    // 1,000 − 10 × 0.51 + 10 × 0.49.
+    let noon = Some("2026-03-02T12:00:00Z".to_owned());
+    assert_eq!(shown(), (999.8, true, 0.2, noon));
+    *bench.venue.bid.lock().unwrap() = Some(price("0.45"));
+    bench.venue.pass(10);
+    bench.app.refresh_due(&mut bench.followed).await.unwrap();
+    assert_eq!(bench.venue.calls(), ["books 1"]);
+    let later = Some("2026-03-02T12:00:10Z".to_owned());
+    assert_eq!(shown(), (999.4, true, 0.6, later.clone()));
+    assert!(bench.venue.calls().is_empty(), "a reader asks nobody");
+    let ledger = bench.app.ledger().unwrap();
+    assert_eq!(ledger.equity().total.to_string(), "999.8");
+    // Nobody bids: the last price stays, and the value says that it is not complete.
+    *bench.venue.bid.lock().unwrap() = None;
+    bench.venue.pass(10);
+    bench.app.refresh_due(&mut bench.followed).await.unwrap();
+    assert_eq!(shown(), (999.4, false, 0.6, later));
+    // A tick sees the bid of the last tick again: nothing new for the ledger, but for readers.
+    *bench.venue.bid.lock().unwrap() = Some(price("0.49"));
+    bench.venue.pass(1);
+    bench.tick().await;
+    let now = Some("2026-03-02T12:00:21Z".to_owned());
+    assert_eq!(shown(), (999.8, true, 0.2, now));
 }
 
 #[tokio::test]
