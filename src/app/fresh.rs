@@ -549,7 +549,7 @@ impl Fresh {
         }
         if state.followed > 0 {
             notes.push(format!(
-                "background: the books of {} tokens are followed",
+                "background: the books of {} tokens are to be live",
                 state.followed
             ));
         }
