@@ -64,8 +64,8 @@ class Proxy:
                 await writer.drain()
                 path = head.split(b" ", 2)[1].split(b"?")[0].decode()
                 self.seen.append((path, began, time.time()))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the program hung up, or the measurement is over
         finally:
             writer.close()
             if venue:
@@ -102,16 +102,16 @@ def depth(requests):
     return max((length for _, length in done), default=0)
 
 
-def lines_of(process, pattern, seconds):
-    """Reads lines until one matches."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        line = process.stdout.readline()
-        if not line:
-            break
-        if found := re.search(pattern, line):
-            return found
-    raise RuntimeError(f"{process.args[0]} never said {pattern}")
+def addresses(process):
+    """What the simulated exchange says of itself: host, port, and the path prefix of each API."""
+    found = {}
+    for line in process.stdout:
+        if match := re.search(r"(gamma|clob|data)_url: http://([\d.]+):(\d+)(\S*)", line):
+            found[match.group(1)] = match.group(4)
+            host, port = match.group(2), int(match.group(3))
+        if len(found) == 3:
+            return host, port, found
+    raise RuntimeError(f"{process.args[0]} ended without saying where it listens")
 
 
 async def ticks_of(process, count, seconds):
@@ -137,12 +137,12 @@ async def ticks_of(process, count, seconds):
     return ticks
 
 
-def config(port, markets, follow):
-    url = f"http://127.0.0.1:{port}"
+def config(port, prefixes, markets, follow):
+    urls = ", ".join(f"{name}_url: 'http://127.0.0.1:{port}{prefix}'" for name, prefix in prefixes.items())
     return (
         f"poll_interval: 3\ngather: {{max_markets: {markets}, follow_markets: {follow}}}\n"
         f"monitoring: {{structured_logging: true}}\nscheduler: {{jobs: []}}\n"
-        f"venue: {{gamma_url: '{url}', clob_url: '{url}', data_url: '{url}', rate_share: 1}}\n"
+        f"venue: {{{urls}, rate_share: 1}}\n"
     )
 
 
@@ -154,7 +154,7 @@ def described(number, entry, seen, background):
     began = ended - sum(parts) / 1e3 - 0.05
     inside = [request for request in seen if request[1] >= began and request[2] <= ended + 0.05]
     # Nothing but a cold tick reads lists or histories; the background's are told apart by that.
-    own = [r for r in inside if number == 0 or r[0] == "/books"]
+    own = [r for r in inside if number == 0 or r[0].endswith("/books")]
     others = len(inside) - len(own)
     line = (
         f"{'cold' if number == 0 else f'warm {number}':>8} {sum(parts):9.1f} {parts[0]:9.1f} {parts[1]:9.2f} "
@@ -172,13 +172,14 @@ async def main():
     parser.add_argument("--latency-ms", type=float, default=50.0)
     parser.add_argument("--warm", type=int, default=5, help="warm ticks to measure")
     parser.add_argument("--follow", type=int, default=0, help="markets whose books are to be live (0: all are fetched)")
+    parser.add_argument("--exchange", type=pathlib.Path, help="binary that runs the simulated exchange; the same when left out")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     binary = str(arguments.binary.resolve())
     with tempfile.TemporaryDirectory() as folder:
         sandbox = subprocess.Popen(
             # Some more than are asked for: a few of them are always closed.
-            [binary, "sandbox", "--listen", "127.0.0.1:0", "--speed", "1", "--markets", str(arguments.markets * 3 // 2)],
+            [str((arguments.exchange or arguments.binary).resolve()), "sandbox", "--listen", "127.0.0.1:0", "--speed", "1", "--markets", str(arguments.markets * 3 // 2)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -186,11 +187,11 @@ async def main():
         )
         program = server = None
         try:
-            found = lines_of(sandbox, r"http://([\d.]+):(\d+)/sandbox/state", 120)
-            proxy = Proxy((found.group(1), int(found.group(2))), arguments.latency_ms / 1e3)
+            host, venue_port, prefixes = addresses(sandbox)
+            proxy = Proxy((host, venue_port), arguments.latency_ms / 1e3)
             server, port = await proxy.start()
             path = pathlib.Path(folder, "config.yaml")
-            path.write_text(config(port, arguments.markets, arguments.follow))
+            path.write_text(config(port, prefixes, arguments.markets, arguments.follow))
             program = await asyncio.create_subprocess_exec(
                 *[binary, "run", "--config", str(path), "--db", os.path.join(folder, "bench.db")],
                 stdout=subprocess.DEVNULL,
@@ -230,4 +231,7 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (RuntimeError, TimeoutError) as error:
+        sys.exit(f"nothing was measured: {error!r}")

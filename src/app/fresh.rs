@@ -17,72 +17,18 @@ use crate::domain::{
     Book, BookFeed, History, Mark, Market, MarketId, Position, Resolution, Timestamp, TokenId,
 };
 
+mod listed;
+mod report;
+
+pub(super) use listed::Listed;
+pub use report::FreshReport;
+
 /// Oldest price history that a tick works with, ms.
 pub(super) const HISTORY_AGE_MS: i64 = 10 * 60_000;
 /// Histories that are kept.
 const HISTORIES_KEPT: usize = 5_000;
 /// Markets outside of the list that are kept.
 const OTHERS_KEPT: usize = 5_000;
-
-/// The most traded open markets, as last listed.
-#[derive(Debug)]
-pub(super) struct Listed {
-    markets: Vec<Arc<Market>>,
-    at: Timestamp,
-    limit: usize,
-    by_name: HashMap<String, usize>,
-    by_token: HashMap<TokenId, usize>,
-}
-
-impl Listed {
-    fn new(markets: Vec<Arc<Market>>, limit: usize, at: Timestamp) -> Self {
-        let mut by_name = HashMap::with_capacity(markets.len() * 3);
-        let mut by_token = HashMap::with_capacity(markets.len() * 2);
-        for (index, market) in markets.iter().enumerate() {
-            // An id before a slug that happens to look like one.
-            by_name.insert(market.id.as_str().to_owned(), index);
-            for outcome in &market.outcomes {
-                by_token.insert(outcome.token.clone(), index);
-            }
-        }
-        for (index, market) in markets.iter().enumerate() {
-            let condition = market.condition_id.as_ref();
-            let condition = condition.map(|id| id.as_str().to_ascii_lowercase());
-            for name in market.slug.clone().into_iter().chain(condition) {
-                by_name.entry(name).or_insert(index);
-            }
-        }
-        Listed {
-            markets,
-            at,
-            limit,
-            by_name,
-            by_token,
-        }
-    }
-
-    /// The markets, most traded first.
-    pub(super) fn markets(&self) -> &[Arc<Market>] {
-        &self.markets
-    }
-
-    /// The `count` most traded; `None` when more would have had to be listed to know.
-    pub(super) fn first(&self, count: usize) -> Option<&[Arc<Market>]> {
-        let all_there_are = self.markets.len() < self.limit;
-        match self.markets.get(..count) {
-            Some(first) => Some(first),
-            None => all_there_are.then_some(&self.markets),
-        }
-    }
-
-    fn named(&self, name: &str) -> Option<&Arc<Market>> {
-        let index = self.by_name.get(name).or_else(|| {
-            let condition = name.starts_with("0x") || name.starts_with("0X");
-            condition.then(|| self.by_name.get(&name.to_ascii_lowercase()))?
-        })?;
-        self.markets.get(*index)
-    }
-}
 
 /// One kind of thing that the background keeps fresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,8 +220,7 @@ impl Fresh {
 
     /// The market of a token, if it is fresh.
     pub(super) fn market_of_token(&self, token: &TokenId, now: Timestamp) -> Option<Arc<Market>> {
-        let list = self.list(now)?;
-        list.markets.get(*list.by_token.get(token)?).cloned()
+        self.list(now)?.of_token(token).cloned()
     }
 
     /// Which of these markets outside of the list are known within `bound_ms`. A market that the
@@ -500,89 +445,6 @@ impl Fresh {
     pub(super) fn set_followed(&self, tokens: usize) {
         self.state().followed = tokens;
     }
-
-    /// What is fresh, how old it is, and what keeps failing: for `health_check`.
-    pub(super) fn report(&self, now: Timestamp) -> FreshReport {
-        if self.has_ended_early() {
-            return FreshReport {
-                notes: Vec::new(),
-                problems: vec![
-                    "the background refresh has ended by itself; ticks and tools ask the venue each \
-                     time; restart the server, and report the fault that the log shows"
-                        .to_owned(),
-                ],
-            };
-        }
-        if !self.is_running() {
-            return FreshReport::default();
-        }
-        let age = |at: Timestamp| format!("{} s", now.since(at).max(0) / 1000);
-        let mut notes = Vec::new();
-        let list = self.list.load_full();
-        notes.push(match &list {
-            Some(list) => format!(
-                "background: {} most traded markets, {} old",
-                list.markets.len(),
-                age(list.at)
-            ),
-            None => "background: no list of markets yet".to_owned(),
-        });
-        let list_is_fresh = self.list(now).is_some();
-        let state = self.state();
-        let oldest = |moments: &mut dyn Iterator<Item = Timestamp>| moments.min().map(age);
-        let mut held = state.others.values().map(|(at, _)| *at);
-        if let Some(oldest) = oldest(&mut held) {
-            notes.push(format!(
-                "background: {} other markets of the account, the oldest {oldest} old",
-                state.others.len()
-            ));
-        }
-        let known = |entry: &&Dated<Option<History>>| {
-            entry.1.is_some() && within(HISTORY_AGE_MS, now, entry.0)
-        };
-        let fresh = state.histories.values().filter(known);
-        if let Some(oldest) = oldest(&mut fresh.clone().map(|(at, _)| *at)) {
-            notes.push(format!(
-                "background: {} price histories, the oldest {oldest} old",
-                fresh.count()
-            ));
-        }
-        if state.followed > 0 {
-            notes.push(format!(
-                "background: the books of {} tokens are to be live",
-                state.followed
-            ));
-        }
-        let mut problems = Vec::new();
-        for (kind, progress) in Kind::ALL.into_iter().zip(&state.progress) {
-            let Some(error) = &progress.error else {
-                continue;
-            };
-            let words = kind.words();
-            let failed = format!(
-                "background: {words} could not be refreshed ({} times): {error}",
-                progress.failures
-            );
-            // A hiccup is a remark; without a usable list it is a problem.
-            if kind == Kind::List && !list_is_fresh {
-                problems.push(format!(
-                    "{failed}; ticks and tools ask the venue each time until it answers"
-                ));
-            } else {
-                notes.push(failed);
-            }
-        }
-        FreshReport { notes, problems }
-    }
-}
-
-/// The background as `health_check` shows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FreshReport {
-    /// What is fresh and how old it is, in words; empty while nothing runs in the background.
-    pub notes: Vec<String>,
-    /// What is wrong.
-    pub problems: Vec<String>,
 }
 
 /// Drops what is too old once there would be more than `most`; everything, if that is not enough.
