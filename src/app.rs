@@ -4,6 +4,8 @@
 pub mod config;
 mod desk;
 mod error;
+mod feed;
+mod fresh;
 mod gather;
 mod open;
 mod orders;
@@ -11,12 +13,12 @@ mod tick;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use crate::domain::{MarketId, Signal, SourceKind, Timestamp};
-use crate::market_data::MarketData;
+use crate::market_data::{MarketData, MarketQuery};
 use crate::store::Store;
 use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
@@ -26,6 +28,8 @@ use crate::trading::report::OrderReport;
 
 pub use desk::Desk;
 pub use error::AppError;
+pub use feed::Feed;
+pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
 
@@ -48,14 +52,23 @@ pub struct App {
     source: Arc<dyn MarketData>,
     desk: Desk,
     alerts: Alerts,
-    histories: gather::HistoryCache,
+    fresh: fresh::Fresh,
     questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,
     backtesting: tokio::sync::Mutex<()>,
     advance: Option<Advance>,
+    probed: tokio::sync::watch::Sender<Probe>,
     started: Instant,
     db: PathBuf,
+}
+
+/// Whether the source has been asked for a first answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    NotYet,
+    UnderWay,
+    Answered,
 }
 
 /// Moves a source's own clock forward after each tick (recordings, stepped sandboxes).
@@ -161,6 +174,28 @@ impl App {
         if let Ok(Err(error)) = kept {
             tracing::warn!(error = %error, "questions of traded markets were not kept");
         }
+    }
+
+    /// Asks the source for something once, so that `health_check`, which asks nothing itself, knows
+    /// whether it answers. It counts as under way from this call on.
+    pub fn probe(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        self.probed.send_replace(Probe::UnderWay);
+        let app = self.clone();
+        async move {
+            let query = MarketQuery { limit: 1 };
+            if let Err(error) = app.source.active_markets(&query).await {
+                tracing::warn!(error = %error, "the source does not answer");
+            }
+            app.probed.send_replace(Probe::Answered);
+        }
+    }
+
+    /// Waits for the outcome of a probe that is under way, at most so long.
+    pub async fn probed(&self, limit: Duration) {
+        let mut probed = self.probed.subscribe();
+        let done = probed.wait_for(|probe| *probe != Probe::UnderWay);
+        // Too late, or an application that is going: either way nobody has answered.
+        let _ = tokio::time::timeout(limit, done).await;
     }
 
     /// Signals of the last tick or refresh; `None` before the first.

@@ -77,11 +77,23 @@ impl Default for Config {
 pub struct GatherConfig {
     /// So many open markets, most traded in the last 24 hours first; 1 to 2000.
     pub max_markets: usize,
+    /// Oldest list of markets, metadata and check for resolutions that a tick works with, seconds:
+    /// 10 to 3600. `serve` and `run` renew them in the background at half that age; what is older
+    /// the tick fetches itself. The venue's answers may have waited for `venue.cache_seconds` more.
+    /// 0: nothing is refreshed in the background, and every tick fetches everything.
+    pub refresh_seconds: u32,
+    /// Markets whose books are followed live, 0 to 2000: those of the account first, then the most
+    /// traded. The books of all others are fetched in each tick.
+    pub follow_markets: usize,
 }
 
 impl Default for GatherConfig {
     fn default() -> Self {
-        GatherConfig { max_markets: 200 }
+        GatherConfig {
+            max_markets: 200,
+            refresh_seconds: 120,
+            follow_markets: 200,
+        }
     }
 }
 
@@ -235,6 +247,18 @@ impl Config {
                 self.gather.max_markets
             ));
         }
+        if !matches!(self.gather.refresh_seconds, 0 | 10..=3600) {
+            return Err(format!(
+                "gather.refresh_seconds is {}; it must be 0 or between 10 and 3600",
+                self.gather.refresh_seconds
+            ));
+        }
+        if self.gather.follow_markets > 2000 {
+            return Err(format!(
+                "gather.follow_markets is {}; it must be between 0 and 2000",
+                self.gather.follow_markets
+            ));
+        }
         let half = Price::from_micros(500_000).unwrap_or(Price::ONE);
         if self.backtest.default_spread > half {
             return Err(format!(
@@ -371,6 +395,15 @@ mod tests {
                 .unwrap_err()
                 .contains("max_markets")
         );
+        for bad in [
+            "refresh_seconds: 9",
+            "refresh_seconds: 3601",
+            "follow_markets: 2001",
+        ] {
+            let message = parse(&format!("gather: {{{bad}}}\n")).unwrap_err();
+            assert!(message.contains("must be"), "{message}");
+        }
+        assert!(parse("gather: {refresh_seconds: 0, follow_markets: 0}\n").is_ok());
         assert!(parse("mode: [paper\n").is_err());
     }
 

@@ -1,7 +1,7 @@
 //! Gathering: everything a step needs, fetched once, in batches, concurrently, before it decides.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 
 use crate::domain::{
     Book, History, Market, MarketId, MarketStatus, MarketView, Resolution, Snapshot, SourceKind,
@@ -9,20 +9,14 @@ use crate::domain::{
 };
 use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES};
 
+use super::feed::{Needs, held_and_closed};
+use super::fresh::{HISTORY_AGE_MS, Parted};
 use super::{App, AppError};
-
-/// How long a fetched history serves, by the source's clock.
-const HISTORY_AGE_MS: i64 = 10 * 60_000;
-/// Histories that are kept.
-const HISTORIES_KEPT: usize = 5_000;
 
 /// How far a clock may fall behind the account's last event: corrections of a machine's clock.
 const BACKWARDS_MS: i64 = 60_000;
 /// Questions that are kept.
 const QUESTIONS_KEPT: usize = 20_000;
-
-/// Histories by token with the moment they were fetched at.
-pub type HistoryCache = Mutex<HashMap<TokenId, (Timestamp, History)>>;
 
 /// A snapshot with what could not be had.
 #[derive(Debug)]
@@ -35,32 +29,17 @@ pub struct MarketSnapshot {
 
 impl App {
     /// Gathers for a tick: the most traded open markets and whatever the account needs. Three round
-    /// trips deep: markets; the account's other markets; books, histories and resolutions.
+    /// trips deep when nothing is known: markets; the account's other markets; books, histories and
+    /// resolutions. While the background keeps the rest fresh only books are fetched, at once.
     pub(super) async fn gather(&self) -> Result<MarketSnapshot, AppError> {
+        let _gathering = self.fresh.gathering();
         let ledger = self.ledger()?;
-        let mut needed: BTreeSet<MarketId> = BTreeSet::new();
-        needed.extend(ledger.positions().values().map(|p| p.market_id.clone()));
-        needed.extend(ledger.resting().values().map(|r| r.order.market_id.clone()));
         let now = self.source.now().await?;
-        needed.extend(
-            ledger
-                .estimates()
-                .iter()
-                .filter(|(_, estimates)| estimates.iter().any(|e| e.is_fresh(now)))
-                .map(|(market, _)| market.clone()),
-        );
-        let query = MarketQuery {
-            limit: self.config.gather.max_markets,
-        };
-        let listed = self.source.active_markets(&query).await?;
-        let known: BTreeSet<MarketId> = listed.iter().map(|market| market.id.clone()).collect();
-        let missing: Vec<MarketId> = needed.difference(&known).cloned().collect();
-        let extra = if missing.is_empty() {
-            HashMap::new()
-        } else {
-            self.source.markets(&missing).await?
-        };
-        let estimated = |market: &Market| ledger.estimates().contains_key(&market.id);
+        let needs = Needs::of(&ledger, now);
+        let listed = self.listed(now).await?;
+        let known: HashSet<&MarketId> = listed.iter().map(|market| &market.id).collect();
+        let missing = needs.markets.iter().filter(|id| !known.contains(id));
+        let extra = self.others(missing.cloned(), now).await?;
         // Most traded first, as listed: where limits leave room for one trade only, it is the first.
         let mut wanted: Vec<(Arc<Market>, bool)> =
             listed.into_iter().map(|market| (market, true)).collect();
@@ -68,10 +47,40 @@ impl App {
         extra.sort_by(|a, b| a.id.cmp(&b.id));
         // A market that an agent has an opinion on is looked at however little it trades.
         wanted.extend(extra.into_iter().map(|market| {
-            let candidate = estimated(&market);
+            let candidate = ledger.estimates().contains_key(&market.id);
             (market, candidate)
         }));
-        self.snapshot_of(wanted, true).await
+        let gathered = self.snapshot_of(wanted, true).await?;
+        let held = ledger.positions().keys();
+        let held = held.filter_map(|token| gathered.snapshot.book(token));
+        self.fresh.put_bids(held.map(AsRef::as_ref), now);
+        Ok(gathered)
+    }
+
+    /// The most traded open markets: those known, if they are fresh.
+    async fn listed(&self, now: Timestamp) -> Result<Vec<Arc<Market>>, DataError> {
+        if let Some(list) = self.fresh.list(now) {
+            return Ok(list.markets().to_vec());
+        }
+        let limit = self.config.gather.max_markets;
+        let markets = self.source.active_markets(&MarketQuery { limit }).await?;
+        self.fresh.put_list(&markets, limit, now);
+        Ok(markets)
+    }
+
+    /// Markets by id: those known, if they are fresh.
+    async fn others(
+        &self,
+        ids: impl Iterator<Item = MarketId>,
+        now: Timestamp,
+    ) -> Result<HashMap<MarketId, Arc<Market>>, DataError> {
+        let Parted { mut known, stale } = self.fresh.others(ids, now, self.fresh.bound_ms());
+        if !stale.is_empty() {
+            let found = self.source.markets(&stale).await?;
+            self.fresh.put_others(&stale, &found, now);
+            known.extend(found);
+        }
+        Ok(known)
     }
 
     /// Gathers one market, for an agent's order or a dossier.
@@ -97,19 +106,8 @@ impl App {
             .filter_map(|(market, _)| market.outcomes.first())
             .map(|outcome| outcome.token.clone())
             .collect();
-        // A closed market may have resolved; an open one that is held may have too, unnoticed.
-        let held: Vec<Arc<Market>> = wanted
-            .iter()
-            .map(|(market, _)| market)
-            .filter(|market| {
-                market.status != MarketStatus::Open
-                    && ledger
-                        .positions()
-                        .values()
-                        .any(|p| p.market_id == market.id)
-            })
-            .cloned()
-            .collect();
+        // A closed market may have resolved.
+        let held = held_and_closed(&ledger, wanted.iter().map(|(market, _)| market));
         let histories = async {
             if with_histories {
                 self.histories_of(&first_tokens).await
@@ -117,13 +115,7 @@ impl App {
                 Ok(HashMap::new())
             }
         };
-        let resolutions = async {
-            if held.is_empty() {
-                Ok(Vec::new())
-            } else {
-                self.source.resolutions(&held).await
-            }
-        };
+        let resolutions = self.resolutions_of(&held);
         let (books, histories, resolutions) =
             tokio::join!(self.source.books(&tokens), histories, resolutions);
         let mut books: HashMap<TokenId, Arc<Book>> = books?;
@@ -165,7 +157,7 @@ impl App {
     }
 
     /// Positions outlive what a tick looks at; their questions are kept for whoever reads them.
-    fn remember_questions<'a>(&self, markets: impl Iterator<Item = &'a Market>) {
+    pub(super) fn remember_questions<'a>(&self, markets: impl Iterator<Item = &'a Market>) {
         let mut known = self
             .questions
             .lock()
@@ -180,50 +172,45 @@ impl App {
         }
     }
 
+    /// How these markets ended: what is known, and what the source says of the others.
+    async fn resolutions_of(&self, held: &[Arc<Market>]) -> Result<Vec<Resolution>, DataError> {
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.source.now().await?;
+        let bound = self.fresh.bound_ms();
+        let (mut known, stale) = self.fresh.resolutions(held, now, bound);
+        if !stale.is_empty() {
+            let found = self.source.resolutions(&stale).await?;
+            self.fresh.put_resolutions(&stale, &found, now);
+            known.extend(found);
+        }
+        Ok(known)
+    }
+
     async fn histories_of(
         &self,
         tokens: &[TokenId],
     ) -> Result<HashMap<TokenId, History>, DataError> {
         let now = self.source.now().await?;
-        let mut found = HashMap::with_capacity(tokens.len());
-        let mut stale = Vec::new();
         // A recording costs no request, and a backtest of it always sees the latest rows.
-        if self.source.kind() == SourceKind::Recorded {
-            stale.extend_from_slice(tokens);
-        } else {
-            let cache = self
-                .histories
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            for token in tokens {
-                match cache.get(token) {
-                    Some((at, history)) if (0..HISTORY_AGE_MS).contains(&now.since(*at)) => {
-                        found.insert(token.clone(), history.clone());
-                    }
-                    _ => stale.push(token.clone()),
-                }
+        let recorded = self.source.kind() == SourceKind::Recorded;
+        let age = if recorded { 0 } else { HISTORY_AGE_MS };
+        let Parted { mut known, stale } = self.fresh.histories(tokens, now, age);
+        if !stale.is_empty() {
+            let found: HashMap<TokenId, History> = self
+                .source
+                .price_histories(&stale, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES)
+                .await?
+                .into_iter()
+                .map(|(token, points)| (token, History::new(points)))
+                .collect();
+            if !recorded {
+                self.fresh.put_histories(&stale, &found, now);
             }
+            known.extend(found);
         }
-        if stale.is_empty() {
-            return Ok(found);
-        }
-        let fetched = self
-            .source
-            .price_histories(&stale, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES)
-            .await?;
-        let mut cache = self
-            .histories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if cache.len() > HISTORIES_KEPT {
-            cache.clear();
-        }
-        for (token, points) in fetched {
-            let history = History::new(points);
-            cache.insert(token.clone(), (now, history.clone()));
-            found.insert(token, history);
-        }
-        Ok(found)
+        Ok(known)
     }
 }
 

@@ -15,7 +15,8 @@ use crate::trading::ledger::Ledger;
 
 use super::config::Config;
 use super::desk::{rebuild, take_lock};
-use super::{Advance, App, AppError, Desk};
+use super::fresh::Fresh;
+use super::{Advance, App, AppError, Desk, Probe};
 
 /// A source with what moves its clock, if anything must.
 pub struct Source {
@@ -117,6 +118,7 @@ impl App {
         let trading = config.trading();
         let alerts =
             Alerts::new(config.webhooks()).map_err(|error| AppError::Config(error.to_string()))?;
+        let fresh = Fresh::new(i64::from(config.gather.refresh_seconds) * 1000);
         Ok(Arc::new(App {
             config,
             trading,
@@ -124,12 +126,13 @@ impl App {
             source: data,
             desk,
             alerts,
-            histories: Default::default(),
+            fresh,
             questions: Default::default(),
             signals: ArcSwapOption::empty(),
             ticking: tokio::sync::Mutex::new(()),
             backtesting: tokio::sync::Mutex::new(()),
             advance,
+            probed: tokio::sync::watch::Sender::new(Probe::NotYet),
             started: Instant::now(),
             db,
         }))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{ConditionalOrder, Estimate, Market, TokenId};
+use crate::market_data::MarketQuery;
 use crate::trading::desk::{self, AgentOrder, NewConditional, OrderPreview};
 use crate::trading::report::OrderReport;
 
@@ -11,8 +12,42 @@ use super::{App, AppError};
 const FIND_MARKET: &str = "search_markets lists markets with their ids and tokens.";
 
 impl App {
-    /// One market by id, slug or condition id. Errors: [`AppError::NotFound`] when there is none.
+    /// One market by id, slug or condition id: what the background knows, if it is fresh. Errors:
+    /// [`AppError::NotFound`] when there is none.
     pub async fn market(&self, id: &str) -> Result<Arc<Market>, AppError> {
+        if let Some(market) = self.known_market(id).await {
+            return Ok(market);
+        }
+        self.market_to_trade(id).await
+    }
+
+    /// The market that goes by exactly this id, slug or condition id, if the background knows it
+    /// and it is fresh.
+    pub async fn known_market(&self, id: &str) -> Option<Arc<Market>> {
+        if !self.fresh.is_running() {
+            return None;
+        }
+        let now = self.source.now().await.ok()?;
+        self.fresh.market(id.trim(), now)
+    }
+
+    /// The `count` most traded open markets, most traded first: what the background knows, if it is
+    /// fresh.
+    pub async fn most_traded(&self, count: usize) -> Result<Vec<Arc<Market>>, AppError> {
+        if self.fresh.is_running() {
+            let now = self.source.now().await?;
+            if let Some(list) = self.fresh.list(now)
+                && let Some(first) = list.first(count)
+            {
+                return Ok(first.to_vec());
+            }
+        }
+        let query = MarketQuery { limit: count };
+        Ok(self.source.active_markets(&query).await?)
+    }
+
+    /// As [`App::market`], asked of the source: an order depends on the terms of now.
+    async fn market_to_trade(&self, id: &str) -> Result<Arc<Market>, AppError> {
         self.source
             .market(id)
             .await?
@@ -22,8 +57,15 @@ impl App {
             })
     }
 
-    /// The market of a token. Errors: [`AppError::NotFound`] when there is none.
+    /// The market of a token: what the background knows, if it is fresh. Errors:
+    /// [`AppError::NotFound`] when there is none.
     pub async fn market_of_token(&self, token: &TokenId) -> Result<Arc<Market>, AppError> {
+        if self.fresh.is_running() {
+            let now = self.source.now().await?;
+            if let Some(market) = self.fresh.market_of_token(token, now) {
+                return Ok(market);
+            }
+        }
         self.source
             .market_of_token(token)
             .await?
@@ -38,7 +80,7 @@ impl App {
 
     /// What an order would do now. Changes nothing.
     pub async fn preview_order(&self, order: &AgentOrder) -> Result<OrderPreview, AppError> {
-        let market = self.market(order.market_id.as_str()).await?;
+        let market = self.market_to_trade(order.market_id.as_str()).await?;
         let order = AgentOrder {
             market_id: market.id.clone(),
             ..order.clone()
@@ -55,7 +97,7 @@ impl App {
 
     /// Places an order on the book as it is now.
     pub async fn place_order(&self, mut order: AgentOrder) -> Result<OrderReport, AppError> {
-        let market = self.market(order.market_id.as_str()).await?;
+        let market = self.market_to_trade(order.market_id.as_str()).await?;
         // The agent may have named it by slug.
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;

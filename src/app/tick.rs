@@ -7,9 +7,14 @@ use crate::domain::{MarketId, Price, Side, StrategyName, Usdc};
 use crate::telemetry::alerts::Alert;
 use crate::trading::config::{Mode, TradingConfig};
 use crate::trading::desk;
-use crate::trading::report::{OrderReport, TickReport};
+use crate::trading::report::{OrderReport, TickReport, TickTiming};
 
 use super::{App, AppError, SignalCache};
+
+/// In ms, to the microsecond.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
 
 impl App {
     /// One tick. Two at once wait for each other. Errors: the source or the database failed; the
@@ -20,15 +25,29 @@ impl App {
             // The commit would refuse too, but only after all the fetching.
             self.desk.commit(|_| Ok(((), Vec::new()))).await?;
         }
+        let began = Instant::now();
         let gathered = self.gather().await?;
+        let gathering = began.elapsed();
         let at = gathered.snapshot.at;
         let strategies = self.strategies.clone();
         let config = self.trading.clone();
         let snapshot = gathered.snapshot;
-        let mut report = self
+        let committing = Instant::now();
+        let (mut report, deciding) = self
             .desk
-            .commit(move |ledger| desk::tick(ledger, &snapshot, strategies.as_slice(), &config))
+            .commit(move |ledger| {
+                let began = Instant::now();
+                let (report, events) =
+                    desk::tick(ledger, &snapshot, strategies.as_slice(), &config)?;
+                Ok(((report, began.elapsed()), events))
+            })
             .await?;
+        let timing = TickTiming {
+            gather_ms: millis(gathering),
+            decide_ms: millis(deciding),
+            act_ms: millis(committing.elapsed().saturating_sub(deciding)),
+        };
+        report.timing = Some(timing);
         report.notes.splice(0..0, gathered.notes);
         let signals = report
             .signal_log
@@ -50,6 +69,9 @@ impl App {
             signals = report.signals,
             fills = report.fills,
             equity = report.equity,
+            gather_ms = timing.gather_ms,
+            decide_ms = timing.decide_ms,
+            act_ms = timing.act_ms,
             "tick"
         );
         if let Some(advance) = &self.advance {

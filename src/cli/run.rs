@@ -43,6 +43,7 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
         wait.as_secs()
     ));
     let mut done = 0;
+    let mut feed = None;
     while !shutdown.is_cancelled() && args.ticks.is_none_or(|wanted| done < wanted) {
         // The tick itself is never cut off: what it began is finished and stored.
         match app.tick().await {
@@ -64,6 +65,8 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
         if args.ticks.is_some_and(|wanted| done >= wanted) {
             break;
         }
+        // The first tick has the venue to itself; the background goes on from what it found.
+        feed = feed.or_else(|| app.start_feed(&shutdown));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
@@ -71,6 +74,9 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     }
     shutdown.cancel();
     jobs.stop(Duration::from_secs(5)).await;
+    if let Some(feed) = feed {
+        feed.ended(Duration::from_secs(1)).await;
+    }
     app.flush_alerts(Duration::from_secs(3)).await;
     drop(sandbox);
     output::error("Stopped.");

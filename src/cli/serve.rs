@@ -7,7 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
-use crate::app::{Access, App};
+use crate::app::{Access, App, Feed};
 use crate::sandbox::Sandbox;
 use crate::scheduler::Scheduler;
 use crate::server::api;
@@ -89,6 +89,9 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     };
     shutdown.cancel();
     running.scheduler.stop(GRACE).await;
+    if let Some(feed) = running.feed {
+        feed.ended(Duration::from_secs(1)).await;
+    }
     running.app.flush_alerts(Duration::from_secs(3)).await;
     drop(running.sandbox);
     served
@@ -130,6 +133,7 @@ struct Opening {
 struct Running {
     app: Arc<App>,
     scheduler: Scheduler,
+    feed: Option<Feed>,
     sandbox: Option<Arc<Sandbox>>,
 }
 
@@ -151,12 +155,14 @@ impl Opening {
             .await?;
         let scheduler = start_jobs(&app, &self.registry, &self.shutdown, |_| true).await?;
         tokio::spawn(watch_changes(app.clone(), self.feed));
-        probe(&app);
+        let feed = app.start_feed(&self.shutdown);
+        tokio::spawn(app.probe());
         // Set once, here.
         let _ = self.state.set(app.clone());
         Ok(Running {
             app,
             scheduler,
+            feed,
             sandbox,
         })
     }
@@ -191,17 +197,6 @@ pub async fn start_jobs(
                 "Correct `scheduler.jobs` in config.yaml.",
             )
         })
-}
-
-/// Asks the source for something once, so that health_check knows whether it answers.
-fn probe(app: &Arc<App>) {
-    let app = app.clone();
-    tokio::spawn(async move {
-        let query = crate::market_data::MarketQuery { limit: 1 };
-        if let Err(error) = app.source().active_markets(&query).await {
-            tracing::warn!(error = %error, "the source does not answer");
-        }
-    });
 }
 
 /// Cancels the token on ctrl-c or SIGTERM.

@@ -110,6 +110,12 @@ pub fn text_of(report: &TickReport) -> String {
             lines.push(format!("  failed: {error}"));
         }
     }
+    if let Some(timing) = &report.timing {
+        lines.push(format!(
+            "Time: gather {:.1} ms, decide {:.1} ms, act {:.1} ms",
+            timing.gather_ms, timing.decide_ms, timing.act_ms
+        ));
+    }
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
 }

@@ -167,6 +167,17 @@ pub struct SettlementReport {
     pub evidence: String,
 }
 
+/// Where the time of a tick went, in ms of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TickTiming {
+    /// Asking the source.
+    pub gather_ms: f64,
+    /// The step itself: strategies, limits, paper matching.
+    pub decide_ms: f64,
+    /// The rest of the commit: waiting for the writer, storing the events, publishing the ledger.
+    pub act_ms: f64,
+}
+
 /// What a tick did.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TickReport {
@@ -196,6 +207,8 @@ pub struct TickReport {
     pub equity_complete: bool,
     /// Remarks: what was missing, what was skipped.
     pub notes: Vec<String>,
+    /// Where its time went; null for a step that nobody timed, as in a backtest.
+    pub timing: Option<TickTiming>,
     /// The signals logged in this tick.
     #[serde(skip)]
     #[schemars(skip)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, AppError};
 use crate::domain::text::clean;
 use crate::domain::{Book, Market, Timestamp, TokenId};
-use crate::market_data::{HistorySpan, MarketQuery};
+use crate::market_data::HistorySpan;
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
 
 use super::views::{BookView, MarketSummary, tidy};
@@ -108,25 +108,35 @@ async fn search_markets(
     _: Caller,
 ) -> Result<SearchOut, ToolError> {
     let query = clean(&args.query, 200);
-    let source = app.source();
-    let markets = if query.is_empty() {
-        source
-            .active_markets(&MarketQuery {
-                limit: args.limit.get(),
-            })
-            .await
+    let limit = args.limit.get();
+    let named = if names_one_market(&query) {
+        app.known_market(&query).await
     } else {
-        source
-            .search(&query, args.limit.get(), args.include_closed)
-            .await
+        None
     };
-    let markets = markets.map_err(AppError::from)?;
+    let markets = match named {
+        Some(market) => vec![market],
+        None if query.is_empty() => app.most_traded(limit).await?,
+        None => app
+            .source()
+            .search(&query, limit, args.include_closed)
+            .await
+            .map_err(AppError::from)?,
+    };
     let markets: Vec<MarketSummary> = markets.iter().map(|m| MarketSummary::of(m)).collect();
     Ok(SearchOut {
         count: markets.len(),
         markets,
         source: app.source_kind().as_str().to_owned(),
     })
+}
+
+/// True for what can only be meant as an id, a slug or a condition id, not as words: a year or a
+/// round number is looked for in questions.
+fn names_one_market(query: &str) -> bool {
+    let id = query.len() >= 6 && query.bytes().all(|b| b.is_ascii_digit());
+    let slug = query.contains('-') && !query.contains(char::is_whitespace);
+    (id && !query.ends_with("000")) || slug || query.starts_with("0x")
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::domain::SourceKind;
+use crate::domain::{Clock, SourceKind, SystemClock};
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
 use crate::trading::report::TickReport;
@@ -19,7 +19,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "health_check",
             "Health",
             "State of the server: mode, source and whether it answers, strategies, ledger, skipped \
-             rows, scheduled jobs. Asks the source once, if nothing was asked of it before.",
+             rows, scheduled jobs.",
             ToolAnnotations::READ_LOCAL,
             health_check,
         ),
@@ -87,16 +87,12 @@ pub struct HealthOut {
     pub problems: Vec<String>,
 }
 
-/// How long the first health_check waits for a source that nothing has been asked of yet.
+/// How long a health_check right after the start waits for the source's first answer.
 const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
 
 async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
-    let known = app.source().health();
-    if known.last_error.is_none() && known.last_success.is_none() {
-        // Whether the source answers is what is asked; once it is known, nothing more is asked of it.
-        let query = crate::market_data::MarketQuery { limit: 1 };
-        let _ = tokio::time::timeout(FIRST_ANSWER, app.source().active_markets(&query)).await;
-    }
+    // It asks the source nothing; what was asked at the start is waited for.
+    app.probed(FIRST_ANSWER).await;
     let mut out = health(&app)?;
     if out.source.reachable.is_none() {
         out.status = "degraded".to_owned();
@@ -109,7 +105,9 @@ async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<Health
 /// The state of the server as the tool and the HTTP API show it.
 pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
     let ledger = app.ledger()?;
-    let data = app.source().health();
+    let mut data = app.source().health();
+    let background = app.feed_report(SystemClock.now());
+    data.notes.extend(background.notes);
     let reachable = match (&data.last_error, data.last_success) {
         (Some(_), _) => Some(false),
         (None, Some(_)) => Some(true),
@@ -129,6 +127,7 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
             "the last request to the source failed: {error}; {hint}"
         ));
     }
+    problems.extend(background.problems);
     if !app.desk().is_owner() {
         problems.push("another process owns the ledger; this one only reads".to_owned());
     }
