@@ -197,8 +197,7 @@ pub async fn start_jobs(
 fn probe(app: &Arc<App>) {
     let app = app.clone();
     tokio::spawn(async move {
-        let query = crate::market_data::MarketQuery { limit: 1 };
-        if let Err(error) = app.source().active_markets(&query).await {
+        if let Err(error) = app.source().check().await {
             tracing::warn!(error = %error, "the source does not answer");
         }
     });

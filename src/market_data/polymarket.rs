@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use moka::future::Cache;
 
 use super::{
-    DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, Trader,
-    WalletPosition,
+    DataError, DataHealth, EventVolume, HistorySpan, MarketActivity, MarketData, MarketQuery,
+    Period, Trader, WalletPosition, WalletSummary,
 };
 use crate::domain::{
     Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
     Timestamp, TokenId,
 };
 
+pub mod activity_rows;
 mod clob;
 pub mod clob_rows;
 mod config;
@@ -26,10 +27,15 @@ pub mod data_rows;
 mod gamma;
 pub mod gamma_rows;
 mod history;
+mod history_v2;
 pub mod number;
+mod people;
 mod resolution;
 pub mod row;
+mod search;
+pub mod terms_rows;
 mod transport;
+mod venue;
 pub mod ws_messages;
 
 #[cfg(test)]
@@ -95,7 +101,7 @@ impl Polymarket {
         });
         Ok(Polymarket {
             kind,
-            transport: Transport::new(config, kind)?,
+            transport: Transport::new(&config, kind)?,
             cache,
         })
     }
@@ -184,6 +190,22 @@ impl MarketData for Polymarket {
 
     async fn leaderboard(&self, period: Period, limit: usize) -> Result<Vec<Trader>, DataError> {
         self.top_traders(period, limit).await
+    }
+
+    async fn current_terms(&self, market: &Arc<Market>) -> Result<Arc<Market>, DataError> {
+        self.terms_of(market).await
+    }
+
+    async fn wallet_summary(&self, address: &str) -> Result<WalletSummary, DataError> {
+        self.summary_of(address).await
+    }
+
+    async fn market_activity(&self, market: &Market) -> Result<MarketActivity, DataError> {
+        self.activity_in(market).await
+    }
+
+    async fn check(&self) -> Result<(), DataError> {
+        self.check_venue().await
     }
 
     fn health(&self) -> DataHealth {

@@ -6,6 +6,7 @@ mod support;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod cancelled_call;
 mod cli;
 #[cfg(test)]
 mod http;

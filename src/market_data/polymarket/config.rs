@@ -18,14 +18,25 @@ pub struct PolymarketConfig {
     pub clob_url: String,
     /// Base of the Data API (resolutions, positions, leaderboard), without its `/v2`.
     pub data_url: String,
+    /// Base of the WebSocket channels, without `/market` or `/user`.
+    pub ws_url: String,
     /// `User-Agent` header; the venue's front door refuses clients without one.
     pub user_agent: String,
     /// Longest wait for one answer, seconds (1 to 120).
     pub timeout_seconds: u64,
     /// Longest wait for a connection, seconds (1 to 60).
     pub connect_timeout_seconds: u64,
-    /// How often a failed read is tried again (0 to 10).
+    /// How often a failed read is tried again (0 to 10). A restart of the exchange (status 425 or
+    /// 503) is waited out however often that takes, until the deadline.
     pub retries: u32,
+    /// Longest time for one read with all its attempts and waits, seconds (1 to 600). A tool call
+    /// ends after 60.
+    pub deadline_seconds: u64,
+    /// After so many failures in a row a host is left alone for a while, then tried with one
+    /// request (0 to 1000; 0 never).
+    pub breaker_failures: u32,
+    /// How long it is left alone, seconds (1 to 3600).
+    pub breaker_seconds: u64,
     /// Share of the venue's published rate limits that is used, above 0 and at most 1.
     pub rate_share: f64,
     /// How long markets and events are remembered, seconds; 0 asks anew each time. Books are never
@@ -39,10 +50,14 @@ impl Default for PolymarketConfig {
             gamma_url: "https://gamma-api.polymarket.com".to_owned(),
             clob_url: "https://clob.polymarket.com".to_owned(),
             data_url: "https://data-api.polymarket.com".to_owned(),
+            ws_url: "wss://ws-subscriptions-clob.polymarket.com/ws".to_owned(),
             user_agent: "polymarket-agent/1.0.0".to_owned(),
             timeout_seconds: 15,
             connect_timeout_seconds: 5,
             retries: 2,
+            deadline_seconds: 40,
+            breaker_failures: 5,
+            breaker_seconds: 30,
             rate_share: 0.2,
             cache_seconds: 30,
         }
@@ -56,6 +71,7 @@ impl PolymarketConfig {
         base_url("gamma_url", &self.gamma_url)?;
         base_url("clob_url", &self.clob_url)?;
         base_url("data_url", &self.data_url)?;
+        url("ws_url", &self.ws_url, ["ws", "wss"])?;
         if !(1..=120).contains(&self.timeout_seconds) {
             return refuse(format!(
                 "timeout_seconds is {}; it must be 1 to 120",
@@ -70,6 +86,24 @@ impl PolymarketConfig {
         }
         if self.retries > 10 {
             return refuse(format!("retries is {}; it must be 0 to 10", self.retries));
+        }
+        if !(1..=600).contains(&self.deadline_seconds) {
+            return refuse(format!(
+                "deadline_seconds is {}; it must be 1 to 600",
+                self.deadline_seconds
+            ));
+        }
+        if self.breaker_failures > 1_000 {
+            return refuse(format!(
+                "breaker_failures is {}; it must be 0 to 1000",
+                self.breaker_failures
+            ));
+        }
+        if !(1..=3_600).contains(&self.breaker_seconds) {
+            return refuse(format!(
+                "breaker_seconds is {}; it must be 1 to 3600",
+                self.breaker_seconds
+            ));
         }
         if !(self.rate_share > 0.0 && self.rate_share <= 1.0) {
             return refuse(format!(
@@ -89,6 +123,18 @@ impl PolymarketConfig {
         Duration::from_secs(self.timeout_seconds)
     }
 
+    /// Longest time for one read with all its attempts.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+
+    /// How long a host that fails is left alone.
+    #[must_use]
+    pub fn breaker_rest(&self) -> Duration {
+        Duration::from_secs(self.breaker_seconds)
+    }
+
     /// Longest wait for a connection.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
@@ -98,13 +144,18 @@ impl PolymarketConfig {
 
 /// Reads a base URL: http or https, a host, no user, query or fragment.
 pub(super) fn base_url(setting: &str, text: &str) -> Result<reqwest::Url, DataError> {
+    url(setting, text, ["http", "https"])
+}
+
+fn url(setting: &str, text: &str, schemes: [&str; 2]) -> Result<reqwest::Url, DataError> {
     // The text itself stays out of the message: it could carry a password.
     let refuse = |why: &str| DataError::BadRequest(format!("{setting} {why}"));
     let url = reqwest::Url::parse(text).map_err(|_| refuse("is not a URL"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(refuse(
-            "must begin with http:// or https:// and name a host",
-        ));
+    if !schemes.contains(&url.scheme()) || url.host_str().is_none() {
+        let [plain, secure] = schemes;
+        return Err(refuse(&format!(
+            "must begin with {plain}:// or {secure}:// and name a host"
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("must not hold a user name or password"));
@@ -143,6 +194,10 @@ mod tests {
         };
         assert!(with(|c| c.clob_url = "clob.polymarket.com".into()).contains("clob_url"));
         assert!(with(|c| c.data_url = "ftp://example.com".into()).contains("data_url"));
+        assert!(with(|c| c.ws_url = "https://example.com/ws".into()).contains("ws_url"));
+        assert!(with(|c| c.deadline_seconds = 0).contains("deadline_seconds"));
+        assert!(with(|c| c.breaker_failures = 1_001).contains("breaker_failures"));
+        assert!(with(|c| c.breaker_seconds = 0).contains("breaker_seconds"));
         assert!(with(|c| c.rate_share = f64::NAN).contains("rate_share"));
         assert!(with(|c| c.rate_share = 1.5).contains("rate_share"));
         assert!(with(|c| c.timeout_seconds = 0).contains("timeout_seconds"));

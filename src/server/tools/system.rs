@@ -94,8 +94,7 @@ async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<Health
     let known = app.source().health();
     if known.last_error.is_none() && known.last_success.is_none() {
         // Whether the source answers is what is asked; once it is known, nothing more is asked of it.
-        let query = crate::market_data::MarketQuery { limit: 1 };
-        let _ = tokio::time::timeout(FIRST_ANSWER, app.source().active_markets(&query)).await;
+        let _ = tokio::time::timeout(FIRST_ANSWER, app.source().check()).await;
     }
     let mut out = health(&app)?;
     if out.source.reachable.is_none() {
