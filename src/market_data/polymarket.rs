@@ -43,6 +43,8 @@ mod tests;
 
 pub use config::PolymarketConfig;
 pub use data_rows::TakerVolume;
+pub use search::tag_id;
+pub use venue::order_version;
 
 use transport::Transport;
 

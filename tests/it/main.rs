@@ -22,6 +22,7 @@ mod no_network;
 mod parity;
 #[cfg(test)]
 mod recorded;
+mod recorded_values;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

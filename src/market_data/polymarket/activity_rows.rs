@@ -97,10 +97,16 @@ pub struct TokenRow {
 /// One token. Errors: [`RowFault`] when it cannot be relied on.
 pub fn token(value: &Value) -> Result<TokenRow, RowFault> {
     let row = Row::new("token", value)?;
+    let resolved = row.flag("resolved")?.unwrap_or(false);
     Ok(TokenRow {
         token: TokenId::new(row.asset_id("token_id")?),
-        resolved: row.flag("resolved")?.unwrap_or(false),
-        final_price: row.price("final_price")?,
+        resolved,
+        // Before the end it is the last price, which pays nobody.
+        final_price: if resolved {
+            row.price("final_price")?
+        } else {
+            None
+        },
     })
 }
 

@@ -222,7 +222,7 @@ impl Way {
             }
             // A restart is waited out by each; too many requests are everybody's doing.
             if let (Kind::Busy, Some(wish)) = (failure.kind, failure.wish) {
-                self.limits.pause(request.scope, wish);
+                self.limits.pause(request.scope, wish, now);
             }
             let Some(wait) = self.patience.wait(&failure, attempt, begun.elapsed()) else {
                 if failure.kind == Kind::Restarting {
@@ -244,7 +244,7 @@ impl Way {
 
     /// Waits out what the venue asked others to wait, or says how long that is.
     async fn pause(&self, request: &Request) -> Result<(), DataError> {
-        let Some(wait) = self.limits.paused(request.scope) else {
+        let Some(wait) = self.limits.paused(request.scope, Instant::now()) else {
             return Ok(());
         };
         if wait > MAX_WAIT {

@@ -45,8 +45,8 @@ fn trades_in_words(market: &Market, trades: &[TakenTrade], now: Timestamp) -> St
             trades
                 .iter()
                 .filter(|trade| trade.token == outcome.token && trade.side == side)
-                .map(|trade| trade.shares)
-                .sum::<f64>()
+                // Not `sum`, whose nothing is −0.
+                .fold(0.0, |all, trade| all + trade.shares)
         };
         let (bought, sold) = (of_side(Side::Buy), of_side(Side::Sell));
         if bought + sold > 0.0 {

@@ -45,9 +45,10 @@ impl Holding {
                     counter.fetch_add(1, Ordering::SeqCst);
                     arrive.send(()).unwrap();
                     let mut more = [0];
+                    let released = async { released.wait_for(|yes| *yes).await.map(drop) };
                     tokio::select! {
                         _ = socket.read(&mut more) => close.send(()).unwrap(),
-                        _ = released.wait_for(|yes| *yes) => {
+                        _ = released => {
                             let answer = format!(
                                 "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
                                 body.len()

@@ -58,8 +58,8 @@ impl Limits {
     }
 
     /// The venue asks to be left alone on these routes for so long.
-    pub fn pause(&self, scope: Scope, wait: Duration) {
-        let Some(until) = Instant::now().checked_add(wait) else {
+    pub fn pause(&self, scope: Scope, wait: Duration, now: Instant) {
+        let Some(until) = now.checked_add(wait) else {
             return;
         };
         let mut pauses = self.pauses();
@@ -67,9 +67,8 @@ impl Limits {
         *known = (*known).max(until);
     }
 
-    /// How long these routes are to be left alone from now on; `None` when they are free.
-    pub fn paused(&self, scope: Scope) -> Option<Duration> {
-        let now = Instant::now();
+    /// How long these routes are still to be left alone; `None` when they are free.
+    pub fn paused(&self, scope: Scope, now: Instant) -> Option<Duration> {
         let mut pauses = self.pauses();
         let until = *pauses.get(&scope)?;
         if until <= now {
@@ -111,17 +110,18 @@ mod tests {
         assert!(!limits.scopes.contains_key(&Scope::Clob), "the host's only");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_for_its_routes_only_and_ends() {
+    #[test]
+    fn a_pause_holds_for_its_routes_only_and_ends() {
         let limits = Limits::none();
-        limits.pause(Scope::GammaMarkets, Duration::from_secs(9));
-        limits.pause(Scope::GammaMarkets, Duration::from_secs(3));
+        let now = Instant::now();
+        limits.pause(Scope::GammaMarkets, Duration::from_secs(9), now);
+        limits.pause(Scope::GammaMarkets, Duration::from_secs(3), now);
         assert_eq!(
-            limits.paused(Scope::GammaMarkets),
+            limits.paused(Scope::GammaMarkets, now),
             Some(Duration::from_secs(9))
         );
-        assert_eq!(limits.paused(Scope::GammaEvents), None);
-        tokio::time::advance(Duration::from_secs(9)).await;
-        assert_eq!(limits.paused(Scope::GammaMarkets), None);
+        assert_eq!(limits.paused(Scope::GammaEvents, now), None);
+        let then = now + Duration::from_secs(9);
+        assert_eq!(limits.paused(Scope::GammaMarkets, then), None);
     }
 }
