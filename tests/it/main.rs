@@ -19,8 +19,9 @@ mod mcp_example;
 #[cfg(test)]
 mod no_network;
 #[cfg(test)]
-mod parity;
+mod order_terms;
 #[cfg(test)]
+mod parity;
 mod recorded;
 mod recorded_values;
 #[cfg(test)]

@@ -214,3 +214,22 @@ async fn get_leaderboard(
         traders,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_address_is_explained_by_what_it_is() {
+        let told = |proxy: Option<&str>| {
+            let summary = WalletSummary {
+                value: Some(0.0),
+                proxy: proxy.map(str::to_owned),
+            };
+            nothing_held("0xaa", &summary)
+        };
+        assert!(told(Some("0xbb")).contains("wallet 0xbb holds"));
+        assert!(told(Some("0xaa")).contains("This is the proxy (deposit) wallet"));
+        assert!(told(None).contains("not under the address that signs"));
+    }
+}

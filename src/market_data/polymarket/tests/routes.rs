@@ -267,3 +267,64 @@ async fn a_check_notes_a_wrong_clock_and_a_new_order_format() {
     );
     assert!(notes[1].contains("orders in version 3"), "{notes:?}");
 }
+
+#[tokio::test]
+async fn the_leaderboard_and_wallets_follow_cursors() {
+    let (venue, base) = Venue::start(|seen, _| {
+        let second = seen.value("cursor").is_some();
+        let pagination = json!({"has_more": !second, "next_cursor": "n"});
+        if seen.path == "/data/v2/leaderboard" {
+            let rank = if second { 2 } else { 1 };
+            return ok(json!({"pagination": pagination, "data": [
+                {"rank": rank, "user_id": "0xaa", "user_name": "", "pnl": 5.5, "volume": 9}]}));
+        }
+        ok(
+            json!({"pagination": pagination, "data": [{"token_id": "1", "current_size": 3,
+            "avg_price": 0.5, "outcome": "No", "title": "T", "status": "OPEN"}]}),
+        )
+    })
+    .await;
+    let client = client(&base);
+    let traders = client.leaderboard(Period::Week, 5).await.unwrap();
+    assert_eq!(traders.iter().map(|t| t.rank).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(traders[0].name, "0xaa");
+    assert_eq!(traders[0].pnl, Some(5.5));
+    let wallet = format!("0x{}", "A".repeat(40));
+    let positions = client.wallet_positions(&wallet, 1).await.unwrap();
+    assert_eq!(positions.len(), 1);
+    assert_eq!(positions[0].pnl, None);
+    let seen = venue.seen();
+    assert_eq!(seen.len(), 3, "one position was wanted, so one page");
+    assert_eq!(seen[0].value("time_period"), Some("week"));
+    assert_eq!(seen[2].value("user"), Some(wallet.to_lowercase().as_str()));
+    assert!(client.leaderboard(Period::All, 0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn volume_of_an_event_is_in_pusd_and_that_of_takers_in_shares() {
+    let (venue, base) = Venue::start(|seen, _| match seen.path.as_str() {
+        "/data/v2/live-volume" => ok(json!({"data": {"taker_volume_total": 223.500000000003,
+            "conditions": [{"condition_id": condition(1), "taker_volume": 223.5},
+                {"condition_id": condition(2), "taker_volume": -1}]}})),
+        _ => ok(
+            json!({"id": "30829", "title": "Rain", "slug": "rain", "volume": 1500.25,
+            "markets": [row(1), changed(2, "volumeNum", Value::Null)]}),
+        ),
+    })
+    .await;
+    let client = client(&base);
+    let volume = client.event_volume("rain").await.unwrap().unwrap();
+    assert_eq!(volume.event_id, EventId::new("30829"));
+    assert_eq!(volume.total.unwrap().to_string(), "1500.25");
+    assert_eq!(volume.by_market.len(), 1, "an unknown volume is not 0");
+    assert_eq!(volume.by_market[0].1.to_string(), "1");
+    let takers = client
+        .taker_volume(&volume.event_id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(takers.total.to_string(), "223.5");
+    assert_eq!(takers.by_condition.len(), 1);
+    assert_eq!(venue.seen()[0].path, "/gamma/events/slug/rain");
+    assert!(client.taker_volume(&EventId::new("rain")).await.is_err());
+}
