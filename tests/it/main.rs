@@ -7,6 +7,7 @@ mod support;
 mod alerts;
 #[cfg(test)]
 mod cancelled_call;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod http;
@@ -22,7 +23,9 @@ mod no_network;
 mod order_terms;
 #[cfg(test)]
 mod parity;
+#[cfg(test)]
 mod recorded;
+#[cfg(test)]
 mod recorded_values;
 #[cfg(test)]
 mod replay;

@@ -14,9 +14,12 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 /// A request under way that several may wait for.
 type Flight<T> = Shared<BoxFuture<'static, T>>;
 
+/// Flights by key, each with its number. Only those who wait keep a flight alive.
+type Board<T> = HashMap<String, (u64, WeakShared<BoxFuture<'static, T>>)>;
+
 /// Requests under way by key.
 pub struct Flights<T: Clone> {
-    under_way: Mutex<HashMap<String, (u64, WeakShared<BoxFuture<'static, T>>)>>,
+    under_way: Mutex<Board<T>>,
     next: AtomicU64,
 }
 
@@ -65,9 +68,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         self.under_way().len()
     }
 
-    fn under_way(
-        &self,
-    ) -> MutexGuard<'_, HashMap<String, (u64, WeakShared<BoxFuture<'static, T>>)>> {
+    fn under_way(&self) -> MutexGuard<'_, Board<T>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
