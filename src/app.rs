@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use crate::domain::{MarketId, Signal, SourceKind, Timestamp};
-use crate::market_data::{MarketData, MarketQuery};
+use crate::market_data::MarketData;
 use crate::store::Store;
 use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
@@ -182,8 +182,7 @@ impl App {
         self.probed.send_replace(Probe::UnderWay);
         let app = self.clone();
         async move {
-            let query = MarketQuery { limit: 1 };
-            if let Err(error) = app.source.active_markets(&query).await {
+            if let Err(error) = app.source.check().await {
                 tracing::warn!(error = %error, "the source does not answer");
             }
             app.probed.send_replace(Probe::Answered);

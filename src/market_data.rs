@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Book, Event, EventId, Market, MarketId, PricePoint, Resolution, SourceKind, Timestamp, TokenId,
-    Usdc,
+    Book, Event, EventId, Market, MarketId, PricePoint, Resolution, Shares, Side, SourceKind,
+    Timestamp, TokenId, Usdc,
 };
 
 mod error;
@@ -118,6 +118,53 @@ pub struct EventVolume {
     pub by_market: Vec<(String, Usdc)>,
 }
 
+/// What a wallet is, beside its positions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WalletSummary {
+    /// What its positions are worth by the venue's account, pUSD; `None` when it does not say.
+    pub value: Option<f64>,
+    /// The proxy (deposit) wallet of the profile that the address belongs to: the address itself,
+    /// or another one, which then holds the positions. `None` when the venue knows no profile.
+    pub proxy: Option<String>,
+}
+
+/// One side of a trade that somebody took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakenTrade {
+    /// Token.
+    pub token: TokenId,
+    /// Bought or sold.
+    pub side: Side,
+    /// Shares.
+    pub shares: f64,
+    /// Price, 0–1.
+    pub price: f64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A large holder of one outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Holder {
+    /// Token held.
+    pub token: TokenId,
+    /// Proxy wallet.
+    pub address: String,
+    /// Shares.
+    pub shares: f64,
+}
+
+/// Who trades and who holds a market. A list is `None` when the venue did not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MarketActivity {
+    /// Recent trades, newest first.
+    pub trades: Option<Vec<TakenTrade>>,
+    /// Largest holders of each outcome, largest first.
+    pub holders: Option<Vec<Holder>>,
+    /// What takers traded since the market began, shares.
+    pub taker_volume: Option<Shares>,
+}
+
 /// How the source is doing, for `health_check`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataHealth {
@@ -216,6 +263,38 @@ pub trait MarketData: Send + Sync {
     /// receiver that falls behind is told so and should look at all its books again.
     fn changes(&self) -> Option<broadcast::Receiver<StreamEvent>> {
         None
+    }
+
+    /// The market with the fee, tick, minimum size and status that an order meets now, from where the
+    /// source is sure of them. As given where there is no better place.
+    async fn current_terms(&self, market: &Arc<Market>) -> Result<Arc<Market>, DataError> {
+        Ok(Arc::clone(market))
+    }
+
+    /// What a wallet is, beside its positions (`0x` and 40 hex digits).
+    async fn wallet_summary(&self, _address: &str) -> Result<WalletSummary, DataError> {
+        Err(self.lacks("the value of a wallet"))
+    }
+
+    /// Who trades and who holds a market. An error only when nothing could be found out.
+    async fn market_activity(&self, _market: &Market) -> Result<MarketActivity, DataError> {
+        Err(self.lacks("the activity in a market"))
+    }
+
+    /// Asks the source for something small, so that [`MarketData::health`] knows whether it answers,
+    /// and what is odd about it.
+    async fn check(&self) -> Result<(), DataError> {
+        self.active_markets(&MarketQuery { limit: 1 })
+            .await
+            .map(drop)
+    }
+
+    /// The error for what this source does not have.
+    fn lacks(&self, what: &str) -> DataError {
+        DataError::Unsupported {
+            what: what.to_owned(),
+            from: self.kind().as_str().to_owned(),
+        }
     }
 
     /// How the source is doing.

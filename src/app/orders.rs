@@ -57,6 +57,13 @@ impl App {
             })
     }
 
+    /// The same on the terms that an order meets now: metadata may be minutes old, and the price step
+    /// changes while a market trades.
+    async fn market_to_order(&self, id: &str) -> Result<Arc<Market>, AppError> {
+        let market = self.market_to_trade(id).await?;
+        Ok(self.source.current_terms(&market).await?)
+    }
+
     /// The market of a token: what the background knows, if it is fresh. Errors:
     /// [`AppError::NotFound`] when there is none.
     pub async fn market_of_token(&self, token: &TokenId) -> Result<Arc<Market>, AppError> {
@@ -80,7 +87,7 @@ impl App {
 
     /// What an order would do now. Changes nothing.
     pub async fn preview_order(&self, order: &AgentOrder) -> Result<OrderPreview, AppError> {
-        let market = self.market_to_trade(order.market_id.as_str()).await?;
+        let market = self.market_to_order(order.market_id.as_str()).await?;
         let order = AgentOrder {
             market_id: market.id.clone(),
             ..order.clone()
@@ -97,7 +104,7 @@ impl App {
 
     /// Places an order on the book as it is now.
     pub async fn place_order(&self, mut order: AgentOrder) -> Result<OrderReport, AppError> {
-        let market = self.market_to_trade(order.market_id.as_str()).await?;
+        let market = self.market_to_order(order.market_id.as_str()).await?;
         // The agent may have named it by slug.
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;

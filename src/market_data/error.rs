@@ -13,6 +13,22 @@ pub enum DataError {
         /// What the transport said.
         detail: String,
     },
+    /// Not asked: it failed too often in a row, and is left alone for a while.
+    #[error(
+        "{host} failed {failures} times in a row and is left alone; it is tried again in {} s \
+         ({cause})",
+        .retry_in.as_secs()
+    )]
+    CircuitOpen {
+        /// Host and port.
+        host: String,
+        /// Failures in a row.
+        failures: u32,
+        /// When the next request may go out.
+        retry_in: Duration,
+        /// The failure that was the last straw.
+        cause: String,
+    },
     /// An answer with an error status.
     #[error("{route} answered with status {status}: {detail}")]
     Status {
@@ -62,7 +78,7 @@ impl DataError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            DataError::Unreachable { .. } => "venue_unreachable",
+            DataError::Unreachable { .. } | DataError::CircuitOpen { .. } => "venue_unreachable",
             DataError::Status { status: 429, .. } => "rate_limited",
             DataError::Status { .. } => "venue_error",
             DataError::Malformed { .. } => "venue_malformed",
@@ -82,6 +98,11 @@ impl DataError {
                  sandbox` or `--source recorded --data DIR`."
                     .to_owned()
             }
+            DataError::CircuitOpen { retry_in, .. } => format!(
+                "Call again in {} s. If it stays so: check the network, or use `--source sandbox` or \
+                 `--source recorded --data DIR`.",
+                retry_in.as_secs().max(1)
+            ),
             DataError::Status {
                 status: 429,
                 retry_after,

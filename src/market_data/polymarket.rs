@@ -11,14 +11,15 @@ use moka::future::Cache;
 use tokio::sync::broadcast;
 
 use super::{
-    DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, StreamEvent,
-    Trader, WalletPosition,
+    DataError, DataHealth, EventVolume, HistorySpan, MarketActivity, MarketData, MarketQuery,
+    Period, StreamEvent, Trader, WalletPosition, WalletSummary,
 };
 use crate::domain::{
     Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
     Timestamp, TokenId,
 };
 
+pub mod activity_rows;
 mod clob;
 pub mod clob_rows;
 mod config;
@@ -27,11 +28,16 @@ pub mod data_rows;
 mod gamma;
 pub mod gamma_rows;
 mod history;
+mod history_v2;
 pub mod number;
+mod people;
 mod resolution;
 pub mod row;
+mod search;
 pub mod stream;
+pub mod terms_rows;
 mod transport;
+mod venue;
 pub mod ws_messages;
 
 #[cfg(test)]
@@ -39,6 +45,8 @@ mod tests;
 
 pub use config::PolymarketConfig;
 pub use data_rows::TakerVolume;
+pub use search::tag_id;
+pub use venue::order_version;
 
 use stream::{ConnectionSettings, Stream};
 use transport::Transport;
@@ -104,7 +112,7 @@ impl Polymarket {
         Ok(Polymarket {
             kind,
             stream,
-            transport: Transport::new(config, kind)?,
+            transport: Transport::new(&config, kind)?,
             cache,
         })
     }
@@ -215,6 +223,22 @@ impl MarketData for Polymarket {
 
     fn changes(&self) -> Option<broadcast::Receiver<StreamEvent>> {
         self.stream.as_ref().map(Stream::changes)
+    }
+
+    async fn current_terms(&self, market: &Arc<Market>) -> Result<Arc<Market>, DataError> {
+        self.terms_of(market).await
+    }
+
+    async fn wallet_summary(&self, address: &str) -> Result<WalletSummary, DataError> {
+        self.summary_of(address).await
+    }
+
+    async fn market_activity(&self, market: &Market) -> Result<MarketActivity, DataError> {
+        self.activity_in(market).await
+    }
+
+    async fn check(&self) -> Result<(), DataError> {
+        self.check_venue().await
     }
 
     fn health(&self) -> DataHealth {

@@ -8,6 +8,7 @@ use crate::domain::{MoneyError, Price, Shares, Usdc};
 use super::registry::{Registry, RegistryError};
 use super::tool::{ToolError, ToolSpec};
 
+mod activity_words;
 pub mod analysis;
 pub mod backtest;
 pub mod conditional;

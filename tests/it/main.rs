@@ -6,6 +6,8 @@ mod support;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod cancelled_call;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod http;
@@ -18,9 +20,13 @@ mod mcp_example;
 #[cfg(test)]
 mod no_network;
 #[cfg(test)]
+mod order_terms;
+#[cfg(test)]
 mod parity;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_values;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

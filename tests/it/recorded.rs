@@ -13,10 +13,12 @@ use polymarket_agent::domain::{
 };
 use polymarket_agent::market_data::polymarket::row::{Oddities, RowFault};
 use polymarket_agent::market_data::polymarket::ws_messages::{self, MarketMessage};
-use polymarket_agent::market_data::polymarket::{clob_rows, data_rows, gamma_rows};
+use polymarket_agent::market_data::polymarket::{
+    activity_rows, clob_rows, data_rows, gamma_rows, order_version, tag_id, terms_rows,
+};
 use serde_json::Value;
 
-/// The folders of routes and channels that the client reads.
+/// Folders that must be there: the routes and channels that the client reads.
 const FOLDERS: [&str; 5] = ["gamma", "clob", "data", "ws", "protocol_v2"];
 
 type Read = fn(&str, &Value) -> Result<usize, String>;
@@ -35,17 +37,18 @@ fn plan(path: &str) -> Option<Plan> {
     const ACCOUNT: &str = "user channel: comes with live trading";
     const PEOPLE: &str = "people and teams: no tool shows them";
     const UNUSED: &str = "route not used by any tool";
-    let rules: [(&str, Plan); 47] = [
+    const TRADING: &str = "orders and accounts: come with live trading";
+    let rules = vec![
         ("gamma/markets_keyset*", Parse(market_page)),
         ("gamma/market*", Parse(markets)),
         ("gamma/events_keyset*", Parse(event_page)),
         ("gamma/event*", Parse(events)),
         ("gamma/public_search*", Parse(search)),
         ("gamma/search*", Parse(search)),
-        ("gamma/tags*", NoType(UNUSED)),
+        ("gamma/tags*", Parse(tags)),
         ("gamma/sport*", NoType(PEOPLE)),
         ("gamma/team*", NoType(PEOPLE)),
-        ("gamma/user*", NoType(PEOPLE)),
+        ("gamma/user*", Parse(profile)),
         ("gamma/comment*", NoType(PEOPLE)),
         ("clob/book*", Parse(books)),
         ("clob/prices_history*", Parse(clob_history)),
@@ -53,20 +56,14 @@ fn plan(path: &str) -> Option<Plan> {
             "clob/chain_order_filled_taker_fees.json",
             NoType("on-chain fills: read by `recorded_fees_are_charged_to_the_micro_unit`"),
         ),
-        (
-            "clob/clob_market_details*",
-            NoType("`/clob-markets`: fee, tick and minimum come with the Gamma row"),
-        ),
+        ("clob/clob_market_details*", Parse(terms)),
         (
             "clob/markets_by_token*",
             NoType("`/markets-by-token`: Gamma finds the market of a token in one request"),
         ),
         ("clob/market*", Parse(clob_market)),
         ("clob/clob_market*", Parse(clob_market)),
-        (
-            "clob/version*",
-            NoType("`/version`: needed for signing only"),
-        ),
+        ("clob/version*", Parse(version)),
         ("clob/time*", Parse(server_time)),
         ("data/v1_*", NoType("Data API v1 was retired on 2026-10-24")),
         ("data/v2/resolutions*", Parse(resolutions)),
@@ -77,25 +74,19 @@ fn plan(path: &str) -> Option<Plan> {
             NoType("one trader's standing: no tool asks for it"),
         ),
         ("data/v2/leaderboard*", Parse(traders)),
-        (
-            "data/v2/prices_history*",
-            NoType("histories come from the CLOB, which also serves them in batches"),
-        ),
-        (
-            "data/v2/tokens*",
-            NoType("`/v2/tokens`: resolutions come from `/v2/resolutions` and the CLOB"),
-        ),
+        ("data/v2/prices_history*", Parse(data_history)),
+        ("data/v2/tokens*", Parse(tokens)),
         ("data/v2/activity*", NoType(UNUSED)),
         ("data/v2/approvals*", NoType(UNUSED)),
         ("data/v2/biggest_winners*", NoType(UNUSED)),
         ("data/v2/builders*", NoType(UNUSED)),
         ("data/v2/combo*", NoType(UNUSED)),
-        ("data/v2/holders*", NoType(UNUSED)),
+        ("data/v2/holders*", Parse(holders)),
         ("data/v2/open_interest*", NoType(UNUSED)),
         ("data/v2/status*", NoType(UNUSED)),
-        ("data/v2/trades*", NoType(UNUSED)),
+        ("data/v2/trades*", Parse(trades)),
         ("data/v2/user*", NoType(UNUSED)),
-        ("data/v2/value*", NoType(UNUSED)),
+        ("data/v2/value*", Parse(value)),
         ("ws/user*", NoType(ACCOUNT)),
         (
             "ws/sports*",
@@ -103,13 +94,17 @@ fn plan(path: &str) -> Option<Plan> {
         ),
         ("ws/*", Parse(channel)),
         ("protocol_v2/book*", Parse(books)),
-        (
-            "protocol_v2/clob_markets*",
-            NoType("`/clob-markets`: fee, tick and minimum come with the Gamma row"),
-        ),
+        ("protocol_v2/clob_markets*", Parse(terms)),
         ("protocol_v2/data_resolutions*", Parse(resolutions)),
         ("protocol_v2/market*", Parse(markets)),
         ("protocol_v2/ws*", Parse(channel)),
+        ("orders/*", NoType(TRADING)),
+        ("signing/*", NoType(TRADING)),
+        (
+            "polybolt/*",
+            NoType("reference prices: the channel needs an account"),
+        ),
+        ("SOURCES.md", NoType("says where the recordings come from")),
     ];
     rules
         .into_iter()
@@ -232,6 +227,54 @@ fn traders(_: &str, value: &Value) -> Result<usize, String> {
     rows(value, data_rows::trader)
 }
 
+fn tokens(_: &str, value: &Value) -> Result<usize, String> {
+    rows(value, activity_rows::token)
+}
+
+fn trades(_: &str, value: &Value) -> Result<usize, String> {
+    rows(value, activity_rows::trade)
+}
+
+fn data_history(_: &str, value: &Value) -> Result<usize, String> {
+    rows(value, activity_rows::point)
+}
+
+fn holders(_: &str, value: &Value) -> Result<usize, String> {
+    let mut oddities = Oddities::default();
+    let holders = activity_rows::holders(value, &mut oddities).map_err(fault)?;
+    clean(&oddities)?;
+    Ok(holders.len())
+}
+
+fn value(_: &str, value: &Value) -> Result<usize, String> {
+    let worth = activity_rows::wallet_value(value).map_err(fault)?;
+    Ok(usize::from(worth.is_some()))
+}
+
+fn profile(_: &str, value: &Value) -> Result<usize, String> {
+    let proxy = activity_rows::proxy_wallet(value).map_err(fault)?;
+    Ok(usize::from(proxy.is_some()))
+}
+
+fn terms(_: &str, value: &Value) -> Result<usize, String> {
+    terms_rows::terms(value)
+        .map(|terms| terms.tokens.len())
+        .map_err(fault)
+}
+
+fn version(_: &str, value: &Value) -> Result<usize, String> {
+    Ok(usize::from(order_version(value).is_some()))
+}
+
+fn tags(_: &str, value: &Value) -> Result<usize, String> {
+    let tags = one_or_many(value);
+    if tags.iter().all(|tag| tag_id(tag).is_some()) {
+        Ok(tags.len())
+    } else {
+        Err("a tag has no id".to_owned())
+    }
+}
+
 fn taker_volume(_: &str, value: &Value) -> Result<usize, String> {
     let mut oddities = Oddities::default();
     let volume = data_rows::taker_volume(value, &mut oddities).map_err(fault)?;
@@ -280,7 +323,7 @@ fn known(read: Result<MarketMessage, ws_messages::FrameError>) -> Result<usize, 
 }
 
 /// The folder with the recordings; `None`, said aloud, where it may be absent.
-fn fixtures() -> Option<PathBuf> {
+pub fn fixtures() -> Option<PathBuf> {
     let folder = std::env::var_os("POLYMARKET_FIXTURES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"),
         PathBuf::from,
@@ -315,7 +358,7 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-fn json(path: &Path) -> Value {
+pub fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap())
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -330,24 +373,26 @@ fn recorded_answers_parse() {
         let mut paths = Vec::new();
         files(&root.join(folder), &mut paths);
         assert!(!paths.is_empty(), "{folder} holds no recordings");
-        for path in paths {
-            let name = path
-                .strip_prefix(&root)
-                .unwrap()
-                .to_string_lossy()
-                .replace('\\', "/");
-            match plan(&name) {
-                None => failures.push(format!("{name}: no rule says how to read it")),
-                Some(Plan::NoType(reason)) => {
-                    println!("no type: {name}: {reason}");
-                    untyped += 1;
-                }
-                Some(Plan::Parse(read)) => match read(&name, &json(&path)) {
-                    Ok(0) => failures.push(format!("{name}: nothing in it was read")),
-                    Ok(_) => parsed += 1,
-                    Err(error) => failures.push(format!("{name}: {error}")),
-                },
+    }
+    let mut paths = Vec::new();
+    files(&root, &mut paths);
+    for path in paths {
+        let name = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_string_lossy()
+            .replace('\\', "/");
+        match plan(&name) {
+            None => failures.push(format!("{name}: no rule says how to read it")),
+            Some(Plan::NoType(reason)) => {
+                println!("no type: {name}: {reason}");
+                untyped += 1;
             }
+            Some(Plan::Parse(read)) => match read(&name, &json(&path)) {
+                Ok(0) => failures.push(format!("{name}: nothing in it was read")),
+                Ok(_) => parsed += 1,
+                Err(error) => failures.push(format!("{name}: {error}")),
+            },
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

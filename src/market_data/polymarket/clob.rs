@@ -43,16 +43,7 @@ impl Polymarket {
             .collect();
         wanted.sort();
         wanted.dedup();
-        let requests: Vec<Request> = wanted
-            .chunks(BOOKS_PER_REQUEST)
-            .map(|chunk| {
-                let ids: Vec<_> = chunk
-                    .iter()
-                    .map(|token| json!({"token_id": token.as_str()}))
-                    .collect();
-                Request::post(Scope::ClobBooks, "/books", json!(ids))
-            })
-            .collect();
+        let requests = book_requests(&wanted);
         let batches: Vec<(Vec<ServedBook>, Timestamp)> = stream::iter(requests)
             .map(|request| async move { self.book_batch(&request).await })
             .buffer_unordered(CONCURRENCY)
@@ -89,12 +80,41 @@ impl Polymarket {
         &self,
         request: &Request,
     ) -> Result<(Vec<ServedBook>, Timestamp), DataError> {
-        let body = self.transport.send_expected(request).await?;
-        let received = SystemClock.now();
+        let answer = if request.is_get() {
+            match self.transport.send(request).await? {
+                Some(answer) => answer,
+                // Closed, proposed or unknown: no book.
+                None => return Ok((Vec::new(), SystemClock.now())),
+            }
+        } else {
+            self.transport.send_expected(request).await?
+        };
         let mut oddities = Oddities::default();
-        let books = clob_rows::books(&body, &mut oddities)
-            .map_err(|detail| self.transport.malformed(request, &detail))?;
+        let books = if request.is_get() {
+            clob_rows::one_book(&answer.body, &mut oddities)
+        } else {
+            clob_rows::books(&answer.body, &mut oddities)
+        };
+        let books = books.map_err(|detail| self.transport.malformed(request, &detail))?;
         self.transport.count(&oddities);
-        Ok((books, received))
+        Ok((books, answer.received))
     }
+}
+
+/// `GET /book` for one token, which callers share while it is under way; `POST /books` for more.
+fn book_requests(wanted: &[&TokenId]) -> Vec<Request> {
+    if let [token] = wanted {
+        let single = Request::get(Scope::ClobBook, "/book").with("token_id", token.as_str());
+        return vec![single];
+    }
+    wanted
+        .chunks(BOOKS_PER_REQUEST)
+        .map(|chunk| {
+            let ids: Vec<_> = chunk
+                .iter()
+                .map(|token| json!({"token_id": token.as_str()}))
+                .collect();
+            Request::post(Scope::ClobBooks, "/books", json!(ids))
+        })
+        .collect()
 }

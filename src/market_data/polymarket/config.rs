@@ -34,8 +34,17 @@ pub struct PolymarketConfig {
     pub timeout_seconds: u64,
     /// Longest wait for a connection, seconds (1 to 60).
     pub connect_timeout_seconds: u64,
-    /// How often a failed read is tried again (0 to 10).
+    /// How often a failed read is tried again (0 to 10). A restart of the exchange (status 425 or
+    /// 503) is waited out however often that takes, until the deadline.
     pub retries: u32,
+    /// Longest time for one read with all its attempts and waits, seconds (1 to 600). A tool call
+    /// ends after 60.
+    pub deadline_seconds: u64,
+    /// After so many failures in a row a host is left alone for a while, then tried with one
+    /// request (0 to 1000; 0 never).
+    pub breaker_failures: u32,
+    /// How long it is left alone, seconds (1 to 3600).
+    pub breaker_seconds: u64,
     /// Share of the venue's published rate limits that is used, above 0 and at most 1.
     pub rate_share: f64,
     /// How long markets and events are remembered, seconds; 0 asks anew each time. Books are never
@@ -56,6 +65,9 @@ impl Default for PolymarketConfig {
             timeout_seconds: 15,
             connect_timeout_seconds: 5,
             retries: 2,
+            deadline_seconds: 40,
+            breaker_failures: 5,
+            breaker_seconds: 30,
             rate_share: 0.2,
             cache_seconds: 30,
         }
@@ -91,6 +103,24 @@ impl PolymarketConfig {
         if self.retries > 10 {
             return refuse(format!("retries is {}; it must be 0 to 10", self.retries));
         }
+        if !(1..=600).contains(&self.deadline_seconds) {
+            return refuse(format!(
+                "deadline_seconds is {}; it must be 1 to 600",
+                self.deadline_seconds
+            ));
+        }
+        if self.breaker_failures > 1_000 {
+            return refuse(format!(
+                "breaker_failures is {}; it must be 0 to 1000",
+                self.breaker_failures
+            ));
+        }
+        if !(1..=3_600).contains(&self.breaker_seconds) {
+            return refuse(format!(
+                "breaker_seconds is {}; it must be 1 to 3600",
+                self.breaker_seconds
+            ));
+        }
         if !(self.rate_share > 0.0 && self.rate_share <= 1.0) {
             return refuse(format!(
                 "rate_share is {}; it must be above 0 and at most 1",
@@ -116,6 +146,18 @@ impl PolymarketConfig {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// Longest time for one read with all its attempts.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+
+    /// How long a host that fails is left alone.
+    #[must_use]
+    pub fn breaker_rest(&self) -> Duration {
+        Duration::from_secs(self.breaker_seconds)
     }
 
     /// Longest wait for a connection.
@@ -212,6 +254,10 @@ mod tests {
         };
         assert!(with(|c| c.clob_url = "clob.polymarket.com".into()).contains("clob_url"));
         assert!(with(|c| c.data_url = "ftp://example.com".into()).contains("data_url"));
+        assert!(with(|c| c.ws_url = "https://example.com/ws".into()).contains("ws_url"));
+        assert!(with(|c| c.deadline_seconds = 0).contains("deadline_seconds"));
+        assert!(with(|c| c.breaker_failures = 1_001).contains("breaker_failures"));
+        assert!(with(|c| c.breaker_seconds = 0).contains("breaker_seconds"));
         assert!(with(|c| c.rate_share = f64::NAN).contains("rate_share"));
         assert!(with(|c| c.rate_share = 1.5).contains("rate_share"));
         assert!(with(|c| c.timeout_seconds = 0).contains("timeout_seconds"));

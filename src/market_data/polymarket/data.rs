@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::activity_rows::wallet_address;
 use super::data_rows::{self, POSITION_ROW, TRADER_ROW, TakerVolume};
 use super::row::{Oddities, RowFault, is_asset_id};
 use super::transport::{Request, Scope};
@@ -99,10 +100,23 @@ impl Polymarket {
         Ok(volume)
     }
 
-    async fn pages<T>(
+    /// The first `limit` rows of a list, at most 20 pages of it.
+    pub(super) async fn pages<T>(
         &self,
         request: Request,
         limit: usize,
+        kind: &'static str,
+        parse: fn(&Value) -> Result<T, RowFault>,
+    ) -> Result<Vec<T>, DataError> {
+        self.pages_of(request, limit, PAGE, kind, parse).await
+    }
+
+    /// The same with another largest page.
+    pub(super) async fn pages_of<T>(
+        &self,
+        request: Request,
+        limit: usize,
+        page_size: usize,
         kind: &'static str,
         parse: fn(&Value) -> Result<T, RowFault>,
     ) -> Result<Vec<T>, DataError> {
@@ -111,7 +125,7 @@ impl Polymarket {
             return Ok(found);
         }
         // The size of a page counts on the first one only; the cursor carries it on.
-        let request = request.with("limit", limit.min(PAGE).to_string());
+        let request = request.with("limit", limit.min(page_size).to_string());
         let mut page = request.clone();
         for _ in 0..MAX_PAGES {
             let answer = self.transport.json_expected(&page).await?;
@@ -133,10 +147,9 @@ impl Polymarket {
 }
 
 /// A wallet address, lower case. Errors: [`DataError::BadRequest`].
-fn wallet(text: &str) -> Result<String, DataError> {
-    let digits = text.trim().strip_prefix("0x").unwrap_or_default();
-    if digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(format!("0x{}", digits.to_ascii_lowercase()));
+pub(super) fn wallet(text: &str) -> Result<String, DataError> {
+    if let Some(address) = wallet_address(text) {
+        return Ok(address);
     }
     Err(DataError::BadRequest(format!(
         "`{}` is no wallet address: 0x and 40 hex digits, as a profile page shows it",

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::gamma_rows::{self, EVENT_ROW, MARKET_ROW, is_slug};
+use super::gamma_rows::{self, MARKET_ROW, is_slug};
 use super::row::{self, Oddities, condition_id, is_asset_id};
+use super::search::next_cursor;
 use super::transport::{Request, Scope};
 use super::{CONCURRENCY, Polymarket};
 use crate::domain::text::clean;
@@ -15,112 +16,63 @@ use crate::domain::{ConditionId, Event, Market, MarketId, MarketStatus, TokenId}
 use crate::market_data::DataError;
 
 /// Rows per page; larger is clamped by the venue (since 2026-05-14).
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// Ids in one query: keeps the URL well under 8 kB.
 const IDS_PER_QUERY: usize = 50;
-/// Pages of search results that are read for one search.
-const SEARCH_PAGES: usize = 5;
-/// Longest search text.
-const MAX_SEARCH: usize = 300;
+/// Pages of one list: 100,000 markets, more than are open.
+const MAX_PAGES: usize = 1_000;
 
 impl Polymarket {
-    /// Markets that are not closed, most traded first.
+    /// Open markets, most traded first.
     pub(super) async fn most_traded(&self, limit: usize) -> Result<Vec<Arc<Market>>, DataError> {
         if let Some(cache) = &self.cache
             && let Some(list) = cache.lists.get(&limit).await
         {
             return Ok(list.to_vec());
         }
-        let mut found: Vec<Arc<Market>> = Vec::new();
-        let mut seen = HashSet::new();
-        let mut cursors = HashSet::new();
-        let mut cursor: Option<String> = None;
-        while found.len() < limit {
-            let mut request = keyset()
-                .with("closed", "false")
-                .with("order", "volume24hr")
-                .with("ascending", "false")
-                .with("limit", PAGE.to_string());
-            if let Some(cursor) = &cursor {
-                request = request.with("after_cursor", cursor);
-            }
-            let (page, next) = self.market_page(&request).await?;
-            for market in page {
-                // Rows move between pages while they are read.
-                if market.status != MarketStatus::Closed && seen.insert(market.id.clone()) {
-                    found.push(market);
-                }
-            }
-            match next {
-                // The last page has no cursor; one that repeats would never end.
-                Some(next) if cursors.insert(next.clone()) => cursor = Some(next),
-                _ => break,
-            }
-        }
-        found.truncate(limit);
+        let found = self
+            .most_traded_of(keyset().with("closed", "false"), limit, |market| {
+                market.status == MarketStatus::Open
+            })
+            .await?;
         if let Some(cache) = &self.cache {
             cache.lists.insert(limit, Arc::new(found.clone())).await;
         }
         Ok(found)
     }
 
-    /// Markets inside the events that match.
-    pub(super) async fn search_markets(
+    /// Markets of a keyset list that are wanted, most traded first, page by page.
+    pub(super) async fn most_traded_of(
         &self,
-        text: &str,
+        list: Request,
         limit: usize,
-        include_closed: bool,
+        wanted: impl Fn(&Market) -> bool,
     ) -> Result<Vec<Arc<Market>>, DataError> {
-        let text = clean(text, MAX_SEARCH + 1);
-        if text.is_empty() {
-            return Err(DataError::BadRequest("the search text is empty".to_owned()));
-        }
-        if text.chars().count() > MAX_SEARCH {
-            return Err(DataError::BadRequest(format!(
-                "the search text is longer than {MAX_SEARCH} characters"
-            )));
-        }
+        let list = list
+            .with("order", "volume24hr")
+            .with("ascending", "false")
+            .with("limit", PAGE.to_string());
         let mut found: Vec<Arc<Market>> = Vec::new();
         let mut seen = HashSet::new();
-        for page in 1..=SEARCH_PAGES {
-            if found.len() >= limit {
-                break;
-            }
-            let mut request = Request::get(Scope::GammaSearch, "/public-search")
-                .with("q", text.as_str())
-                .with("limit_per_type", limit.clamp(1, 50).to_string())
-                .with("page", page.to_string())
-                // An integer, unlike every other switch here.
-                .with("keep_closed_markets", u8::from(include_closed).to_string());
-            if !include_closed {
-                request = request.with("events_status", "active");
-            }
-            let answer = self.transport.json_expected(&request).await?;
-            let mut oddities = Oddities::default();
-            let events = list_in(&answer, "events");
-            for event in &events {
-                match gamma_rows::event(event, &mut oddities) {
-                    Ok(event) => found.extend(
-                        event
-                            .markets
-                            .into_iter()
-                            .filter(|m| include_closed || m.status != MarketStatus::Closed)
-                            .filter(|m| seen.insert(m.id.clone()))
-                            .map(Arc::new),
-                    ),
-                    Err(fault) => oddities.skipped(EVENT_ROW, fault),
+        let mut cursors = HashSet::new();
+        let mut request = list.clone();
+        while found.len() < limit {
+            let (page, next) = self.market_page(&request).await?;
+            for market in page {
+                // Rows move between pages while they are read.
+                if wanted(&market) && seen.insert(market.id.clone()) {
+                    found.push(market);
                 }
             }
-            self.transport.count(&oddities);
-            let more = answer
-                .pointer("/pagination/hasMore")
-                .and_then(Value::as_bool);
-            if events.is_empty() || more != Some(true) {
-                break;
+            match next {
+                // The last page has no cursor; one that repeats would never end.
+                Some(next) if cursors.len() < MAX_PAGES && cursors.insert(next.clone()) => {
+                    request = list.clone().with("after_cursor", next);
+                }
+                _ => break,
             }
         }
         found.truncate(limit);
-        self.remember(&found).await;
         Ok(found)
     }
 
@@ -314,19 +266,14 @@ impl Polymarket {
             .collect();
         self.transport.count(&oddities);
         self.remember(&markets).await;
-        let next = answer
-            .get("next_cursor")
-            .and_then(Value::as_str)
-            .filter(|cursor| !cursor.is_empty())
-            .map(str::to_owned);
-        Ok((markets, next))
+        Ok((markets, next_cursor(&answer)))
     }
 
     async fn remembered(&self, key: &str) -> Option<Arc<Market>> {
         self.cache.as_ref()?.markets.get(key).await
     }
 
-    async fn remember(&self, markets: &[Arc<Market>]) {
+    pub(super) async fn remember(&self, markets: &[Arc<Market>]) {
         let Some(cache) = &self.cache else {
             return;
         };
@@ -347,7 +294,7 @@ impl Polymarket {
     }
 }
 
-fn keyset() -> Request {
+pub(super) fn keyset() -> Request {
     Request::get(Scope::GammaMarkets, "/markets/keyset")
 }
 
@@ -363,13 +310,4 @@ fn single(what: &str, folder: &str, text: &str) -> Result<(String, String), Data
             clean(text, 60)
         )))
     }
-}
-
-/// A list that may be `null` or missing.
-fn list_in(answer: &Value, field: &str) -> Vec<Value> {
-    answer
-        .get(field)
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
 }

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::row::{Oddities, Problem, Row, RowFault, required};
+use super::terms_rows::{fee_schedule, is_step, version};
 use crate::domain::text::{MAX_DESCRIPTION, MAX_NAME, MAX_QUESTION, clean};
 use crate::domain::{
     Event, EventId, FeeSchedule, Market, MarketId, MarketStatus, Outcome, Price, ProtocolVersion,
@@ -130,7 +131,7 @@ fn category(row: &Row<'_>) -> Option<String> {
 
 fn market_in(row: &Row<'_>, parent: &Parent, oddities: &mut Oddities) -> Result<Market, RowFault> {
     let id = MarketId::new(required("id", row.id("id")?)?);
-    let version = version(row)?;
+    let version = version(row, "version")?;
     let outcomes = outcomes(row, &id, version)?;
     let fee = fee(row)?;
     let status = status(row, outcomes.len())?;
@@ -172,15 +173,6 @@ fn market_in(row: &Row<'_>, parent: &Parent, oddities: &mut Oddities) -> Result<
         version,
         label: label(row)?,
     })
-}
-
-/// The version decides which ids are the market's own; a row without one is of the first.
-fn version(row: &Row<'_>) -> Result<ProtocolVersion, RowFault> {
-    match row.text("version")? {
-        None | Some("v1") => Ok(ProtocolVersion::V1),
-        Some("v2") => Ok(ProtocolVersion::V2),
-        Some(_) => Err(RowFault::new("version", Problem::Unknown)),
-    }
 }
 
 /// Outcomes with their tokens by position. A V1 row may carry other numbers in `positionIds`, and a
@@ -256,20 +248,15 @@ fn fee(row: &Row<'_>) -> Result<FeeSchedule, RowFault> {
     let Some(schedule) = row.get("feeSchedule") else {
         return Ok(FeeSchedule::FREE);
     };
-    let schedule = Row::new("feeSchedule", schedule)?;
-    let rate = required("feeSchedule.rate", schedule.price("rate")?)?;
-    let exponent = required("feeSchedule.exponent", schedule.float("exponent")?)?;
-    if schedule.flag("takerOnly")? == Some(false) {
-        return Err(RowFault::new("feeSchedule.takerOnly", Problem::Unknown));
-    }
-    let whole = (0.0..=f64::from(crate::domain::fee::MAX_EXPONENT)).contains(&exponent)
-        && exponent.fract() == 0.0;
-    if !whole {
-        return Err(RowFault::new("feeSchedule.exponent", Problem::Unknown));
-    }
-    // In range by the test above.
-    FeeSchedule::new(&rate.to_string(), exponent as u8)
-        .map_err(|_| RowFault::new("feeSchedule", Problem::OutOfRange))
+    fee_schedule(
+        schedule,
+        [
+            "feeSchedule.rate",
+            "feeSchedule.exponent",
+            "feeSchedule.takerOnly",
+        ],
+        ["rate", "exponent", "takerOnly"],
+    )
 }
 
 /// Open when every condition of trading holds. `acceptingOrders` alone may be true on closed and
@@ -300,8 +287,7 @@ fn status(row: &Row<'_>, outcomes: usize) -> Result<MarketStatus, RowFault> {
 fn steps(row: &Row<'_>, status: MarketStatus) -> Result<(Price, Shares), RowFault> {
     let must = status == MarketStatus::Open;
     let tick = row.price("orderPriceMinTickSize")?;
-    // 0.1, 0.01, 0.005, 0.0025, 0.001 and 0.0001 all divide 1; what does not is no price step.
-    if tick.is_some_and(|tick| tick == Price::ONE || !Price::ONE.is_multiple_of(tick)) {
+    if tick.is_some_and(|tick| !is_step(tick)) {
         return Err(RowFault::new("orderPriceMinTickSize", Problem::OutOfRange));
     }
     let min_size = row.shares("orderMinSize")?;

@@ -24,8 +24,10 @@ const RESOLVED_FIDELITY: u32 = 720;
 
 /// One request's worth of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Window {
+pub(super) enum Window {
+    /// One of the venue's names.
     Interval(&'static str),
+    /// Seconds, both ends included.
     Between(i64, i64),
 }
 
@@ -44,9 +46,31 @@ impl Polymarket {
             )));
         }
         let fidelity = least_fidelity(span, fidelity);
-        let requests: Vec<Request> = windows(span)?
-            .into_iter()
-            .map(|window| single_request(token, window, fidelity))
+        let windows = windows(span)?;
+        let first = match self.clob_history(token, span, &windows, fidelity).await {
+            Ok(points) if !points.is_empty() => return Ok(points),
+            first => first,
+        };
+        match (self.history_v2(token, &windows, fidelity).await, first) {
+            (Ok(parts), first) => {
+                let points = merged(parts, span);
+                if points.is_empty() { first } else { Ok(points) }
+            }
+            // No points and a route that fails, or two that fail: the first one's word counts.
+            (Err(_), first) => first,
+        }
+    }
+
+    async fn clob_history(
+        &self,
+        token: &TokenId,
+        span: HistorySpan,
+        windows: &[Window],
+        fidelity: u32,
+    ) -> Result<Vec<PricePoint>, DataError> {
+        let requests: Vec<Request> = windows
+            .iter()
+            .map(|window| single_request(token, *window, fidelity))
             .collect();
         let parts: Vec<Vec<PricePoint>> = stream::iter(requests)
             .map(|request| async move {

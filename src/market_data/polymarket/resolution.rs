@@ -1,5 +1,5 @@
-//! How markets ended, by the strongest evidence there is: the Data API's payouts, then the CLOB's
-//! winner, then Gamma's closed row at exactly 1 and 0.
+//! How markets ended, by the strongest evidence there is: the Data API's payouts, then its tokens'
+//! final prices, then the CLOB's winner, then Gamma's closed row at exactly 1 and 0.
 //!
 //! A closed market, a past end date or a price of 0.99 is not a resolution.
 
@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
+use serde_json::Value;
 
+use super::activity_rows::{self, TOKEN_ROW, TokenRow};
 use super::clob_rows;
 use super::data_rows::{self, RESOLUTION_ROW, ResolutionRow};
 use super::row::{self, Oddities, Problem, RowFault};
@@ -18,6 +20,8 @@ use crate::market_data::DataError;
 
 /// Conditions per `/v2/resolutions`.
 const CONDITIONS_PER_REQUEST: usize = 20;
+/// Tokens per `/v2/tokens`.
+const TOKENS_PER_REQUEST: usize = 50;
 /// Gamma's price of a winner is at least this, and that of a loser at most 1 minus it.
 const SETTLED_MICROS: u32 = 999_000;
 
@@ -56,6 +60,17 @@ impl Polymarket {
             }
         }
         self.transport.count(&oddities);
+        let (paid, token_error) = self.final_prices(&unclear).await;
+        if let Some(error) = token_error {
+            first_error.get_or_insert(error);
+        }
+        unclear.retain(|market| match by_final_prices(market, &paid) {
+            Some(resolution) => {
+                found.push(resolution);
+                false
+            }
+            None => true,
+        });
         let answers: Vec<Result<Option<Resolution>, DataError>> = stream::iter(unclear)
             .map(|market| async move { self.fallback(&market).await })
             .buffered(CONCURRENCY)
@@ -95,7 +110,10 @@ impl Polymarket {
             })
             .collect();
         let answers: Vec<Result<Vec<ResolutionRow>, DataError>> = stream::iter(requests)
-            .map(|request| async move { self.resolution_batch(&request).await })
+            .map(|request| async move {
+                self.data_rows(&request, RESOLUTION_ROW, data_rows::resolution)
+                    .await
+            })
             .buffered(CONCURRENCY)
             .collect()
             .await;
@@ -114,23 +132,64 @@ impl Polymarket {
         (rows, first_error)
     }
 
-    async fn resolution_batch(&self, request: &Request) -> Result<Vec<ResolutionRow>, DataError> {
+    async fn data_rows<T>(
+        &self,
+        request: &Request,
+        kind: &'static str,
+        parse: fn(&Value) -> Result<T, RowFault>,
+    ) -> Result<Vec<T>, DataError> {
         let Some(answer) = self.transport.json(request).await? else {
             return Ok(Vec::new());
         };
         let mut oddities = Oddities::default();
-        let rows = data_rows::rows(
-            &answer,
-            RESOLUTION_ROW,
-            data_rows::resolution,
-            &mut oddities,
-        )
-        .map_err(|fault| self.transport.malformed(request, &fault.to_string()))?;
+        let rows = data_rows::rows(&answer, kind, parse, &mut oddities)
+            .map_err(|fault| self.transport.malformed(request, &fault.to_string()))?;
         self.transport.count(&oddities);
         Ok(rows)
     }
 
-    /// The CLOB, then Gamma, for a market that the Data API does not know.
+    /// What the tokens of markets paid, where that is settled, and the first error if a batch
+    /// failed. A venue without the route has none.
+    async fn final_prices(
+        &self,
+        markets: &[Arc<Market>],
+    ) -> (HashMap<TokenId, Price>, Option<DataError>) {
+        let tokens: Vec<&str> = markets
+            .iter()
+            .flat_map(|market| &market.outcomes)
+            .filter(|outcome| !outcome.synthetic)
+            .map(|outcome| outcome.token.as_str())
+            .collect();
+        let requests: Vec<Request> = tokens
+            .chunks(TOKENS_PER_REQUEST)
+            .map(|chunk| Request::get(Scope::Data, "/v2/tokens").with("token_id", chunk.join(",")))
+            .collect();
+        let answers: Vec<Result<Vec<TokenRow>, DataError>> = stream::iter(requests)
+            .map(|request| async move {
+                self.data_rows(&request, TOKEN_ROW, activity_rows::token)
+                    .await
+            })
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
+        let mut paid = HashMap::new();
+        let mut first_error = None;
+        for answer in answers {
+            match answer {
+                Ok(rows) => paid.extend(
+                    rows.into_iter()
+                        .filter(|row| row.resolved)
+                        .filter_map(|row| Some((row.token, row.final_price?))),
+                ),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        (paid, first_error)
+    }
+
+    /// The CLOB, then Gamma, for a market that the Data API cannot tell of.
     async fn fallback(&self, market: &Market) -> Result<Option<Resolution>, DataError> {
         let by_winner = self.winner(market).await;
         match by_winner {
@@ -200,6 +259,25 @@ fn by_payouts(market: &Market, row: &ResolutionRow, oddities: &mut Oddities) -> 
             .collect(),
         resolved_at: row.resolved_at,
         evidence: "data /v2/resolutions".to_owned(),
+    })
+}
+
+/// The Data API's second word: every token of the market is resolved, and what they paid sums to 1.
+fn by_final_prices(market: &Market, paid: &HashMap<TokenId, Price>) -> Option<Resolution> {
+    let payouts = market
+        .outcomes
+        .iter()
+        .map(|outcome| Some((outcome.token.clone(), *paid.get(&outcome.token)?)))
+        .collect::<Option<Vec<_>>>()?;
+    let sum: u64 = payouts
+        .iter()
+        .map(|(_, price)| u64::from(price.micros()))
+        .sum();
+    (sum == u64::from(Price::ONE.micros())).then(|| Resolution {
+        market_id: market.id.clone(),
+        payouts,
+        resolved_at: None,
+        evidence: "data /v2/tokens: final_price".to_owned(),
     })
 }
 

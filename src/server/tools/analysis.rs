@@ -12,6 +12,7 @@ use crate::market_data::HistorySpan;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec, lenient};
 use crate::strategy::StrategyContext;
 
+use super::activity_words;
 use super::markets::books_of;
 use super::views::{BookView, SignalView, status_word, tidy};
 
@@ -187,6 +188,9 @@ struct AnalyzeOut {
     related: Vec<RelatedView>,
     /// What is held of this market.
     position: Vec<HeldView>,
+    /// UNTRUSTED text: who trades and holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity: Option<String>,
 }
 
 async fn analyze_market(
@@ -196,10 +200,11 @@ async fn analyze_market(
 ) -> Result<AnalyzeOut, ToolError> {
     let market = app.market(&args.market_id).await?;
     let wanted = estimate_of(&args, &market, &caller)?;
-    let (gathered, history, related) = tokio::join!(
+    let (gathered, history, related, activity) = tokio::join!(
         app.gather_market(market.clone()),
         history_of(&app, &market),
-        related_to(&app, &market)
+        related_to(&app, &market),
+        app.source().market_activity(&market)
     );
     let gathered = gathered?;
     let now = gathered.snapshot.at;
@@ -273,6 +278,10 @@ async fn analyze_market(
                 avg_price: position.average_price().map(tidy),
             })
             .collect(),
+        // A dossier without it is a dossier all the same.
+        activity: activity
+            .ok()
+            .and_then(|activity| activity_words::of(&market, &activity, now)),
     })
 }
 

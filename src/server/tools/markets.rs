@@ -33,8 +33,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "get_market_detail",
             "Market detail",
-            "One market with its rules, tick, minimum size, fee and the order book of each outcome. \
-             Takes a market id, slug or condition id.",
+            "One market with its rules, tick, minimum size, fee and the order book of each outcome.",
             reads,
             get_market_detail,
         ),
@@ -81,7 +80,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchArgs {
-    /// Words to look for, e.g. "bitcoin 100k"; left out, the most traded open markets.
+    /// Words, e.g. "bitcoin 100k", or "tag:crypto"; left out, the most traded open markets.
     #[serde(default)]
     query: String,
     /// Most markets to return, 1–100.

@@ -91,7 +91,7 @@ pub struct HealthOut {
 const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
 
 async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
-    // It asks the source nothing; what was asked at the start is waited for.
+    // What was asked at the start is waited for; nothing more is asked of the source.
     app.probed(FIRST_ANSWER).await;
     let mut out = health(&app)?;
     if out.source.reachable.is_none() {

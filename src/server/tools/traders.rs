@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, AppError};
 use crate::domain::text::clean;
-use crate::market_data::Period;
+use crate::market_data::polymarket::activity_rows::wallet_address;
+use crate::market_data::{Period, WalletSummary};
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec};
 
 /// The tools of this file.
@@ -18,8 +19,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "get_positions",
             "Positions of a wallet",
             "Open positions of any wallet on the venue (not of this account: that is \
-             get_portfolio). The address is the proxy wallet that profiles show; a signing address \
-             has none.",
+             get_portfolio). Takes the proxy wallet that profiles show.",
             reads,
             get_positions,
         ),
@@ -69,7 +69,7 @@ struct PositionsOut {
     address: String,
     /// Its positions.
     positions: Vec<WalletPositionView>,
-    /// Set when there are none: what that may mean.
+    /// What the wallet is worth, or what it means that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -79,28 +79,28 @@ async fn get_positions(
     args: PositionsArgs,
     _: Caller,
 ) -> Result<PositionsOut, ToolError> {
-    let address = args.address.trim().to_owned();
-    let hex = address
-        .strip_prefix("0x")
-        .or(address.strip_prefix("0X"))
-        .unwrap_or_default();
-    if hex.len() != 40 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let Some(address) = wallet_address(&args.address) else {
         return Err(ToolError::new(
             "bad_arguments",
-            format!("`{}` is not a wallet address", clean(&address, 60)),
+            format!("`{}` is not a wallet address", clean(&args.address, 60)),
             "An address is 0x followed by 40 hexadecimal digits.",
         ));
-    }
-    let positions = app
-        .source()
-        .wallet_positions(&address, args.limit.get())
-        .await
-        .map_err(AppError::from)?;
-    let note = positions.is_empty().then(|| {
-        "No positions. The venue keeps them under the proxy (deposit) wallet that a profile shows, \
-         not under the address that signs."
-            .to_owned()
-    });
+    };
+    let source = app.source();
+    let (positions, summary) = tokio::join!(
+        source.wallet_positions(&address, args.limit.get()),
+        source.wallet_summary(&address)
+    );
+    let positions = positions.map_err(AppError::from)?;
+    // The positions are what was asked for; without the summary the note says less.
+    let summary = summary.unwrap_or_default();
+    let note = if positions.is_empty() {
+        Some(nothing_held(&address, &summary))
+    } else {
+        summary.value.map(|value| {
+            format!("The venue values all positions of this wallet at {value:.2} pUSD.")
+        })
+    };
     let positions = positions
         .into_iter()
         .map(|position| WalletPositionView {
@@ -119,6 +119,21 @@ async fn get_positions(
         positions,
         note,
     })
+}
+
+/// What it may mean that an address holds nothing.
+fn nothing_held(address: &str, summary: &WalletSummary) -> String {
+    match &summary.proxy {
+        Some(proxy) if proxy != address => format!(
+            "No positions: this address signs, and its profile's proxy (deposit) wallet {proxy} holds \
+             the positions. Ask for that one."
+        ),
+        Some(_) => "No open positions. This is the proxy (deposit) wallet of a profile.".to_owned(),
+        None => "No positions, and no profile that the venue told of. If this is a signing address \
+                 (EOA): the venue keeps positions under the proxy (deposit) wallet that the profile \
+                 page shows, not under the address that signs."
+            .to_owned(),
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -198,4 +213,23 @@ async fn get_leaderboard(
         period: args.period,
         traders,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_address_is_explained_by_what_it_is() {
+        let told = |proxy: Option<&str>| {
+            let summary = WalletSummary {
+                value: Some(0.0),
+                proxy: proxy.map(str::to_owned),
+            };
+            nothing_held("0xaa", &summary)
+        };
+        assert!(told(Some("0xbb")).contains("wallet 0xbb holds"));
+        assert!(told(Some("0xaa")).contains("This is the proxy (deposit) wallet"));
+        assert!(told(None).contains("not under the address that signs"));
+    }
 }
