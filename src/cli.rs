@@ -14,6 +14,7 @@ mod backtest;
 mod call;
 mod dashboard;
 mod demo;
+mod download;
 mod output;
 mod run;
 mod sandbox;
@@ -67,6 +68,8 @@ enum Command {
     Dashboard(dashboard::DashboardArgs),
     /// The whole thing in a minute: a simulated exchange, ticks, a summary.
     Demo(demo::DemoArgs),
+    /// Price histories and resolutions of markets into files that `backtest` reads.
+    Download(download::DownloadArgs),
     /// A simulated exchange on this machine.
     Sandbox(sandbox::SandboxArgs),
     /// Calls one tool and prints its JSON.
@@ -154,6 +157,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Backtest(args) => backtest::backtest(&common, args).await,
             Command::Dashboard(args) => dashboard::dashboard(&common, args).await,
             Command::Demo(args) => demo::demo(&common, args).await,
+            Command::Download(args) => download::download(&common, args).await,
             Command::Sandbox(args) => sandbox::sandbox(args).await,
             Command::Call(args) => call::call(&common, args).await,
             Command::Tools(args) => tools::tools(&args),

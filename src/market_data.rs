@@ -11,6 +11,7 @@ use crate::domain::{
     Usdc,
 };
 
+pub mod download;
 mod error;
 pub mod polymarket;
 pub mod recorded;
