@@ -15,6 +15,7 @@ pub mod download;
 mod error;
 pub mod polymarket;
 pub mod recorded;
+pub mod recorder;
 
 pub use error::DataError;
 
