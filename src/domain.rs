@@ -19,7 +19,7 @@ pub mod snapshot;
 pub mod text;
 pub mod time;
 
-pub use book::{Book, BookOrigin, Level};
+pub use book::{Book, BookFeed, BookOrigin, Level};
 pub use conditional::{ConditionalKind, ConditionalOrder, ConditionalStatus};
 pub use estimate::Estimate;
 pub use fee::FeeSchedule;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 
 use crate::domain::{
     Book, Event, EventId, Market, MarketId, PricePoint, Resolution, SourceKind, Timestamp, TokenId,
@@ -16,8 +17,10 @@ mod error;
 pub mod polymarket;
 pub mod recorded;
 pub mod recorder;
+pub mod stream_event;
 
 pub use error::DataError;
+pub use stream_event::{StreamEvent, StreamHealth};
 
 /// Which markets to list: open ones, most traded in the last 24 hours first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +135,8 @@ pub struct DataHealth {
     pub last_success: Option<Timestamp>,
     /// Remarks that hold for all answers, e.g. that books are synthesised.
     pub notes: Vec<String>,
+    /// How the stream of books does; `None` where there is none or nothing is followed yet.
+    pub stream: Option<StreamHealth>,
 }
 
 /// A source of market data. All methods may be called concurrently; dropping a call's future
@@ -202,6 +207,18 @@ pub trait MarketData: Send + Sync {
 
     /// The most profitable traders of a period.
     async fn leaderboard(&self, period: Period, limit: usize) -> Result<Vec<Trader>, DataError>;
+
+    /// Keeps the books of exactly these tokens current from now on, where the source can: a later
+    /// call replaces the set, the same set again changes nothing, an empty one ends it. Must be
+    /// called inside an async runtime. [`MarketData::books`] then answers from them at once.
+    /// A source without a stream does nothing.
+    fn follow(&self, _tokens: &[TokenId]) {}
+
+    /// What happens to the followed tokens from now on; `None` where the source has no stream. A
+    /// receiver that falls behind is told so and should look at all its books again.
+    fn changes(&self) -> Option<broadcast::Receiver<StreamEvent>> {
+        None
+    }
 
     /// How the source is doing.
     fn health(&self) -> DataHealth;

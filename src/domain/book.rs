@@ -26,6 +26,31 @@ pub enum BookOrigin {
     Synthetic,
 }
 
+/// How a book was obtained, and whether it can still be known to be current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BookFeed {
+    /// Asked for and answered once: it was current at [`Book::at`].
+    #[default]
+    Fetched,
+    /// Kept current by a stream that has not been interrupted since its last whole book.
+    Streamed {
+        /// The exchange's time of that whole book.
+        since_snapshot: Timestamp,
+    },
+    /// Kept by a stream that was interrupted, or that contradicted itself: changes may be missing,
+    /// so nothing may be traded on it until there is a new whole book.
+    Broken,
+}
+
+impl BookFeed {
+    /// True for [`BookFeed::Fetched`].
+    #[must_use]
+    pub fn is_fetched(&self) -> bool {
+        *self == BookFeed::Fetched
+    }
+}
+
 /// Bids and asks of one token, best first, each level above zero in price and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
@@ -33,13 +58,17 @@ pub struct Book {
     pub token: TokenId,
     bids: Vec<Level>,
     asks: Vec<Level>,
-    /// When it was obtained: how old it is.
+    /// When it was known to be current: when it was obtained, or for a streamed one when its
+    /// connection was last heard. This is how old it is.
     pub at: Timestamp,
     /// When the exchange last changed it, by the exchange's clock; `at` where nobody says. Depth
     /// that paper fills took stays taken until this moves on.
     pub changed_at: Timestamp,
     /// Where it comes from.
     pub origin: BookOrigin,
+    /// How it was obtained. Left out of JSON where it was simply asked for.
+    #[serde(default, skip_serializing_if = "BookFeed::is_fetched")]
+    pub feed: BookFeed,
 }
 
 impl Book {
@@ -60,6 +89,7 @@ impl Book {
             at,
             changed_at: at,
             origin,
+            feed: BookFeed::Fetched,
         }
     }
 
@@ -67,6 +97,12 @@ impl Book {
     #[must_use]
     pub fn with_changed_at(self, changed_at: Timestamp) -> Self {
         Book { changed_at, ..self }
+    }
+
+    /// The same book, obtained this way.
+    #[must_use]
+    pub fn with_feed(self, feed: BookFeed) -> Self {
+        Book { feed, ..self }
     }
 
     /// Bids, best (highest) first.
@@ -112,6 +148,13 @@ impl Book {
     #[must_use]
     pub fn is_crossed(&self) -> bool {
         matches!((self.best_bid(), self.best_ask()), (Some(bid), Some(ask)) if bid >= ask)
+    }
+
+    /// True when its prices may be believed, age aside: it is neither crossed nor left over from a
+    /// broken stream. Nothing fills on any other book.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.feed != BookFeed::Broken && !self.is_crossed()
     }
 
     /// The levels that an order of this side would take, best first.
@@ -208,6 +251,27 @@ mod tests {
         assert_eq!(one_sided.mid(), None);
         assert_eq!(one_sided.spread(), None);
         assert!(!one_sided.is_crossed());
+    }
+
+    #[test]
+    fn a_book_of_a_broken_stream_is_not_sound_and_a_fetched_one_says_nothing_about_its_feed() {
+        let fetched = book(vec![level("0.4", 1)], vec![level("0.5", 1)]);
+        assert!(fetched.is_sound());
+        let json = serde_json::to_value(&fetched).unwrap();
+        assert_eq!(json.get("feed"), None, "as before streams existed");
+        assert_eq!(serde_json::from_value::<Book>(json).unwrap(), fetched);
+        let live = fetched.clone().with_feed(BookFeed::Streamed {
+            since_snapshot: Timestamp::from_secs(7),
+        });
+        assert!(live.is_sound());
+        let json = serde_json::to_value(&live).unwrap();
+        assert_eq!(
+            json["feed"],
+            serde_json::json!({"streamed": {"since_snapshot": 7000}})
+        );
+        assert_eq!(serde_json::from_value::<Book>(json).unwrap(), live);
+        assert!(!live.with_feed(BookFeed::Broken).is_sound());
+        assert!(!book(vec![level("0.5", 1)], vec![level("0.5", 1)]).is_sound());
     }
 
     #[test]

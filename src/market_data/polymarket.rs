@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use moka::future::Cache;
+use tokio::sync::broadcast;
 
 use super::{
-    DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, Trader,
-    WalletPosition,
+    DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, StreamEvent,
+    Trader, WalletPosition,
 };
 use crate::domain::{
     Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
@@ -29,6 +30,7 @@ mod history;
 pub mod number;
 mod resolution;
 pub mod row;
+pub mod stream;
 mod transport;
 pub mod ws_messages;
 
@@ -38,6 +40,7 @@ mod tests;
 pub use config::PolymarketConfig;
 pub use data_rows::TakerVolume;
 
+use stream::{ConnectionSettings, Stream};
 use transport::Transport;
 
 /// Most markets that are remembered; all open ones are about 80,000, a tick looks at 1,000.
@@ -52,6 +55,8 @@ pub struct Polymarket {
     kind: SourceKind,
     transport: Transport,
     cache: Option<Metadata>,
+    /// Books kept current; `None` where they are asked for each time.
+    stream: Option<Stream>,
 }
 
 /// Markets and events of the last seconds. Prices in them are not traded on, books are not in it.
@@ -93,8 +98,12 @@ impl Polymarket {
                 .time_to_live(lifetime)
                 .build(),
         });
+        // Simulated time may run at any speed and in steps, so its books have no age to go by.
+        let streams = config.streams() && kind == SourceKind::Polymarket;
+        let stream = streams.then(|| Stream::new(ConnectionSettings::new(&config)));
         Ok(Polymarket {
             kind,
+            stream,
             transport: Transport::new(config, kind)?,
             cache,
         })
@@ -145,7 +154,19 @@ impl MarketData for Polymarket {
     }
 
     async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
-        self.fetch_books(tokens).await
+        let Some(stream) = &self.stream else {
+            return self.fetch_books(tokens).await;
+        };
+        let mut books = stream.books(tokens);
+        let rest: Vec<TokenId> = tokens
+            .iter()
+            .filter(|token| !books.contains_key(*token))
+            .cloned()
+            .collect();
+        if !rest.is_empty() {
+            books.extend(self.fetch_books(&rest).await?);
+        }
+        Ok(books)
     }
 
     async fn price_history(
@@ -186,7 +207,25 @@ impl MarketData for Polymarket {
         self.top_traders(period, limit).await
     }
 
+    fn follow(&self, tokens: &[TokenId]) {
+        if let Some(stream) = &self.stream {
+            stream.follow(tokens);
+        }
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamEvent>> {
+        self.stream.as_ref().map(Stream::changes)
+    }
+
     fn health(&self) -> DataHealth {
-        self.transport.health()
+        let mut health = self.transport.health();
+        health.stream = self.stream.as_ref().and_then(Stream::health);
+        if let Some(stream) = &health.stream {
+            health.notes.push(stream.in_words());
+            for (cause, count) in &stream.dropped {
+                *health.skipped_rows.entry(cause.clone()).or_insert(0) += count;
+            }
+        }
+        health
     }
 }

@@ -391,6 +391,7 @@ impl MarketData for Recorded {
             last_error: None,
             last_success: Some(at),
             notes: self.dataset.notes(at),
+            stream: None,
         }
     }
 }

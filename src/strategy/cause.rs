@@ -17,6 +17,8 @@ pub(super) const EMPTY_BOOK: &str = "empty book";
 pub(super) const ONE_SIDED: &str = "one-sided book";
 /// Somebody bids at or above what somebody asks.
 pub(super) const CROSSED: &str = "crossed book";
+/// The stream that kept the book was interrupted.
+pub(super) const BROKEN_STREAM: &str = "book of a broken stream";
 /// The book was obtained too long before the snapshot's moment.
 pub(super) const STALE: &str = "stale book";
 /// Nobody sells the token that would be bought.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::params::{self, MAX_AMOUNT};
 use super::{Analysis, StrategyContext, cause};
 use crate::domain::{
-    Book, BookOrigin, Intent, Market, MarketView, Outcome, Price, Shares, Side, Timestamp, TokenId,
-    Usdc, text,
+    Book, BookFeed, BookOrigin, Intent, Market, MarketView, Outcome, Price, Shares, Side,
+    Timestamp, TokenId, Usdc, text,
 };
 
 /// Comparisons with a parameter forgive this much: 0.35 − 0.30 is a hair below 0.05 in binary.
@@ -94,6 +94,9 @@ pub(super) fn sane_book(book: Option<&Arc<Book>>, now: Timestamp) -> Result<&Boo
     let served = book.origin == BookOrigin::Venue;
     if served && now.since(book.at) > MAX_BOOK_AGE_MS {
         return Err(cause::STALE);
+    }
+    if book.feed == BookFeed::Broken {
+        return Err(cause::BROKEN_STREAM);
     }
     if book.is_crossed() {
         return Err(cause::CROSSED);
@@ -410,6 +413,11 @@ mod tests {
         assert_eq!(
             sane_book(Some(&book(now, BookOrigin::Venue, "0.5")), now),
             Err(cause::CROSSED)
+        );
+        let broken = Book::clone(&book(now, BookOrigin::Venue, "0.4")).with_feed(BookFeed::Broken);
+        assert_eq!(
+            sane_book(Some(&Arc::new(broken)), now),
+            Err(cause::BROKEN_STREAM)
         );
         assert_eq!(sane_book(None, now), Err(cause::NO_BOOK));
     }

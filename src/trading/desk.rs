@@ -17,6 +17,7 @@ use super::ledger::{Ledger, LedgerError, Recorder};
 use super::matching::{self, LevelFill, Matched};
 use super::report::{self, OrderReport, SettlementReport, TickReport};
 use super::risk::{Approved, Refusal, RiskGate};
+use super::venue_rules;
 
 mod agent;
 mod basket;
@@ -134,7 +135,7 @@ impl<'a> Step<'a> {
         let mut gone = Vec::new();
         for position in self.ledger().positions().values() {
             let token = &position.token_id;
-            let Some(book) = self.snapshot.book(token).filter(|book| !book.is_crossed()) else {
+            let Some(book) = self.snapshot.book(token).filter(|book| book.is_sound()) else {
                 continue;
             };
             match (book.best_bid(), position.mark) {
@@ -226,7 +227,11 @@ impl<'a> Step<'a> {
                 self.cancel_resting(id, "the market no longer accepts orders")?;
                 continue;
             }
-            let Some(book) = self.book(&order.token_id) else {
+            // A book that no new order could trade on fills none that rests either.
+            let Some(book) = self
+                .book(&order.token_id)
+                .filter(|book| venue_rules::fit(book, &self.gate()).is_ok())
+            else {
                 continue;
             };
             let Some(level) = matching::trade_through(&resting, &book)? else {

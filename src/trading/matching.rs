@@ -100,11 +100,14 @@ fn passes(side: Side, price: Price, limit: Price) -> bool {
     }
 }
 
-/// Walks the book for a taking order (FAK or FOK). A FOK that does not fit fills nothing.
+/// Walks the book for a taking order (FAK or FOK). A FOK that does not fit fills nothing, and
+/// nothing fills on a book that is not [sound](Book::is_sound).
 ///
 /// Errors: [`MoneyError`] when a product does not fit.
 pub fn take(order: &Order, book: &Book, fee: FeeSchedule) -> Result<Matched, MoneyError> {
-    if order.order_type == OrderType::Fok && book.depth_to(order.side, order.limit) < order.shares {
+    let too_thin =
+        order.order_type == OrderType::Fok && book.depth_to(order.side, order.limit) < order.shares;
+    if too_thin || !book.is_sound() {
         return Ok(Matched {
             fills: Vec::new(),
             unfilled: order.shares,
@@ -137,7 +140,7 @@ pub fn take(order: &Order, book: &Book, fee: FeeSchedule) -> Result<Matched, Mon
 ///
 /// Errors: [`MoneyError`] when a product does not fit.
 pub fn trade_through(resting: &RestingOrder, book: &Book) -> Result<Option<LevelFill>, MoneyError> {
-    if book.at <= resting.placed_at || book.is_crossed() {
+    if book.at <= resting.placed_at || !book.is_sound() {
         return Ok(None);
     }
     let order = &resting.order;

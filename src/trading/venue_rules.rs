@@ -2,8 +2,8 @@
 //! and a book that is fit to trade on.
 
 use crate::domain::{
-    BookOrigin, MarketStatus, Order, OrderType, Price, Rounding, Shares, Side, SourceKind, Usdc,
-    notional,
+    Book, BookFeed, BookOrigin, MarketStatus, Order, OrderType, Price, Rounding, Shares, Side,
+    SourceKind, Usdc, notional,
 };
 
 use super::config::Mode;
@@ -184,6 +184,35 @@ fn book(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
             "The market may be closed or paused; get_market_detail shows its state.",
         ));
     };
+    fit(book, gate)?;
+    if order.order_type == OrderType::PostOnly
+        && book
+            .against(order.side)
+            .first()
+            .is_some_and(|l| order.side.accepts(order.limit, l.price))
+    {
+        return Err(Refusal::new(
+            "post_only_crosses",
+            format!(
+                "a post-only order at {} would take from the book",
+                order.limit
+            ),
+            "Use a price that does not reach the other side.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a book is fit to trade on: its stream unbroken, not crossed, and recent enough. Holds for
+/// orders that rest already as for new ones. Errors: the [`Refusal`] of the first rule it breaks.
+pub fn fit(book: &Book, gate: &RiskGate<'_>) -> Result<(), Refusal> {
+    if book.feed == BookFeed::Broken {
+        return Err(Refusal::new(
+            "broken_stream",
+            "the stream that kept this book was interrupted, so changes to it may be missing",
+            "Call again in a few seconds: by then there is a fresh book.",
+        ));
+    }
     if book.is_crossed() {
         return Err(Refusal::new(
             "crossed_book",
@@ -205,21 +234,6 @@ fn book(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
                 allowed / 1000
             ),
             "Call again for a fresh book; the operator sets risk.max_book_age_seconds.",
-        ));
-    }
-    if order.order_type == OrderType::PostOnly
-        && book
-            .against(order.side)
-            .first()
-            .is_some_and(|l| order.side.accepts(order.limit, l.price))
-    {
-        return Err(Refusal::new(
-            "post_only_crosses",
-            format!(
-                "a post-only order at {} would take from the book",
-                order.limit
-            ),
-            "Use a price that does not reach the other side.",
         ));
     }
     Ok(())

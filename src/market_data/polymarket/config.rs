@@ -18,6 +18,16 @@ pub struct PolymarketConfig {
     pub clob_url: String,
     /// Base of the Data API (resolutions, positions, leaderboard), without its `/v2`.
     pub data_url: String,
+    /// Base of the WebSocket channels (`ws` or `wss`), without its `/market`.
+    pub ws_url: String,
+    /// Keep the books of watched markets current by the venue's WebSocket instead of asking for
+    /// them each time. Off by itself with an embedded sandbox, whose simulated time may run fast or
+    /// in steps, and where `clob_url` is on this machine and `ws_url` is not: books of two
+    /// exchanges must not mix.
+    pub stream: bool,
+    /// A WebSocket on which nothing was heard for so long, not even an answer to our `PING` every
+    /// 10 s, is given up and made again, seconds (15 to 300).
+    pub stream_silence_seconds: u64,
     /// `User-Agent` header; the venue's front door refuses clients without one.
     pub user_agent: String,
     /// Longest wait for one answer, seconds (1 to 120).
@@ -39,6 +49,9 @@ impl Default for PolymarketConfig {
             gamma_url: "https://gamma-api.polymarket.com".to_owned(),
             clob_url: "https://clob.polymarket.com".to_owned(),
             data_url: "https://data-api.polymarket.com".to_owned(),
+            ws_url: "wss://ws-subscriptions-clob.polymarket.com/ws".to_owned(),
+            stream: true,
+            stream_silence_seconds: 30,
             user_agent: "polymarket-agent/1.0.0".to_owned(),
             timeout_seconds: 15,
             connect_timeout_seconds: 5,
@@ -56,6 +69,13 @@ impl PolymarketConfig {
         base_url("gamma_url", &self.gamma_url)?;
         base_url("clob_url", &self.clob_url)?;
         base_url("data_url", &self.data_url)?;
+        socket_url("ws_url", &self.ws_url)?;
+        if !(15..=300).contains(&self.stream_silence_seconds) {
+            return refuse(format!(
+                "stream_silence_seconds is {}; it must be 15 to 300",
+                self.stream_silence_seconds
+            ));
+        }
         if !(1..=120).contains(&self.timeout_seconds) {
             return refuse(format!(
                 "timeout_seconds is {}; it must be 1 to 120",
@@ -83,6 +103,15 @@ impl PolymarketConfig {
         Ok(())
     }
 
+    /// True when books may be streamed: wanted, and from the same exchange as they are asked of.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        let here = |url: Result<reqwest::Url, DataError>| url.is_ok_and(|url| is_loopback(&url));
+        let mixed =
+            here(base_url("clob_url", &self.clob_url)) && !here(socket_url("ws_url", &self.ws_url));
+        self.stream && !mixed
+    }
+
     /// Longest wait for one answer.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -98,13 +127,23 @@ impl PolymarketConfig {
 
 /// Reads a base URL: http or https, a host, no user, query or fragment.
 pub(super) fn base_url(setting: &str, text: &str) -> Result<reqwest::Url, DataError> {
+    url_of(setting, text, ["http", "https"])
+}
+
+/// Reads the base URL of WebSockets: ws or wss, a host, no user, query or fragment.
+pub(super) fn socket_url(setting: &str, text: &str) -> Result<reqwest::Url, DataError> {
+    url_of(setting, text, ["ws", "wss"])
+}
+
+fn url_of(setting: &str, text: &str, schemes: [&str; 2]) -> Result<reqwest::Url, DataError> {
     // The text itself stays out of the message: it could carry a password.
     let refuse = |why: &str| DataError::BadRequest(format!("{setting} {why}"));
     let url = reqwest::Url::parse(text).map_err(|_| refuse("is not a URL"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(refuse(
-            "must begin with http:// or https:// and name a host",
-        ));
+    if !schemes.contains(&url.scheme()) || url.host_str().is_none() {
+        let [plain, secure] = schemes;
+        return Err(refuse(&format!(
+            "must begin with {plain}:// or {secure}:// and name a host"
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("must not hold a user name or password"));
@@ -113,6 +152,18 @@ pub(super) fn base_url(setting: &str, text: &str) -> Result<reqwest::Url, DataEr
         return Err(refuse("must not hold a query or fragment"));
     }
     Ok(url)
+}
+
+/// True when the host is this machine.
+pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +186,24 @@ mod tests {
     }
 
     #[test]
+    fn the_stream_is_of_the_exchange_that_is_asked() {
+        let streams = |clob: &str, ws: &str, wanted: bool| {
+            let config = PolymarketConfig {
+                clob_url: clob.to_owned(),
+                ws_url: ws.to_owned(),
+                stream: wanted,
+                ..PolymarketConfig::default()
+            };
+            config.validate().unwrap();
+            config.streams()
+        };
+        assert!(PolymarketConfig::default().streams());
+        assert!(!streams("http://127.0.0.1:1", "wss://example.com/ws", true));
+        assert!(streams("http://127.0.0.1:1", "ws://[::1]:2/ws", true));
+        assert!(!streams("http://127.0.0.1:1", "ws://[::1]:2/ws", false));
+    }
+
+    #[test]
     fn what_cannot_work_is_named() {
         let with = |change: fn(&mut PolymarketConfig)| {
             let mut config = PolymarketConfig::default();
@@ -147,6 +216,8 @@ mod tests {
         assert!(with(|c| c.rate_share = 1.5).contains("rate_share"));
         assert!(with(|c| c.timeout_seconds = 0).contains("timeout_seconds"));
         assert!(with(|c| c.user_agent = "a\nb".into()).contains("user_agent"));
+        assert!(with(|c| c.ws_url = "https://example.com/ws".into()).contains("ws://"));
+        assert!(with(|c| c.stream_silence_seconds = 14).contains("15 to 300"));
         let secret = with(|c| c.gamma_url = "https://me:hunter2@example.com".into());
         assert!(!secret.contains("hunter2"), "{secret}");
     }

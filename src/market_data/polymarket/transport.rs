@@ -433,6 +433,7 @@ impl Transport {
             last_error: state.last_error.clone(),
             last_success: state.last_success,
             notes: Vec::new(),
+            stream: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Messages of the market channel (`…/ws/market`), parsed. The coming stream and book recordings
-//! use them; nothing here connects anywhere.
+//! Messages of the market channel (`…/ws/market`), parsed. The [stream](super::stream) and book
+//! recordings use them; nothing here connects anywhere.
 //!
 //! A frame is one message, a list of messages, or the text `PONG`. Prices and sizes are text,
 //! timestamps milliseconds in text. A level change carries the **new total** at its price, not a
@@ -101,10 +101,39 @@ pub struct LevelChange {
     pub price: Price,
     /// Shares there now; zero removes the level.
     pub size: Shares,
-    /// Highest bid after the change; `None` when not told or nobody bids.
-    pub best_bid: Option<Price>,
-    /// Lowest ask after the change; `None` when not told or nobody offers.
-    pub best_ask: Option<Price>,
+    /// Highest bid after what happened, of which this may be a part.
+    pub best_bid: Best,
+    /// Lowest ask after what happened, of which this may be a part.
+    pub best_ask: Best,
+}
+
+/// A best price as a message tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Best {
+    /// The message does not say.
+    #[default]
+    NotTold,
+    /// That side of the book is empty.
+    Nobody,
+    /// This price.
+    At(Price),
+}
+
+impl Best {
+    /// The price; `None` when there is none or it is not told.
+    #[must_use]
+    pub fn price(self) -> Option<Price> {
+        match self {
+            Best::At(price) => Some(price),
+            Best::Nobody | Best::NotTold => None,
+        }
+    }
+
+    /// False when this says something else than `found`.
+    #[must_use]
+    pub fn agrees(self, found: Option<Price>) -> bool {
+        self == Best::NotTold || self.price() == found
+    }
 }
 
 /// Why a frame could not be read.
@@ -220,8 +249,8 @@ fn best_bid_ask(value: &Value) -> Result<MarketMessage, RowFault> {
     let row = Row::new("best_bid_ask", value)?;
     Ok(MarketMessage::BestBidAsk {
         token: TokenId::new(row.asset_id("asset_id")?),
-        bid: best(&row, "best_bid")?,
-        ask: best(&row, "best_ask")?,
+        bid: best(&row, "best_bid")?.price(),
+        ask: best(&row, "best_ask")?.price(),
         at: timestamp(&row)?,
     })
 }
@@ -271,13 +300,17 @@ fn side(row: &Row<'_>) -> Result<Option<Side>, RowFault> {
 }
 
 /// A best price. The venue writes 0 for no bid and 1 for no ask, which nobody can trade at.
-fn best(row: &Row<'_>, field: &'static str) -> Result<Option<Price>, RowFault> {
+fn best(row: &Row<'_>, field: &'static str) -> Result<Best, RowFault> {
     let Some(value) = row.get(field) else {
-        return Ok(None);
+        return Ok(Best::NotTold);
     };
     let price =
         number::parse(value, Price::parse).map_err(|problem| RowFault::new(field, problem))?;
-    Ok(price.filter(|price| *price > Price::ZERO && *price < Price::ONE))
+    Ok(match price {
+        None => Best::NotTold,
+        Some(Price::ZERO | Price::ONE) => Best::Nobody,
+        Some(price) => Best::At(price),
+    })
 }
 
 #[cfg(test)]
@@ -322,7 +355,10 @@ mod tests {
         };
         assert_eq!(changes[0].side, Side::Sell);
         assert_eq!(changes[0].size, Shares::ZERO);
-        assert_eq!((changes[0].best_bid, changes[0].best_ask), (None, None));
+        assert_eq!(
+            (changes[0].best_bid, changes[0].best_ask),
+            (Best::Nobody, Best::Nobody)
+        );
     }
 
     #[test]

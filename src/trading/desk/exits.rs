@@ -26,7 +26,7 @@ impl Step<'_> {
             let seen = self.snapshot.market_of(&order.token_id).zip(
                 self.snapshot
                     .book(&order.token_id)
-                    .filter(|book| !book.is_crossed())
+                    .filter(|book| book.is_sound())
                     .and_then(|book| book.best_bid()),
             );
             let Some((view, bid)) = seen else {

@@ -1,7 +1,7 @@
 //! Matching, worked out by hand.
 
 use crate::domain::{
-    FeeSchedule, LedgerEvent, OrderType, RestingOrder, Shares, Side, Timestamp, Usdc,
+    BookFeed, FeeSchedule, LedgerEvent, OrderType, RestingOrder, Shares, Side, Timestamp, Usdc,
 };
 
 use super::super::ledger::{Ledger, Recorder};
@@ -177,6 +177,24 @@ fn a_resting_order_never_fills_on_the_book_it_was_placed_on_nor_on_a_crossed_one
     assert_eq!(trade_through(&waiting, &crossed).unwrap(), None);
     let newer = book("m-yes", after(61), &[], &[("0.30", "100")]);
     assert!(trade_through(&waiting, &newer).unwrap().is_some());
+    let broken = newer.with_feed(BookFeed::Broken);
+    assert_eq!(trade_through(&waiting, &broken).unwrap(), None);
+}
+
+#[test]
+fn nothing_is_taken_from_a_crossed_book_nor_from_one_of_a_broken_stream() {
+    let asks = [("0.50", "100")];
+    let sound = book("m-yes", NOON, &[("0.49", "10")], &asks);
+    let wanted = order(1, Side::Buy, "0.50", "20", OrderType::Fak);
+    let filled = |book: &Book| {
+        let matched = take(&wanted, book, FeeSchedule::FREE).unwrap();
+        (matched.filled(), matched.unfilled)
+    };
+    assert_eq!(filled(&sound), (sh("20"), sh("0")));
+    let crossed = book("m-yes", NOON, &[("0.50", "10")], &asks);
+    assert_eq!(filled(&crossed), (sh("0"), sh("20")));
+    let broken = sound.with_feed(BookFeed::Broken);
+    assert_eq!(filled(&broken), (sh("0"), sh("20")));
 }
 
 /// A ledger with 1,000 pUSD in which `orders` were filled at `at`: (side, limit, price, shares, maker).

@@ -1,6 +1,6 @@
 //! A refusing test for each limit and rule, and its passing twin at exactly what is allowed.
 
-use crate::domain::{BookOrigin, MarketStatus, Outcome, Shares};
+use crate::domain::{BookFeed, BookOrigin, MarketStatus, Outcome, Shares};
 
 use super::super::test_support::{
     Account, Levels, NOON, Scene, after, book, charging, market, order, p, quote, says, sh, usd,
@@ -306,6 +306,23 @@ fn crossed_book() {
         "crossed_book",
         "the book is crossed (a bid at or above an ask), so its prices cannot be trusted",
         "Wait a few seconds",
+    );
+}
+
+#[test]
+fn broken_stream() {
+    let mut desk = Desk::new("100");
+    let live = BookFeed::Streamed {
+        since_snapshot: NOON,
+    };
+    desk.book = Some(book("m-yes", NOON, BIDS, ASKS).with_feed(live));
+    desk.passes(buy("0.50", "10"));
+    desk.book = Some(book("m-yes", NOON, BIDS, ASKS).with_feed(BookFeed::Broken));
+    desk.refuses(
+        buy("0.50", "10"),
+        "broken_stream",
+        "the stream that kept this book was interrupted, so changes to it may be missing",
+        "Call again in a few seconds",
     );
 }
 

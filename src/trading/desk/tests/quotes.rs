@@ -1,6 +1,6 @@
 //! Resting quotes: kept, replaced, withdrawn, filled when the market trades through.
 
-use crate::domain::{Intent, LedgerEvent, OrderOutcome, Side, Usdc};
+use crate::domain::{Book, BookFeed, Intent, LedgerEvent, OrderOutcome, Side, Usdc};
 use crate::trading::test_support::{
     Account, Fails, Levels, NOON, Scene, after, book, charging, market, p, quote, says, sh, signal,
     usd,
@@ -201,6 +201,30 @@ fn depth_that_passed_a_quote_is_not_sold_again_to_another_nor_in_the_next_tick()
         account.held("m-yes"),
         sh("25"),
         "the book has not been refreshed"
+    );
+}
+
+#[test]
+fn a_book_of_a_broken_stream_or_too_old_a_one_fills_nothing_that_rests() {
+    let mut account = Account::new("1000");
+    let bid = Some(("0.48", "20"));
+    quotes(&mut account, 1, bid, None);
+    let passing = |at: i64| book("m-yes", after(at), &[], &[("0.46", "25")]);
+    let mut look = |at: i64, seen: Book| {
+        let scene = Scene::new(after(at)).with(market("m"), vec![seen]).build();
+        account.tick(
+            &scene,
+            vec![says("maker", vec![quote("maker", "m", bid, None)])],
+        );
+        account.held("m-yes")
+    };
+    assert_eq!(look(40, passing(40).with_feed(BookFeed::Broken)), sh("0"));
+    // 31 s old; allowed are 30.
+    assert_eq!(look(71, passing(40)), sh("0"));
+    assert_eq!(
+        look(72, passing(72)),
+        sh("20"),
+        "it was waiting all the time"
     );
 }
 
