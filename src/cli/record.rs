@@ -74,8 +74,7 @@ pub async fn record(common: &Common, args: RecordArgs) -> Result<(), Failure> {
     refuse_mixed(&venue)?;
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone());
-    let client =
-        Polymarket::new(venue.clone(), SourceKind::Polymarket).map_err(AppError::from)?;
+    let client = Polymarket::new(venue.clone(), SourceKind::Polymarket).map_err(AppError::from)?;
     let markets = tokio::select! {
         found = find(&client, &args) => found?,
         () = stop.cancelled() => {
@@ -93,8 +92,7 @@ pub async fn record(common: &Common, args: RecordArgs) -> Result<(), Failure> {
         ("gamma_url".to_owned(), venue.gamma_url.clone()),
         ("ws_url".to_owned(), venue.ws_url.clone()),
     ]);
-    let (writer, repaired) =
-        CaptureWriter::open(&args.out, PROGRAM, sources, SystemClock.now())?;
+    let (writer, repaired) = CaptureWriter::open(&args.out, PROGRAM, sources, SystemClock.now())?;
     for file in &repaired {
         output::error(&format!(
             "{} was left unfinished by a killed recorder: {} lines are kept, {} torn bytes were \
@@ -116,14 +114,9 @@ pub async fn record(common: &Common, args: RecordArgs) -> Result<(), Failure> {
     };
     let settings = ConnectionSettings::new(&venue);
     let mut shown = Shown::new();
-    let done = record_markets(
-        writer,
-        &markets,
-        settings,
-        limits,
-        &stop,
-        &mut |writer| shown.show(writer),
-    )
+    let done = record_markets(writer, &markets, settings, limits, &stop, &mut |writer| {
+        shown.show(writer)
+    })
     .await;
     shown.clear();
     let manifest = done?;
@@ -156,6 +149,8 @@ fn refuse_mixed(venue: &PolymarketConfig) -> Result<(), Failure> {
     ))
 }
 
+type Answer = Result<Option<Arc<Market>>, DataError>;
+
 /// The wanted markets. All those that cannot be had are named: a recording that lacks a market is
 /// noticed too late.
 async fn find(client: &Polymarket, args: &RecordArgs) -> Result<Vec<Arc<Market>>, Failure> {
@@ -168,12 +163,11 @@ async fn find(client: &Polymarket, args: &RecordArgs) -> Result<Vec<Arc<Market>>
         }
         return Ok(found);
     }
-    let answers: Vec<(&String, Result<Option<Arc<Market>>, DataError>)> =
-        stream::iter(&args.markets)
-            .map(|name| async move { (name, client.market(name).await) })
-            .buffered(CONCURRENCY)
-            .collect()
-            .await;
+    let answers: Vec<(&String, Answer)> = stream::iter(&args.markets)
+        .map(|name| async move { (name, client.market(name).await) })
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
     let mut found: Vec<Arc<Market>> = Vec::new();
     let mut missing = Vec::new();
     for (name, answer) in answers {
@@ -254,7 +248,9 @@ struct Shown {
 
 impl Shown {
     fn new() -> Self {
-        let spinner = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        let spinner = std::io::stderr()
+            .is_terminal()
+            .then(ProgressBar::new_spinner);
         if let (Some(spinner), Ok(style)) = (
             &spinner,
             ProgressStyle::with_template("{spinner} {wide_msg}"),

@@ -8,6 +8,8 @@ mod alerts;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod download;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod layering;
@@ -19,6 +21,8 @@ mod mcp_example;
 mod no_network;
 #[cfg(test)]
 mod parity;
+#[cfg(all(test, unix))]
+mod record;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
