@@ -34,10 +34,16 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Options of `record`.
 #[derive(Debug, Args)]
-#[group(id = "which", args = ["markets", "top"], required = true, multiple = false)]
 pub struct RecordArgs {
     /// Markets by slug, id or condition id; all their tokens are recorded.
-    #[arg(long, visible_alias = "market", value_name = "SLUG|ID", num_args = 1..)]
+    #[arg(
+        long,
+        visible_alias = "market",
+        value_name = "SLUG|ID",
+        num_args = 1..,
+        required_unless_present = "top",
+        conflicts_with = "top"
+    )]
     markets: Vec<String>,
     /// The N open markets that were traded most in the last 24 hours.
     #[arg(long, value_name = "N",
@@ -114,6 +120,7 @@ pub async fn record(common: &Common, args: RecordArgs) -> Result<(), Failure> {
     };
     let settings = ConnectionSettings::new(&venue);
     let mut shown = Shown::new();
+    let before = writer.manifest().frames;
     let done = record_markets(writer, &markets, settings, limits, &stop, &mut |writer| {
         shown.show(writer)
     })
@@ -125,7 +132,7 @@ pub async fn record(common: &Common, args: RecordArgs) -> Result<(), Failure> {
     } else {
         output::line(&in_words(&args, &manifest))?;
     }
-    if manifest.frames == 0 {
+    if manifest.frames == before {
         return Err(Failure::new(
             format!("nothing came from {}", venue.ws_url),
             "Check the network and `venue.ws_url`; RUST_LOG=warn shows why connections were lost.",

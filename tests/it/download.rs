@@ -84,7 +84,7 @@ fn a_download_is_a_backtest_that_settles_with_the_markets_own_fee() {
     assert_eq!(tested["frames"], 32 * 24 + 1 + 1, "each hour, and the end");
     // The jump to 0.55 is bought at 0.56: 25 / 0.56 = 44.64 shares for 24.9984, with
     // 44.64 × 0.02 × 0.56 × 0.44 = 0.21998 of fee; each pays 1.
-    assert_eq!(tested["executions"], 1);
+    assert_eq!(tested["executions"], 2, "the purchase and its settlement");
     assert_eq!(tested["settlements"], 1);
     assert_eq!(tested["open_positions"], 0);
     let cash = 1000.0 - 24.9984 - 0.21998 + 44.64;

@@ -22,7 +22,17 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         // The first error is the one to tell.
         drop(std::fs::remove_file(&part));
     }
-    done
+    done?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Makes the name of a new file survive a power cut. Systems that cannot do that for a folder
+/// refuse, which changes nothing.
+pub(super) fn sync_folder(file: &Path) {
+    if let Some(Ok(folder)) = file.parent().map(File::open) {
+        drop(folder.sync_all());
+    }
 }
 
 fn part_of(path: &Path) -> PathBuf {

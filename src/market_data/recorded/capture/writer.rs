@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
 
+use super::super::atomic::sync_folder;
 use super::packed::pack;
 use super::repair::{Repaired, hex, repair};
 use super::{
@@ -204,6 +205,7 @@ impl OpenFile {
             path: path.display().to_string(),
             detail: error.to_string(),
         })?;
+        sync_folder(&path);
         Ok(OpenFile {
             number,
             path,
