@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::clob_rows::{self, ServedBook};
 use super::number;
-use super::row::{Problem, Row, RowFault, required};
+use super::row::{Problem, Row, RowFault, is_asset_id, required};
 use crate::domain::text::{MAX_NAME, MAX_QUESTION, clean};
 use crate::domain::{ConditionId, Level, Price, Shares, Side, Timestamp, TokenId};
 
@@ -149,6 +149,8 @@ pub enum FrameError {
         kind: String,
         /// What is wrong.
         fault: RowFault,
+        /// The tokens that it names, whose changes are lost with it.
+        tokens: Vec<TokenId>,
     },
 }
 
@@ -188,7 +190,19 @@ pub fn message_of(kind: &str, value: &Value) -> Result<MarketMessage, FrameError
     parsed.map_err(|fault| FrameError::Message {
         kind: clean(kind, 60),
         fault,
+        tokens: tokens_of(value),
     })
+}
+
+/// The tokens that a message names, as far as they can be read.
+fn tokens_of(value: &Value) -> Vec<TokenId> {
+    let changes = value.get("price_changes").and_then(Value::as_array);
+    let named = std::iter::once(value).chain(changes.into_iter().flatten());
+    named
+        .filter_map(|object| object.get("asset_id")?.as_str())
+        .filter(|id| is_asset_id(id))
+        .map(TokenId::new)
+        .collect()
 }
 
 fn price_change(value: &Value) -> Result<MarketMessage, RowFault> {

@@ -92,12 +92,43 @@ impl LiveBooks {
             self.messages += 1;
             match message {
                 Ok(message) => self.message(message, now, events),
-                Err(FrameError::NotJson(_)) => self.drop_for("ws frame: not JSON"),
-                Err(FrameError::Message { kind, fault }) => {
+                Err(FrameError::NotJson(_)) => {
+                    self.drop_for("ws frame: not JSON");
+                    // Whose change it was cannot be known.
+                    let all: Vec<TokenId> = self.books.keys().cloned().collect();
+                    self.doubt(all, now, events);
+                }
+                Err(FrameError::Message {
+                    kind,
+                    fault,
+                    tokens,
+                }) => {
                     self.drop_for(&format!("ws {kind}: {fault}"));
+                    if matches!(kind.as_str(), "book" | "price_change") {
+                        self.doubt(tokens, now, events);
+                    }
                 }
             }
         }
+    }
+
+    /// Books that miss a change, because it could not be read, are asked for anew.
+    fn doubt(&mut self, tokens: Vec<TokenId>, now: Timestamp, events: &mut Vec<StreamEvent>) {
+        let mut broken = Vec::new();
+        for token in tokens {
+            let Some(book) = self.books.get_mut(&token) else {
+                continue;
+            };
+            book.doubt(now);
+            if book.take_back() {
+                broken.push(token);
+            }
+        }
+        if !broken.is_empty() {
+            broken.sort();
+            events.push(StreamEvent::Broken { tokens: broken });
+        }
+        self.check_by(now);
     }
 
     /// Something that is no text: counted.
