@@ -21,7 +21,7 @@ mod mcp_example;
 mod no_network;
 #[cfg(test)]
 mod parity;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod record;
 #[cfg(test)]
 mod recorded;
