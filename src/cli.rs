@@ -14,7 +14,9 @@ mod backtest;
 mod call;
 mod dashboard;
 mod demo;
+mod download;
 mod output;
+mod record;
 mod run;
 mod sandbox;
 mod serve;
@@ -67,6 +69,10 @@ enum Command {
     Dashboard(dashboard::DashboardArgs),
     /// The whole thing in a minute: a simulated exchange, ticks, a summary.
     Demo(demo::DemoArgs),
+    /// Books and trades of markets from the WebSocket into compressed files.
+    Record(record::RecordArgs),
+    /// Price histories and resolutions of markets into files that `backtest` reads.
+    Download(download::DownloadArgs),
     /// A simulated exchange on this machine.
     Sandbox(sandbox::SandboxArgs),
     /// Calls one tool and prints its JSON.
@@ -154,6 +160,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Backtest(args) => backtest::backtest(&common, args).await,
             Command::Dashboard(args) => dashboard::dashboard(&common, args).await,
             Command::Demo(args) => demo::demo(&common, args).await,
+            Command::Record(args) => record::record(&common, args).await,
+            Command::Download(args) => download::download(&common, args).await,
             Command::Sandbox(args) => sandbox::sandbox(args).await,
             Command::Call(args) => call::call(&common, args).await,
             Command::Tools(args) => tools::tools(&args),

@@ -12,9 +12,11 @@ use crate::domain::{
     Timestamp, TokenId, Usdc,
 };
 
+pub mod download;
 mod error;
 pub mod polymarket;
 pub mod recorded;
+pub mod recorder;
 pub mod stream_event;
 
 pub use error::DataError;

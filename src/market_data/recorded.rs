@@ -18,7 +18,10 @@ use super::{
     WalletPosition,
 };
 
+mod atomic;
 mod capped;
+pub mod capture;
+mod cells;
 mod dataset;
 mod fees;
 mod fields;
@@ -29,12 +32,14 @@ mod rows;
 mod series;
 mod skips;
 mod synthetic_book;
+mod written;
 
 pub use dataset::{Dataset, DatasetOptions, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
 pub use synthetic_book::{books, quotes};
+pub use written::{DatasetFiles, Kept, MarketFile, market_entry, outcome_text};
 
 // A replay of a recording shows what a tick on it gathers.
 pub use super::{TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS};

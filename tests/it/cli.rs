@@ -27,6 +27,8 @@ fn version_and_help_go_to_standard_output() {
         "backtest",
         "dashboard",
         "demo",
+        "record",
+        "download",
         "sandbox",
         "call",
         "tools",
@@ -49,6 +51,18 @@ fn wrong_usage_is_exit_status_2() {
         &["tick", "--source", "recorded"],
         &["tick", "--source", "elsewhere"],
         &["run", "--ticks", "many"],
+        &["record", "--out", "x"],
+        &["record", "--out", "x", "--top", "3", "--markets", "rain"],
+        &["record", "--out", "x", "--top", "0"],
+        &[
+            "download",
+            "--out",
+            "x",
+            "--market",
+            "rain",
+            "--from",
+            "2026-05-01",
+        ],
         &["call"],
     ] {
         let run = workspace.cli_bare(args);

@@ -10,6 +10,8 @@ mod cancelled_call;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod download;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod layering;
@@ -23,6 +25,8 @@ mod no_network;
 mod order_terms;
 #[cfg(test)]
 mod parity;
+#[cfg(test)]
+mod record;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod recording;
 mod schema;
 mod server;
 mod sink;
+mod venue;
 mod workspace;
 
 pub use http::HttpServer;
@@ -17,6 +18,7 @@ pub use recording::{CALM, DECLINING, RISING, Recording, at};
 pub use schema::Contracts;
 pub use server::{Server, Session};
 pub use sink::Sink;
+pub use venue::Venue;
 pub use workspace::{Run, Workspace, binary, clean};
 
 /// Polls until `probe` gives something. Fails the test after half a minute.

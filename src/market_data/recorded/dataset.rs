@@ -313,8 +313,9 @@ impl Dataset {
             notes.push(format!("The volume column of {} {meaning}.", report.name));
         }
         notes.push(
-            "Fees are assumed where markets.json does not say that there are none: none before \
-             2026-03-30, from then on the rates of October 2026 by category."
+            "Fees are the markets' own where markets.json states them (fee_rate), none where it says \
+             so, and assumed otherwise: none before 2026-03-30, from then on the rates of October \
+             2026 by category."
                 .to_owned(),
         );
         notes.push(

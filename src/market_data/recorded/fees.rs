@@ -1,4 +1,4 @@
-//! Taker fees of recorded markets, whose files do not state them.
+//! Taker fees of recorded markets: as stated, or assumed where the files do not state them.
 
 use crate::domain::{FeeSchedule, MoneyError, Timestamp};
 
@@ -8,7 +8,9 @@ pub const FEES_SINCE: Timestamp = Timestamp::from_secs(1_774_828_800);
 /// How the fee of a market follows from what is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeeRule {
-    /// What is charged from [`FEES_SINCE`] on; before it nothing is.
+    /// What is charged before [`FEES_SINCE`].
+    before: FeeSchedule,
+    /// What is charged from then on.
     later: FeeSchedule,
 }
 
@@ -24,14 +26,27 @@ impl FeeRule {
         } else {
             FeeSchedule::new(october_2026_rate(category), 1)?
         };
-        Ok(FeeRule { later })
+        Ok(FeeRule {
+            before: FeeSchedule::FREE,
+            later,
+        })
+    }
+
+    /// The market's own terms, as the venue stated them: charged at all times. A market that was
+    /// free at first may have paid less.
+    #[must_use]
+    pub fn stated(schedule: FeeSchedule) -> Self {
+        FeeRule {
+            before: schedule,
+            later: schedule,
+        }
     }
 
     /// The terms in force at `moment`.
     #[must_use]
     pub fn at(self, moment: Timestamp) -> FeeSchedule {
         if moment < FEES_SINCE {
-            FeeSchedule::FREE
+            self.before
         } else {
             self.later
         }
@@ -74,5 +89,8 @@ mod tests {
         assert!(stated.at(first_paid).is_free());
         let enabled = FeeRule::new(Some(true), Some("crypto")).unwrap();
         assert_eq!(enabled.at(first_paid).rate(), 0.07);
+        let own = FeeSchedule::new("0.25", 2).unwrap();
+        assert_eq!(FeeRule::stated(own).at(first_paid), own);
+        assert_eq!(FeeRule::stated(own).at(last_free), own);
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::market_data::DataError;
 
+use super::cells;
 use super::dataset::{Dataset, DatasetOptions, EventGroup, FileReport, LoadReport};
 use super::fees::FeeRule;
 use super::metadata::{self, Metadata};
@@ -281,13 +282,18 @@ impl Growing {
             }
             resolved
         });
-        let fee =
+        let assumed = || {
             FeeRule::new(metadata.fees_enabled, metadata.category.as_deref()).map_err(|error| {
                 DataError::Malformed {
                     route: "fee schedule".to_owned(),
                     detail: error.to_string(),
                 }
-            })?;
+            })
+        };
+        let fee = match metadata.fee {
+            Some(stated) => FeeRule::stated(stated),
+            None => assumed()?,
+        };
         let volumes = self
             .points
             .iter()
@@ -344,7 +350,8 @@ impl Growing {
 
 /// Cleaned when it is read: what is kept of a market must not depend on how long its text was.
 fn question_of(row: &Row<'_>) -> String {
-    text::clean(&String::from_utf8_lossy(row.question), text::MAX_QUESTION)
+    let question = cells::unguarded(row.question);
+    text::clean(&String::from_utf8_lossy(question), text::MAX_QUESTION)
 }
 
 fn name(text: &str) -> String {

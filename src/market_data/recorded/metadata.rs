@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{Price, Shares, Timestamp};
+use crate::domain::{FeeSchedule, Price, Shares, Timestamp};
 use crate::market_data::DataError;
 
 use super::rows::{BAD_ID, file_error, file_name, is_id};
@@ -32,6 +32,8 @@ pub(super) struct Metadata {
     pub(super) tick: Option<Price>,
     pub(super) min_size: Option<Shares>,
     pub(super) fees_enabled: Option<bool>,
+    /// The market's own terms.
+    pub(super) fee: Option<FeeSchedule>,
 }
 
 /// The file's own shape; everything but the id may be missing or null.
@@ -53,6 +55,8 @@ struct Entry {
     tick_size: Option<Value>,
     min_order_size: Option<Value>,
     fees_enabled: Option<bool>,
+    fee_rate: Option<Value>,
+    fee_exponent: Option<u8>,
 }
 
 /// Largest file that is read whole: some hundred thousand markets.
@@ -115,6 +119,16 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
         .and_then(text_of)
         .map(|text| Shares::parse(&text).map_err(|error| format!("min_order_size: {error}")))
         .transpose()?;
+    let fee = entry
+        .fee_rate
+        .as_ref()
+        .and_then(text_of)
+        .map(|rate| {
+            // Nearly all markets have the exponent 1.
+            FeeSchedule::new(&rate, entry.fee_exponent.unwrap_or(1))
+                .map_err(|error| format!("fee_rate: {error}"))
+        })
+        .transpose()?;
     let metadata = Metadata {
         condition_id: entry.condition_id,
         slug: entry.slug,
@@ -131,6 +145,7 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
         tick,
         min_size,
         fees_enabled: entry.fees_enabled,
+        fee,
     };
     Ok((id, metadata))
 }
@@ -159,22 +174,25 @@ mod tests {
                 {"question": "no id"},
                 {"id": "8", "tick_size": 0.3},
                 {"id": "9", "end_date": "soon"},
+                {"id": "11", "fee_rate": "1.5"},
+                {"id": 12, "fee_rate": 0.25, "fee_exponent": 2},
                 {"id": "10", "clob_token_ids": ["1", "LONG"]}]"#
                 .replace("LONG", &"9".repeat(201)),
         )
         .unwrap();
         let mut skips = Skips::default();
         let known = read(&path, &mut skips).unwrap();
-        assert_eq!(known.len(), 1);
+        assert_eq!(known.len(), 2);
+        assert_eq!(known["12"].fee, FeeSchedule::new("0.25", 2).ok());
         let seven = &known["7"];
         assert_eq!(seven.tick, Some(Price::from_micros(1_000).unwrap()));
         assert_eq!(seven.min_size, Some(Shares::whole(5)));
         assert_eq!(seven.end, Timestamp::parse("2026-08-07"));
-        assert_eq!(seven.fees_enabled, None);
+        assert_eq!((seven.fees_enabled, seven.fee), (None, None));
         let skipped = skips
             .get("an entry of markets.json makes no sense")
             .unwrap();
-        assert_eq!(skipped.count, 4);
+        assert_eq!(skipped.count, 5);
         assert!(skipped.first.contains("entry 2"), "{}", skipped.first);
         std::fs::write(&path, "{").unwrap();
         assert!(read(&path, &mut skips).is_err());

@@ -8,6 +8,7 @@ use csv::ByteRecord;
 use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
 use crate::market_data::DataError;
 
+use super::cells;
 use super::fields;
 use super::rows::{BAD_ID, column, file_error, file_name, first_of, is_id, open};
 use super::skips::Skips;
@@ -86,7 +87,10 @@ pub(super) fn read(
             id,
             Line {
                 resolved_at,
-                outcome: text_at(outcome, text::MAX_NAME),
+                outcome: text::clean(
+                    &String::from_utf8_lossy(cells::unguarded(field(outcome))),
+                    text::MAX_NAME,
+                ),
                 evidence,
                 place: first_of(&name, &record),
             },
