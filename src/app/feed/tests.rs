@@ -74,6 +74,10 @@ fn market(id: &str, status: MarketStatus) -> Arc<Market> {
     })
 }
 
+fn not_asked() -> DataError {
+    DataError::BadRequest("not asked in these tests".to_owned())
+}
+
 impl Fake {
     fn new(kind: SourceKind) -> Arc<Self> {
         Arc::new(Fake {
@@ -159,7 +163,7 @@ impl MarketData for Fake {
     }
 
     async fn search(&self, _: &str, _: usize, _: bool) -> Result<Vec<Arc<Market>>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     async fn market(&self, id: &str) -> Result<Option<Arc<Market>>, DataError> {
@@ -182,7 +186,7 @@ impl MarketData for Fake {
     }
 
     async fn event(&self, _: &str) -> Result<Option<Event>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
@@ -211,7 +215,7 @@ impl MarketData for Fake {
         _: HistorySpan,
         _: u32,
     ) -> Result<Vec<PricePoint>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     async fn price_histories(
@@ -255,15 +259,15 @@ impl MarketData for Fake {
     }
 
     async fn event_volume(&self, _: &str) -> Result<Option<EventVolume>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     async fn wallet_positions(&self, _: &str, _: usize) -> Result<Vec<WalletPosition>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     async fn leaderboard(&self, _: Period, _: usize) -> Result<Vec<Trader>, DataError> {
-        unimplemented!("not asked in these tests")
+        Err(not_asked())
     }
 
     fn follow(&self, tokens: &[TokenId]) {
