@@ -18,6 +18,7 @@ mod model;
 mod noise;
 mod routes;
 mod server;
+mod trading;
 mod wire;
 
 pub use config::{SandboxConfig, SandboxError};

@@ -29,7 +29,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn recording(name: &str) -> Option<Value> {
+pub(in crate::sandbox) fn recording(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(folder()?.join(name)).unwrap();
     Some(serde_json::from_str(&text).unwrap())
 }

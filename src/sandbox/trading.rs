@@ -1,0 +1,3 @@
+//! The sandbox's trading side.
+
+mod signing;
