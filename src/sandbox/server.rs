@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::config::{SandboxConfig, SandboxError};
 use super::model::{Planted, World};
 use super::routes::{Shared, router};
+use super::trading;
 use crate::domain::Timestamp;
 
 /// Real time between two steps when time flows by itself.
@@ -50,10 +51,11 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     let address = listener.local_addr().map_err(bind)?;
     let speed = config.speed;
     // Ten thousand markets with their histories take seconds, which are not the runtime's.
-    let world = tokio::task::spawn_blocking(move || World::new(&config))
+    let terms = config.clone();
+    let world = tokio::task::spawn_blocking(move || World::new(&terms))
         .await
         .map_err(|error| SandboxError::Unmade(error.to_string()))??;
-    let shared = Shared::new(world);
+    let shared = Shared::new(world, &config);
     let stop = CancellationToken::new();
 
     let listener = listener.tap_io(|socket| {
@@ -69,6 +71,7 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
             tracing::error!(%error, "the sandbox's listener failed");
         }
     })];
+    tasks.push(tokio::spawn(trading::run(shared.clone(), stop.clone())));
     if let Some(speed) = speed {
         tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
     }

@@ -6,6 +6,7 @@ use super::history::History;
 use super::plant::Plant;
 use super::process::Process;
 use crate::domain::{FeeSchedule, Timestamp};
+use crate::sandbox::exchange::MarketIdx;
 pub(in crate::sandbox) use crate::sandbox::exchange::OutcomeSide;
 
 /// Kind of question; it decides fee and tags.
@@ -134,6 +135,12 @@ impl SimMarket {
             OutcomeSide::First => first,
             OutcomeSide::Second => second,
         }
+    }
+
+    /// Its key in the exchange.
+    pub(in crate::sandbox) fn idx(&self) -> MarketIdx {
+        // A world holds at most a few hundred thousand markets.
+        MarketIdx(u32::try_from(self.index).unwrap_or(u32::MAX))
     }
 }
 

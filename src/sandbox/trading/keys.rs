@@ -172,7 +172,12 @@ impl Keys {
         }
         let signature = URL_SAFE.decode(header(headers, "POLY_SIGNATURE")?).ok()?;
         let mut mac = keyed(&key.credentials.secret)?;
-        for part in [timestamp.as_bytes(), method.as_bytes(), path.as_bytes(), body] {
+        for part in [
+            timestamp.as_bytes(),
+            method.as_bytes(),
+            path.as_bytes(),
+            body,
+        ] {
             mac.update(part);
         }
         mac.verify_slice(&signature).ok()?;
@@ -244,7 +249,11 @@ fn keyed(secret: &str) -> Option<Hmac<Sha256>> {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 /// A name-based UUID's form around bytes.
@@ -307,7 +316,10 @@ pub(super) mod tests {
             ("POLY_API_KEY", id.to_owned()),
             ("POLY_PASSPHRASE", passphrase.to_owned()),
             ("POLY_TIMESTAMP", secs.to_string()),
-            ("POLY_SIGNATURE", URL_SAFE.encode(mac.finalize().into_bytes())),
+            (
+                "POLY_SIGNATURE",
+                URL_SAFE.encode(mac.finalize().into_bytes()),
+            ),
         ])
     }
 
@@ -328,7 +340,10 @@ pub(super) mod tests {
             for name in ["timestamp", "method", "path", "body"] {
                 mac.update(text(name).as_bytes());
             }
-            assert_eq!(URL_SAFE.encode(mac.finalize().into_bytes()), text("signature"));
+            assert_eq!(
+                URL_SAFE.encode(mac.finalize().into_bytes()),
+                text("signature")
+            );
         }
     }
 
@@ -340,7 +355,10 @@ pub(super) mod tests {
         let made = keys.create(&headers, NOW).ok().unwrap();
         assert_eq!(keys.create(&headers, NOW).err(), Some(AuthFault::Exists));
         assert!(keys.derive(&headers, NOW).ok().unwrap() == made);
-        let second = keys.create(&l1_headers(TEST_KEY, NOW.secs(), 1), NOW).ok().unwrap();
+        let second = keys
+            .create(&l1_headers(TEST_KEY, NOW.secs(), 1), NOW)
+            .ok()
+            .unwrap();
         assert!(second.api_key != made.api_key && second.secret != made.secret);
         let owner = address_of(TEST_KEY);
         assert_eq!(keys.of(owner).len(), 2);
@@ -358,7 +376,10 @@ pub(super) mod tests {
         let good = l1_headers(TEST_KEY, NOW.secs(), 0);
 
         let mut headers = good.clone();
-        headers.insert("POLY_ADDRESS", address_of(OTHER_KEY).to_string().parse().unwrap());
+        headers.insert(
+            "POLY_ADDRESS",
+            address_of(OTHER_KEY).to_string().parse().unwrap(),
+        );
         assert_eq!(fault(&mut keys, &headers), Some(AuthFault::L1));
 
         let mut headers = good.clone();
@@ -383,15 +404,31 @@ pub(super) mod tests {
     #[test]
     fn every_part_of_a_call_is_covered_by_its_hmac() {
         let mut keys = Keys::new(1, None);
-        let made = keys.create(&l1_headers(TEST_KEY, NOW.secs(), 0), NOW).ok().unwrap();
+        let made = keys
+            .create(&l1_headers(TEST_KEY, NOW.secs(), 0), NOW)
+            .ok()
+            .unwrap();
         let owner = address_of(TEST_KEY);
         let call = |secs: i64| {
-            l2_headers(owner, triple(&made), secs, "DELETE", "/order", r#"{"orderID":"0x1"}"#)
+            l2_headers(
+                owner,
+                triple(&made),
+                secs,
+                "DELETE",
+                "/order",
+                r#"{"orderID":"0x1"}"#,
+            )
         };
         let body = br#"{"orderID":"0x1"}"#;
         let good = call(NOW.secs());
         let caller = keys.l2(&good, "DELETE", "/order", body, NOW).unwrap();
-        assert_eq!(caller, Caller { key: made.api_key.clone(), address: owner });
+        assert_eq!(
+            caller,
+            Caller {
+                key: made.api_key.clone(),
+                address: owner
+            }
+        );
         for (method, path, bytes) in [
             ("POST", "/order", &body[..]),
             ("DELETE", "/orders", &body[..]),
@@ -400,7 +437,12 @@ pub(super) mod tests {
             let refused = keys.l2(&good, method, path, bytes, NOW);
             assert_eq!(refused, Err(AuthFault::L2), "{method} {path}");
         }
-        for name in ["POLY_ADDRESS", "POLY_API_KEY", "POLY_PASSPHRASE", "POLY_SIGNATURE"] {
+        for name in [
+            "POLY_ADDRESS",
+            "POLY_API_KEY",
+            "POLY_PASSPHRASE",
+            "POLY_SIGNATURE",
+        ] {
             let mut headers = good.clone();
             headers.insert(name, "x".parse().unwrap());
             let refused = keys.l2(&headers, "DELETE", "/order", body, NOW);
@@ -411,9 +453,22 @@ pub(super) mod tests {
             let seen = keys.l2(&headers, "DELETE", "/order", body, NOW);
             assert_eq!(seen.is_ok(), accepted, "{late}");
         }
-        let fast = Keys { pace: 60.0, by_id: keys.by_id.clone(), ..Keys::new(1, None) };
-        assert!(fast.l2(&call(NOW.secs() - 1800), "DELETE", "/order", body, NOW).is_ok());
-        assert!(fast.l2(&call(NOW.secs() - 1801), "DELETE", "/order", body, NOW).is_err());
-        assert_eq!(AuthFault::L2.answer(), (401, "Unauthorized/Invalid api key"));
+        let fast = Keys {
+            pace: 60.0,
+            by_id: keys.by_id.clone(),
+            ..Keys::new(1, None)
+        };
+        assert!(
+            fast.l2(&call(NOW.secs() - 1800), "DELETE", "/order", body, NOW)
+                .is_ok()
+        );
+        assert!(
+            fast.l2(&call(NOW.secs() - 1801), "DELETE", "/order", body, NOW)
+                .is_err()
+        );
+        assert_eq!(
+            AuthFault::L2.answer(),
+            (401, "Unauthorized/Invalid api key")
+        );
     }
 }

@@ -190,7 +190,11 @@ fn recorded_deposit_wallet_signatures_are_unwrapped_and_reproduced() {
 }
 
 /// Signs an order of a deposit wallet as its owner.
-pub(in crate::sandbox::trading) fn wrap(key: &str, order: &Order, domain: &Eip712Domain) -> Vec<u8> {
+pub(in crate::sandbox::trading) fn wrap(
+    key: &str,
+    order: &Order,
+    domain: &Eip712Domain,
+) -> Vec<u8> {
     let mut wire = sign(key, &wallet_digest(order, domain));
     wire.extend_from_slice(domain.separator().as_slice());
     wire.extend_from_slice(order.eip712_hash_struct().as_slice());
@@ -202,7 +206,12 @@ pub(in crate::sandbox::trading) fn wrap(key: &str, order: &Order, domain: &Eip71
 #[test]
 fn odd_bytes_are_no_signature() {
     let digest = B256::repeat_byte(7);
-    for bytes in [vec![], vec![1; 64], vec![1; 66], [vec![1; 64], vec![30]].concat()] {
+    for bytes in [
+        vec![],
+        vec![1; 64],
+        vec![1; 66],
+        [vec![1; 64], vec![30]].concat(),
+    ] {
         assert_eq!(recover(&digest, &bytes), Err(SignatureFault::Malformed));
     }
     assert_eq!(unwrap_wallet(&[0; 20]), None);
