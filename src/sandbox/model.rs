@@ -19,7 +19,8 @@ pub(super) use quote::{Levels, Quotes, SideQuote};
 pub(super) use wallets::{Holding, Wallet};
 
 use super::config::{SandboxConfig, SandboxError};
-use crate::domain::Timestamp;
+use super::exchange::{Exchange, MarketTerms};
+use crate::domain::{MoneyError, Price, Shares, Timestamp};
 
 /// Latent probabilities move once a simulated minute.
 const GRID: i64 = 60_000;
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub events: Vec<SimEvent>,
     pub markets: Vec<SimMarket>,
     pub wallets: Vec<Wallet>,
+    /// Books, accounts and orders, with the same indices as `markets`.
+    pub exchange: Exchange,
     by_token: HashMap<String, (usize, OutcomeSide)>,
     by_condition: HashMap<String, usize>,
 }
@@ -60,6 +63,7 @@ impl World {
                 .iter()
                 .map(|market| (market.condition_id.clone(), market.index))
                 .collect(),
+            exchange: exchange_of(&markets, config.start)?,
             events,
             markets,
             wallets: Vec::new(),
@@ -198,6 +202,24 @@ impl World {
         }
         list
     }
+}
+
+/// An exchange with every market's terms and empty books.
+fn exchange_of(markets: &[SimMarket], at: Timestamp) -> Result<Exchange, MoneyError> {
+    let mut exchange = Exchange::new();
+    for market in markets {
+        exchange.add_market(
+            MarketTerms {
+                tick: Price::from_micros(market.tick)?,
+                min_size: Shares::whole(5),
+                fee: market.fee.schedule,
+                linked: market.plant.kind().is_none(),
+                accepting: true,
+            },
+            at,
+        );
+    }
+    Ok(exchange)
 }
 
 /// Rounds to four decimals, as fine as half a tick of 0.001 needs.

@@ -65,10 +65,7 @@ fn whole_number(text: &str, token: &str) -> bool {
         let after = text
             .get(start + token.len()..)
             .and_then(|part| part.chars().next());
-        ![before, after]
-            .iter()
-            .flatten()
-            .any(char::is_ascii_digit)
+        ![before, after].iter().flatten().any(char::is_ascii_digit)
     })
 }
 
@@ -296,11 +293,26 @@ mod tests {
         let text = r#"{"fault": {"kind": "malformed"},
             "scope": {"host": "clob", "path": "/book", "method": "get", "token": "123"}}"#;
         let mut list = armed(text);
-        assert!(strikes(&mut list, &clob("GET", "/book", ["token_id=123", ""])));
-        assert!(!strikes(&mut list, &clob("GET", "/book", ["token_id=1234", ""])));
-        assert!(!strikes(&mut list, &clob("GET", "/book", ["token_id=0123", ""])));
-        assert!(!strikes(&mut list, &clob("POST", "/book", ["token_id=123", ""])));
-        assert!(!strikes(&mut list, &clob("GET", "/midpoint", ["token_id=123", ""])));
+        assert!(strikes(
+            &mut list,
+            &clob("GET", "/book", ["token_id=123", ""])
+        ));
+        assert!(!strikes(
+            &mut list,
+            &clob("GET", "/book", ["token_id=1234", ""])
+        ));
+        assert!(!strikes(
+            &mut list,
+            &clob("GET", "/book", ["token_id=0123", ""])
+        ));
+        assert!(!strikes(
+            &mut list,
+            &clob("POST", "/book", ["token_id=123", ""])
+        ));
+        assert!(!strikes(
+            &mut list,
+            &clob("GET", "/midpoint", ["token_id=123", ""])
+        ));
         let elsewhere = Place {
             host: Some(Host::Data),
             ..clob("GET", "/book", ["token_id=123", ""])
@@ -384,7 +396,8 @@ mod tests {
         assert!(uniform[0] >= 20.0 && uniform[3_999] < 80.0);
         let mean = uniform.iter().sum::<f64>() / 4_000.0;
         assert!((mean - 50.0).abs() < 1.5, "{mean}");
-        let text = r#"{"fault": {"kind": "latency", "ms": {"lognormal": {"median": 40, "sigma": 0.5}}}}"#;
+        let text =
+            r#"{"fault": {"kind": "latency", "ms": {"lognormal": {"median": 40, "sigma": 0.5}}}}"#;
         let lognormal = draws(text);
         // Quartiles of a log-normal: 40 · exp(±0.6745 · 0.5) = 28.55 and 56.04.
         for (place, expected) in [(1_000, 28.55), (2_000, 40.0), (3_000, 56.04)] {
@@ -422,10 +435,13 @@ mod tests {
                 &book,
                 &scoring,
             ];
-            assert_eq!(places.map(|place| strikes(&mut list, place)), expected, "{kind}");
+            assert_eq!(
+                places.map(|place| strikes(&mut list, place)),
+                expected,
+                "{kind}"
+            );
         }
-        let mut list =
-            armed(r#"{"fault": {"kind": "restarting"}, "scope": {"path": "/book"}}"#);
+        let mut list = armed(r#"{"fault": {"kind": "restarting"}, "scope": {"path": "/book"}}"#);
         assert!(strikes(&mut list, &book));
     }
 }

@@ -28,6 +28,8 @@ struct State {
     left: AtomicU64,
     /// Whether the end is a reset instead of an orderly end.
     reset: AtomicBool,
+    /// Whether what is written goes nowhere.
+    mute: AtomicBool,
 }
 
 impl Line {
@@ -37,6 +39,7 @@ impl Line {
             state: Arc::new(State {
                 left: AtomicU64::new(ENDLESS),
                 reset: AtomicBool::new(false),
+                mute: AtomicBool::new(false),
             }),
         }
     }
@@ -49,7 +52,14 @@ impl Line {
     /// Lets so many more bytes out and then ends the connection, by a reset if so wanted.
     pub(in crate::sandbox) fn cut_after(&self, bytes: u64, reset: bool) {
         self.state.reset.store(reset, Ordering::Release);
-        self.state.left.store(bytes.min(ENDLESS - 1), Ordering::Release);
+        self.state
+            .left
+            .store(bytes.min(ENDLESS - 1), Ordering::Release);
+    }
+
+    /// Swallows everything that is written from now on; the connection stays open.
+    pub(in crate::sandbox) fn mute(&self) {
+        self.state.mute.store(true, Ordering::Release);
     }
 
     /// Makes whatever ends this connection end it with a reset.
@@ -137,6 +147,9 @@ impl AsyncWrite for LineStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.line.state.mute.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let allowed = self.allowed(buf.len())?;
         let part = buf.get(..allowed).unwrap_or(buf);
         let result = Pin::new(&mut self.stream).poll_write(cx, part);
@@ -151,7 +164,8 @@ impl AsyncWrite for LineStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.line.state.left.load(Ordering::Acquire) == ENDLESS {
+        let state = &self.line.state;
+        if state.left.load(Ordering::Acquire) == ENDLESS && !state.mute.load(Ordering::Acquire) {
             return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         }
         // Counted writes go one buffer at a time.

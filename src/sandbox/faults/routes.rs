@@ -32,7 +32,10 @@ async fn loopback_only(request: Request, next: Next) -> Response {
     // A page in a browser can reach loopback: it names its origin, programs do not.
     let by_browser = request.headers().contains_key(http::header::ORIGIN);
     if by_browser || peer.is_some_and(|peer| !peer.ip().is_loopback()) {
-        return refuse(StatusCode::FORBIDDEN, "faults are armed from this machine only");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "faults are armed from this machine only",
+        );
     }
     next.run(request).await
 }

@@ -432,21 +432,60 @@ mod tests {
     #[test]
     fn typos_and_values_out_of_range_are_refused() {
         for (text, part) in [
-            (r#"{"fault": {"kind": "latancy", "ms": {"fixed": 1}}}"#, "latancy"),
-            (r#"{"fault": {"kind": "post_only", "x": 1}}"#, "unknown field"),
-            (r#"{"fault": {"kind": "malformed"}, "budget": {"nxt": 1}}"#, "nxt"),
-            (r#"{"fault": {"kind": "malformed"}, "scope": {"host": "x"}}"#, "unknown variant"),
-            (r#"{"fault": {"kind": "malformed"}, "budget": {"next": 0}}"#, "budget.next"),
-            (r#"{"fault": {"kind": "malformed"}, "budget": {"probability": 0}}"#, "probability"),
-            (r#"{"fault": {"kind": "malformed"}, "scope": {"path": "book"}}"#, "scope.path"),
-            (r#"{"fault": {"kind": "status", "code": 200}}"#, "400 to 599"),
-            (r#"{"fault": {"kind": "latency", "ms": {"uniform": [9, 5]}}}"#, "fault.ms"),
+            (
+                r#"{"fault": {"kind": "latancy", "ms": {"fixed": 1}}}"#,
+                "latancy",
+            ),
+            (
+                r#"{"fault": {"kind": "post_only", "x": 1}}"#,
+                "unknown field",
+            ),
+            (
+                r#"{"fault": {"kind": "malformed"}, "budget": {"nxt": 1}}"#,
+                "nxt",
+            ),
+            (
+                r#"{"fault": {"kind": "malformed"}, "scope": {"host": "x"}}"#,
+                "unknown variant",
+            ),
+            (
+                r#"{"fault": {"kind": "malformed"}, "budget": {"next": 0}}"#,
+                "budget.next",
+            ),
+            (
+                r#"{"fault": {"kind": "malformed"}, "budget": {"probability": 0}}"#,
+                "probability",
+            ),
+            (
+                r#"{"fault": {"kind": "malformed"}, "scope": {"path": "book"}}"#,
+                "scope.path",
+            ),
+            (
+                r#"{"fault": {"kind": "status", "code": 200}}"#,
+                "400 to 599",
+            ),
+            (
+                r#"{"fault": {"kind": "latency", "ms": {"uniform": [9, 5]}}}"#,
+                "fault.ms",
+            ),
             (r#"{"fault": {"kind": "rows", "spoil": []}}"#, "fault.spoil"),
             (r#"{"fault": {"kind": "rows", "spoil": ["odd"]}}"#, "odd"),
-            (r#"{"fault": {"kind": "socket_close", "code": 1006}}"#, "close code"),
-            (r#"{"fault": {"kind": "socket_stall"}, "scope": {"host": "clob"}}"#, "socket_stall"),
-            (r#"{"fault": {"kind": "cancel_only"}, "scope": {"host": "data"}}"#, "clob"),
-            (r#"{"fault": {"kind": "fail_match"}, "scope": {"path": "/order"}}"#, "scope.token"),
+            (
+                r#"{"fault": {"kind": "socket_close", "code": 1006}}"#,
+                "close code",
+            ),
+            (
+                r#"{"fault": {"kind": "socket_stall"}, "scope": {"host": "clob"}}"#,
+                "socket_stall",
+            ),
+            (
+                r#"{"fault": {"kind": "cancel_only"}, "scope": {"host": "data"}}"#,
+                "clob",
+            ),
+            (
+                r#"{"fault": {"kind": "fail_match"}, "scope": {"path": "/order"}}"#,
+                "scope.token",
+            ),
         ] {
             let message = read(text).unwrap_err();
             assert!(message.contains(part), "{text}: {message}");

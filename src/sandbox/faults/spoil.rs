@@ -40,9 +40,23 @@ const IDS: [&str; 7] = [
     "user_id",
 ];
 /// Fields that hold a price.
-const PRICES: [&str; 6] = ["outcomePrices", "price", "avg_price", "p", "mid", "best_bid"];
+const PRICES: [&str; 6] = [
+    "outcomePrices",
+    "price",
+    "avg_price",
+    "p",
+    "mid",
+    "best_bid",
+];
 /// Fields that hold a size or amount.
-const SIZES: [&str; 6] = ["size", "orderMinSize", "current_size", "amount", "mos", "volume"];
+const SIZES: [&str; 6] = [
+    "size",
+    "orderMinSize",
+    "current_size",
+    "amount",
+    "mos",
+    "volume",
+];
 /// Fields in which JSON travels as text.
 const INNER: [&str; 3] = ["outcomes", "clobTokenIds", "outcomePrices"];
 
@@ -92,7 +106,7 @@ fn is_single(fields: &Map<String, Value>) -> bool {
 }
 
 /// Spoils one row.
-pub(super) fn one(row: &mut Value, spoil: Spoil) {
+pub(in crate::sandbox) fn one(row: &mut Value, spoil: Spoil) {
     match spoil {
         Spoil::NullRow => *row = Value::Null,
         Spoil::UnknownRow => {
@@ -176,14 +190,14 @@ fn broken(row: &mut Value) {
 }
 
 /// The first half of a text, in whole characters.
-pub(super) fn half(text: &str) -> &str {
+pub(in crate::sandbox) fn half(text: &str) -> &str {
     let middle = text.floor_char_boundary(text.len() / 2);
     text.get(..middle).unwrap_or_default()
 }
 
 /// Moves every `timestamp` of a value by so many milliseconds: texts of digits and numbers, seconds
 /// or milliseconds by their size. Returns how many were moved.
-pub(super) fn skew(value: &mut Value, millis: i64) -> usize {
+pub(in crate::sandbox) fn skew(value: &mut Value, millis: i64) -> usize {
     match value {
         Value::Array(items) => items.iter_mut().map(|item| skew(item, millis)).sum(),
         Value::Object(fields) => fields
@@ -243,8 +257,14 @@ mod tests {
             row
         };
         assert_eq!(spoiled(Spoil::WrongType)["id"], json!([1, 7]));
-        assert_eq!(spoiled(Spoil::PriceAboveOne)["outcomePrices"], "[\"1.7\", \"0.5\"]");
-        assert_eq!(spoiled(Spoil::NanText)["outcomePrices"], "[\"NaN\", \"0.5\"]");
+        assert_eq!(
+            spoiled(Spoil::PriceAboveOne)["outcomePrices"],
+            "[\"1.7\", \"0.5\"]"
+        );
+        assert_eq!(
+            spoiled(Spoil::NanText)["outcomePrices"],
+            "[\"NaN\", \"0.5\"]"
+        );
         assert_eq!(spoiled(Spoil::NegativeSize)["orderMinSize"], json!(-5.0));
         assert_eq!(spoiled(Spoil::MissingId).get("id"), None);
         assert_eq!(spoiled(Spoil::MissingId).get("conditionId"), None);
@@ -264,7 +284,10 @@ mod tests {
             "asks": [{"price": "0.9", "size": "3"}, {"price": "0.8", "size": "4"}],
         });
         let mut spoiled = book.clone();
-        assert_eq!(page(&mut spoiled, &[Spoil::PriceAboveOne, Spoil::NegativeSize]), 2);
+        assert_eq!(
+            page(&mut spoiled, &[Spoil::PriceAboveOne, Spoil::NegativeSize]),
+            2
+        );
         assert_eq!(spoiled["asks"][1], json!({"price": "1.7", "size": "-5"}));
         assert_eq!(spoiled["bids"], book["bids"]);
         let mut change = json!({"event_type": "price_change", "price_changes": [{"price": "0.5"}]});
@@ -301,6 +324,13 @@ mod tests {
         assert_eq!(page(&mut short, &ways), 3);
         assert_eq!(page(&mut json!([]), &ways), 0);
         assert_eq!(page(&mut json!(1_795_420_800), &ways), 0);
+    }
+
+    #[test]
+    fn half_a_text_is_whole_characters() {
+        // Five bytes; the middle one is within the second character.
+        assert_eq!(half("aébc"), "a");
+        assert_eq!(half(""), "");
     }
 
     #[test]
