@@ -5,7 +5,7 @@
 //! * `order`: a posted order's form, amounts, and the venue's wording of refusals.
 //! * `desk`: wallets, order hashes, placing and cancelling on the exchange.
 //! * `settlement`: trades from the match to the chain, or to their failure.
-//! * `heartbeat`, `notices`, `events`, `rows`: what is watched, kept and said.
+//! * `heartbeat`, `holdings`, `notices`, `events`, `rows`: what is watched, kept and said.
 //! * `http`, `orders`, `reads`, `socket`, `admin`: the routes.
 //!
 //! Where both locks are taken, the world's comes first.
@@ -14,6 +14,7 @@ mod admin;
 mod desk;
 mod events;
 mod heartbeat;
+mod holdings;
 mod http;
 mod keys;
 mod notices;
@@ -29,31 +30,28 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::broadcast::error::RecvError;
 
 pub(super) use admin::routes as admin_routes;
 use desk::Desk;
 use events::UserEvent;
 pub(super) use http::routes;
+use socket::Seats;
 pub(super) use socket::routes as socket_routes;
 
 use super::config::SandboxConfig;
 use super::exchange::Change;
+use super::faults::Faults;
 use super::model::World;
 use super::routes::Shared;
-#[cfg(test)]
-pub(super) use settlement::{FINAL_AFTER, MINED_AFTER};
 
 /// Real time between two looks at what is due.
 const PULSE: Duration = Duration::from_millis(50);
-/// Messages that a slow user socket may lag behind.
-const EVENTS_KEPT: usize = 1_024;
 
 /// The trading side of one sandbox.
 pub(super) struct Trading {
     desk: Mutex<Desk>,
-    events: broadcast::Sender<UserEvent>,
+    seats: Seats,
 }
 
 impl fmt::Debug for Trading {
@@ -63,14 +61,10 @@ impl fmt::Debug for Trading {
 }
 
 impl Trading {
-    pub(super) fn new(config: &SandboxConfig) -> Self {
+    pub(super) fn new(config: &SandboxConfig, faults: Faults) -> Self {
         Trading {
-            desk: Mutex::new(Desk::new(
-                config.seed,
-                config.speed,
-                config.starting_balance,
-            )),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            desk: Mutex::new(Desk::new(config, faults)),
+            seats: Seats::default(),
         }
     }
 
@@ -79,33 +73,27 @@ impl Trading {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the next so many trades of agents fail: MATCHED, RETRYING, FAILED, undone.
-    pub(super) fn fail_next_matches(&self, world: &World, count: u32) {
-        self.desk().failing.next(&world.exchange, count);
+    /// The user sockets.
+    fn seats(&self) -> &Seats {
+        &self.seats
     }
 
-    /// Messages for user sockets, from now on.
-    fn events(&self) -> broadcast::Receiver<UserEvent> {
-        self.events.subscribe()
-    }
-
-    fn tell(&self, event: UserEvent) {
-        // Fails only while nobody listens.
-        drop(self.events.send(event));
+    fn tell(&self, event: &UserEvent) {
+        self.seats.tell(event);
     }
 
     /// Passes changes of the exchange on to user sockets and notifications.
-    pub(super) fn pass_on(&self, world: &World, changes: &[Change]) {
+    fn pass_on(&self, world: &World, changes: &[Change]) {
         let mut desk = self.desk();
         for change in changes {
             for event in desk.events(world, change) {
-                self.tell(event);
+                self.tell(&event);
             }
         }
     }
 
     /// Moves on what is due: trades, GTD orders, silent heartbeats.
-    pub(super) fn catch_up(&self, world: &mut World, now: Instant) {
+    fn catch_up(&self, world: &mut World, now: Instant) {
         let mut desk = self.desk();
         desk.catch_up(world);
         desk.stop_silent(world, now);
@@ -115,30 +103,43 @@ impl Trading {
     fn busy(&self, world: &World) -> bool {
         let desk = self.desk();
         desk.beats.any()
+            || !world.exchange.pending_trades().is_empty()
             || desk
                 .all_wallets()
                 .iter()
                 .any(|(_, wallet)| !world.exchange.open_orders(wallet.account).is_empty())
-            || !world.exchange.pending_trades().is_empty()
     }
 }
 
 /// Keeps the trading side up with the clocks until the sandbox stops.
-pub(super) async fn run(shared: Shared, stop: CancellationToken) {
+pub(super) async fn run(shared: Shared) {
+    let mut changes = shared.changes();
     let mut pulse = tokio::time::interval(PULSE);
     pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = pulse.tick() => {}
+            () = shared.stop().cancelled() => return,
+            _ = pulse.tick() => {
+                let busy = {
+                    let world = shared.read();
+                    shared.trading().busy(&world)
+                };
+                if busy {
+                    let mut world = shared.write();
+                    shared.trading().catch_up(&mut world, Instant::now());
+                }
+            }
+            batch = changes.recv() => match batch {
+                Ok(batch) => {
+                    let world = shared.read();
+                    shared.trading().pass_on(&world, &batch);
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "the user channel was too slow for the exchange");
+                }
+                Err(RecvError::Closed) => return,
+            },
         }
-        if shared.trading().busy(&shared.read()) {
-            shared
-                .trading()
-                .catch_up(&mut shared.write(), Instant::now());
-        }
-        let changes = shared.write().exchange.take_changes();
-        shared.trading().pass_on(&shared.read(), &changes);
     }
 }
 

@@ -1,5 +1,5 @@
 //! What happens on the chain at the venue and has no chain to happen on here: deposits, approvals,
-//! splits, merges, redemptions; and trades that are to fail. Under `/sandbox`, without a key.
+//! splits, merges, redemptions. Under `/sandbox`, without a key.
 
 use alloy_primitives::Address;
 use axum::body::Bytes;
@@ -28,7 +28,6 @@ pub(in crate::sandbox) fn routes() -> Router<Shared> {
         .route("/split", post(split))
         .route("/merge", post(merge))
         .route("/redeem", post(redeem))
-        .route("/fail-matches", post(fail_matches))
 }
 
 /// Why an admin request is refused.
@@ -247,20 +246,5 @@ async fn redeem(State(shared): State<Shared>, body: Bytes) -> Response {
             fields.insert("paid".to_owned(), paid.to_string().into());
         }
         Ok(answer)
-    }))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FailMatches {
-    count: u32,
-}
-
-/// Makes the next trades fail on the chain: MATCHED, RETRYING, FAILED, and the match undone.
-async fn fail_matches(State(shared): State<Shared>, body: Bytes) -> Response {
-    answer(read::<FailMatches>(&body).map(|request| {
-        let world = shared.read();
-        shared.trading().fail_next_matches(&world, request.count);
-        json!({ "failing": request.count })
     }))
 }

@@ -12,9 +12,11 @@ use super::order::{Fault, Posted};
 use super::settlement::Failing;
 use super::signing::{Contract, SignatureFault, order_hash, signer_of};
 use crate::domain::{Shares, Side, Timestamp, Usdc};
+use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::exchange::{
     AccountId, Exchange, NewOrder, NotCanceled, OrderNo, OrderRecord, Placed, TradeNo,
 };
+use crate::sandbox::faults::Faults;
 use crate::sandbox::model::{OutcomeSide, SimEvent, SimMarket, World};
 
 /// A wallet that trades: what an order calls its maker.
@@ -56,7 +58,6 @@ pub(in crate::sandbox) struct Desk {
     starting: Usdc,
     pub(super) keys: Keys,
     wallets: HashMap<Address, Wallet>,
-    addresses: HashMap<AccountId, Address>,
     files: HashMap<B256, OrderFile>,
     hashes: HashMap<OrderNo, B256>,
     pub(super) beats: Beats,
@@ -65,17 +66,17 @@ pub(in crate::sandbox) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(seed: u64, speed: Option<f64>, starting: Usdc) -> Self {
+    pub(super) fn new(config: &SandboxConfig, faults: Faults) -> Self {
+        let seed = config.seed;
         Desk {
             seed,
-            starting,
-            keys: Keys::new(seed, speed),
+            starting: config.starting_balance,
+            keys: Keys::new(seed, config.speed),
             wallets: HashMap::new(),
-            addresses: HashMap::new(),
             files: HashMap::new(),
             hashes: HashMap::new(),
             beats: Beats::new(seed),
-            failing: Failing::default(),
+            failing: Failing::new(faults),
             notices: Notices::default(),
         }
     }
@@ -106,7 +107,6 @@ impl Desk {
             kind,
         };
         self.wallets.insert(address, wallet.clone());
-        self.addresses.insert(account, address);
         Some(wallet)
     }
 
@@ -141,16 +141,6 @@ impl Desk {
     /// The pUSD that a wallet begins with.
     pub(super) fn starting(&self) -> Usdc {
         self.starting
-    }
-
-    /// Address of an account's wallet.
-    pub(super) fn address(&self, account: AccountId) -> Option<Address> {
-        self.addresses.get(&account).copied()
-    }
-
-    /// The file of an order by its hash.
-    pub(super) fn file(&self, hash: &B256) -> Option<&OrderFile> {
-        self.files.get(hash)
     }
 
     /// The file of an order by its number.
@@ -230,7 +220,7 @@ impl Desk {
             expiration: posted.expiration,
         };
         self.files.insert(hash, file);
-        self.failing.mark(&world.exchange);
+        self.failing.mark(world);
         Ok(Accepted {
             hash,
             side: posted.side,
@@ -346,69 +336,5 @@ fn verified(posted: &Posted, contract: Contract) -> Result<Address, Fault> {
                 "invalid signature"
             }))
         }
-    }
-}
-
-/// What a wallet holds, for the Data API: shares of one outcome with what they cost.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::sandbox) struct Cost {
-    pub(in crate::sandbox) market: usize,
-    pub(in crate::sandbox) outcome: OutcomeSide,
-    pub(in crate::sandbox) shares: Shares,
-    /// Average price paid, fees not counted; `None` for shares that came without a trade.
-    pub(in crate::sandbox) price: Option<f64>,
-    pub(in crate::sandbox) since: Timestamp,
-}
-
-impl Desk {
-    /// A wallet's holdings with their average cost, from its trades that have not failed. Sells
-    /// take shares out at the average.
-    pub(in crate::sandbox) fn holdings(&self, world: &World, wallet: &Wallet) -> Vec<Cost> {
-        let mut costs: HashMap<(u32, OutcomeSide), (f64, f64, Timestamp)> = HashMap::new();
-        for trade in world.exchange.trades(wallet.account) {
-            if trade.status == crate::sandbox::exchange::TradeStatus::Failed {
-                continue;
-            }
-            for party in [&trade.taker, &trade.maker] {
-                if party.account != wallet.account {
-                    continue;
-                }
-                let size = trade.size.to_f64();
-                let (shares, cost, _) = costs.entry((trade.market.0, party.outcome)).or_insert((
-                    0.0,
-                    0.0,
-                    trade.matched_at,
-                ));
-                match party.side {
-                    Side::Buy => {
-                        *shares += size;
-                        *cost += party.notional.to_f64();
-                    }
-                    Side::Sell if *shares > 0.0 => {
-                        let left = (*shares - size).max(0.0);
-                        *cost *= left / *shares;
-                        *shares = left;
-                    }
-                    Side::Sell => {}
-                }
-            }
-        }
-        world
-            .exchange
-            .positions(wallet.account)
-            .into_iter()
-            .map(|(market, outcome, holding)| {
-                let known = costs.get(&(market.0, outcome));
-                Cost {
-                    market: market.0 as usize,
-                    outcome,
-                    shares: holding.total,
-                    price: known
-                        .filter(|(shares, _, _)| *shares > 0.0)
-                        .map(|(shares, cost, _)| cost / shares),
-                    since: known.map_or(world.now, |(_, _, since)| *since),
-                }
-            })
-            .collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use axum::extract::ws::Utf8Bytes;
 
 use super::desk::Desk;
 use super::keys::Caller;
@@ -13,7 +14,7 @@ use crate::domain::{Side, Timestamp};
 use crate::sandbox::exchange::{
     Change, ChangeKind, OrderEvent, OrderRecord, Quantity, TradeRecord, TradeStatus,
 };
-use crate::sandbox::model::World;
+use crate::sandbox::model::{SimMarket, World};
 
 /// One message for the holder of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,20 @@ pub(super) struct UserEvent {
     /// The market's condition id.
     pub(super) condition: String,
     /// The message, one JSON object.
-    pub(super) text: Arc<str>,
+    pub(super) text: Utf8Bytes,
+    /// Tokens that it is about.
+    pub(super) tokens: Arc<[String; 2]>,
+}
+
+impl UserEvent {
+    fn about(market: &SimMarket, owner: Address, text: String) -> Self {
+        UserEvent {
+            owner,
+            condition: market.condition_id.clone(),
+            text: text.into(),
+            tokens: Arc::new(market.tokens.clone()),
+        }
+    }
 }
 
 impl Desk {
@@ -60,15 +74,8 @@ impl Desk {
             self.notices
                 .add(owner, key, NoticeKind::Cancellation, at, payload);
         }
-        Some(UserEvent {
-            owner,
-            condition: world
-                .markets
-                .get(record.placed.market.0 as usize)?
-                .condition_id
-                .clone(),
-            text: text.into(),
-        })
+        let market = world.markets.get(record.placed.market.0 as usize)?;
+        Some(UserEvent::about(market, owner, text))
     }
 
     fn trade_events(
@@ -104,14 +111,10 @@ impl Desk {
             {
                 self.notices.add(owner, file.key.clone(), kind, at, payload);
             }
-            let condition = row.market.clone();
             let message = rows::trade_message(row, file.key, at);
-            if let Ok(text) = serde_json::to_string(&message) {
-                events.push(UserEvent {
-                    owner,
-                    condition,
-                    text: text.into(),
-                });
+            let market = world.markets.get(trade.market.0 as usize);
+            if let (Some(market), Ok(text)) = (market, serde_json::to_string(&message)) {
+                events.push(UserEvent::about(market, owner, text));
             }
         }
         events
@@ -148,11 +151,8 @@ pub(super) fn killed(
         },
         world.now,
     );
-    Some(UserEvent {
-        owner: caller.address,
-        condition: market.condition_id.clone(),
-        text: serde_json::to_string(&message).ok()?.into(),
-    })
+    let text = serde_json::to_string(&message).ok()?;
+    Some(UserEvent::about(market, caller.address, text))
 }
 
 fn payload(

@@ -51,7 +51,7 @@ pub(super) async fn post_one(State(shared): State<Shared>, signed: Signed) -> Re
     let mut desk = shared.trading().desk();
     let (result, event) = place(&mut desk, &mut world, &signed.caller, &body);
     if let Some(event) = event {
-        shared.trading().tell(event);
+        shared.trading().tell(&event);
     }
     match result {
         Ok(accepted) => Json(rows::accepted(&desk, &accepted)).into_response(),
@@ -77,7 +77,7 @@ pub(super) async fn post_many(State(shared): State<Shared>, signed: Signed) -> R
     for body in &bodies {
         let (result, event) = place(&mut desk, &mut world, &signed.caller, body);
         if let Some(event) = event {
-            shared.trading().tell(event);
+            shared.trading().tell(&event);
         }
         answers.push(match result {
             Ok(accepted) => rows::accepted(&desk, &accepted),

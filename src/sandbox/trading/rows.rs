@@ -376,7 +376,9 @@ pub(super) fn order_message(
             OrderStatus::Live => "LIVE",
             OrderStatus::Matched => "MATCHED",
             OrderStatus::Canceled(cause) => match cause {
-                CancelCause::Requested | CancelCause::Killed => "CANCELED",
+                CancelCause::Requested | CancelCause::Killed | CancelCause::MatchFailed => {
+                    "CANCELED"
+                }
                 CancelCause::Expired => "CANCELED_EXPIRED_ORDER",
                 CancelCause::TickChanged => "INVALID",
                 CancelCause::MarketClosed => "CANCELED_MARKET_RESOLVED",

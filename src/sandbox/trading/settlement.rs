@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::desk::Desk;
 use crate::domain::Timestamp;
-use crate::sandbox::exchange::{Exchange, MarketIdx, Tif, TradeNo, TradeRecord, TradeStatus};
+use crate::sandbox::exchange::{MarketIdx, Tif, TradeNo, TradeRecord, TradeStatus};
+use crate::sandbox::faults::Faults;
 use crate::sandbox::model::World;
 
 /// Simulated milliseconds from the match until it is in a block, or its transaction is retried.
@@ -13,32 +14,36 @@ pub(in crate::sandbox) const MINED_AFTER: i64 = 2_000;
 pub(in crate::sandbox) const FINAL_AFTER: i64 = 6_000;
 
 /// Which trades are to fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failing {
-    /// How many of the next trades.
-    next: u32,
+    faults: Faults,
     /// Trades up to this one have been looked at.
     seen: u64,
     doomed: HashSet<TradeNo>,
 }
 
 impl Failing {
-    /// Makes the next `count` trades fail; those made before are not meant.
-    pub(super) fn next(&mut self, exchange: &Exchange, count: u32) {
-        self.mark(exchange);
-        self.next = self.next.saturating_add(count);
+    pub(super) fn new(faults: Faults) -> Self {
+        Failing {
+            faults,
+            seen: 0,
+            doomed: HashSet::new(),
+        }
     }
 
-    /// Looks at the trades made since the last time.
-    pub(super) fn mark(&mut self, exchange: &Exchange) {
-        for trade in exchange.pending_trades() {
-            if trade.0 <= self.seen {
+    /// Asks of each trade made since the last time whether it is to fail.
+    pub(super) fn mark(&mut self, world: &World) {
+        for number in world.exchange.pending_trades() {
+            if number.0 <= self.seen {
                 continue;
             }
-            self.seen = trade.0;
-            if self.next > 0 {
-                self.next -= 1;
-                self.doomed.insert(trade);
+            self.seen = number.0;
+            let token = world.exchange.trade(number).and_then(|trade| {
+                let market = world.markets.get(trade.market.0 as usize)?;
+                Some(trade.taker.outcome.of(&market.tokens).as_str())
+            });
+            if token.is_some_and(|token| self.faults.fail_next_match(token)) {
+                self.doomed.insert(number);
             }
         }
     }
@@ -60,7 +65,7 @@ impl Failing {
 impl Desk {
     /// Moves trades on that are due, and removes GTD orders that are.
     pub(super) fn catch_up(&mut self, world: &mut World) {
-        self.failing.mark(&world.exchange);
+        self.failing.mark(world);
         let now = world.now;
         for number in world.exchange.pending_trades() {
             while let Some(trade) = world.exchange.trade(number)
