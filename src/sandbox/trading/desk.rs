@@ -11,7 +11,7 @@ use super::notices::Notices;
 use super::order::{Fault, Posted};
 use super::settlement::Failing;
 use super::signing::{Contract, SignatureFault, order_hash, signer_of};
-use crate::domain::{Shares, Side, Timestamp, Usdc};
+use crate::domain::{Side, Usdc};
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::exchange::{
     AccountId, Exchange, NewOrder, NotCanceled, OrderNo, OrderRecord, Placed, TradeNo,

@@ -200,6 +200,9 @@ fn amount_decimals(tick: Price) -> u32 {
     }
 }
 
+/// Decimals at which clients cut the shares of a market BUY at the latest: some cut at four
+/// whatever the tick.
+const CUT_DECIMALS: u32 = 4;
 /// Decimals that a number of shares may have.
 const SIZE_DECIMALS: u32 = 2;
 
@@ -230,7 +233,7 @@ impl Posted {
     /// * Orders that rest, and market SELLs: shares with at most two decimals, pUSD with as many
     ///   as the tick allows, their quotient exactly a price.
     /// * Market BUYs: pUSD to the cent are spent; the shares are those cents divided by the limit
-    ///   price and cut at the tick's amount decimals, so the quotient is a price but for that cut.
+    ///   price and cut at four decimals or more, so the quotient is a price but for that cut.
     ///
     /// Errors: `invalid amounts, …` (wording from users' reports, for market BUYs seen with 4
     /// decimals at a tick of 0.01 and, in conflict, at 0.001; here the tick decides), or the tick
@@ -279,7 +282,7 @@ impl Posted {
         let nearest = (2 * money * MICRO + step * shares) / (2 * step * shares) * step;
         let off = (nearest * shares).abs_diff(money * MICRO);
         let slack = if budget {
-            nearest * 10_u128.pow(6 - decimals.min(6))
+            nearest * 10_u128.pow(6 - decimals.min(CUT_DECIMALS))
         } else {
             0
         };
@@ -447,7 +450,8 @@ mod tests {
         let posted = envelope(&recorded).unwrap();
         assert_eq!(posted.order.makerAmount, U256::from(100_000_000));
         assert_eq!(posted.order.timestamp, U256::from(1_713_398_400_000_u64));
-        assert_eq!(posted.signature.len(), 65);
+        let signature = recorded["signature"].as_str().unwrap();
+        assert_eq!(hex::encode_prefixed(&posted.signature), signature);
         for (name, value) in [
             ("salt", json!("123456789")),
             ("salt", json!(1_u64 << 53)),

@@ -47,7 +47,10 @@ pub(super) struct Place {
 
 pub(super) async fn bench() -> Bench {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let config = SandboxConfig::default();
+    let config = SandboxConfig {
+        markets: 30,
+        ..SandboxConfig::default()
+    };
     let world = World::new(&config).unwrap();
     let shared = Shared::new(world, &config);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

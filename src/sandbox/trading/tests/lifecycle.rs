@@ -60,7 +60,7 @@ async fn a_match_that_fails_is_undone_to_the_last_micro_unit() {
     let bench = bench().await;
     let (mut first, mut second) = bench.both().await;
     let place = bench.place(Contract::NegRisk);
-    let fault = json!({"fault": {"kind": "fail_match"}, "budget": {"count": 1}});
+    let fault = json!({"fault": {"kind": "fail_match"}, "budget": {"next": 1}});
     let (status, answer) = bench.admin("/faults", fault).await;
     assert_eq!(status, 200, "{answer}");
     let failing = trade(&place, (&mut first, &mut second)).await;
