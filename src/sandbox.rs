@@ -8,12 +8,14 @@
 //!
 //! It has its own wire types on purpose: the client must not be tested against itself.
 //!
+//! * [`exchange`]: books, matching, accounts; pure.
 //! * `model`: what exists and how it moves; no I/O.
 //! * `wire`: rows as the venue serves them, traps included.
 //! * `routes`: which request gives which row, and the venue's error bodies.
 //! * `server`: the listener, the simulated clock's task, shutdown.
 
 mod config;
+pub mod exchange;
 mod model;
 mod noise;
 mod routes;

@@ -6,6 +6,7 @@ use super::history::History;
 use super::plant::Plant;
 use super::process::Process;
 use crate::domain::{FeeSchedule, Timestamp};
+pub(in crate::sandbox) use crate::sandbox::exchange::OutcomeSide;
 
 /// Kind of question; it decides fee and tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,38 +55,6 @@ pub(in crate::sandbox) enum Phase {
     Proposed,
     /// Paid out.
     Resolved,
-}
-
-/// Index of Yes (or whatever the first outcome is called) and of the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sandbox) enum OutcomeSide {
-    First,
-    Second,
-}
-
-impl OutcomeSide {
-    pub(in crate::sandbox) fn index(self) -> usize {
-        match self {
-            OutcomeSide::First => 0,
-            OutcomeSide::Second => 1,
-        }
-    }
-
-    pub(in crate::sandbox) fn other(self) -> Self {
-        match self {
-            OutcomeSide::First => OutcomeSide::Second,
-            OutcomeSide::Second => OutcomeSide::First,
-        }
-    }
-
-    /// The element of a pair that belongs to this side.
-    pub(in crate::sandbox) fn of<T>(self, pair: &[T; 2]) -> &T {
-        let [first, second] = pair;
-        match self {
-            OutcomeSide::First => first,
-            OutcomeSide::Second => second,
-        }
-    }
 }
 
 /// A group of markets about one happening, with the process that moves them.
