@@ -1,15 +1,41 @@
-//! The sandbox's exchange: every market's book, every account, every order, matched by price and
+//! The sandbox's exchange: every market's books, every account, every order, matched by price and
 //! then time. Pure: no I/O, no clock (moments are handed in), money in exact integers.
+//!
+//! * **Matching.** A linked market has one book on the first outcome's scale, as on the venue: a bid
+//!   for Yes at 0.60 meets an offer of Yes at 0.60 (shares change hands), a bid for No at 0.40 (a
+//!   pair is minted), and an offer of No at 0.40 meets an offer of Yes at 0.60 (a pair is merged).
+//!   A match is at the resting order's price. Unlinked markets have two books that never meet.
+//! * **Rules.** Tick, price range, sizes of at most two decimals, 5 shares for what may rest, 1 pUSD
+//!   for a BUY that takes, GTD of at least three minutes removed one minute early, FOK, FAK,
+//!   post-only, and the balance check. An order against one's own is matched like any other: what
+//!   the venue does about those is not documented.
+//! * **Money.** BUYs pay, and pay the taker fee on top; SELLs receive less the fee. Sizes are
+//!   hundredths of a share, also those of a budget (the venue goes on to six decimals there), and
+//!   prices multiples of 0.0001, so every product is exact. [`Exchange::totals`] always balances.
+//! * **Trades.** What an agent gets is counted at once but free only when the trade is confirmed,
+//!   as shares are on the chain; a failed trade is undone exactly ([`Exchange::set_trade_status`]).
+//! * **Crowd.** [`AccountId::CROWD`] is the background flow: one purse without limit that mints the
+//!   shares it lacks. Of its orders nothing is kept once they leave the book.
+//!
+//! Not here: converting No of one neg-risk market into Yes of its siblings. Each market stands alone.
 
 mod account;
+mod admit;
+mod assets;
+mod book;
 mod change;
+mod funds;
 mod ids;
 mod market;
 mod order;
+mod place;
 mod refusal;
+mod remove;
+mod slab;
 mod trade;
 
 pub use account::{Allowance, Cash, Holding};
+pub use assets::Totals;
 pub use change::{Change, ChangeKind, LevelChange, OrderEvent};
 pub use ids::{AccountId, MarketIdx, OrderNo, TradeNo};
 pub use market::{LastTrade, MarketState, MarketTerms, Turnover};
@@ -20,7 +46,15 @@ pub use order::{
 pub use refusal::{NotCanceled, Refusal, SettleError, TradeError, TransferError};
 pub use trade::{Party, TradeRecord, TradeStatus};
 
-use crate::domain::{Price, Shares, Timestamp, Usdc};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Price, Shares, Side, Timestamp};
+
+use account::Account;
+use assets::Bank;
+use change::Feed;
+use market::Market;
+use slab::Slab;
 
 /// Price levels of one side, best first.
 pub type Levels = Vec<(Price, Shares)>;
@@ -28,6 +62,16 @@ pub type Levels = Vec<(Price, Shares)>;
 /// All markets, books, accounts, orders and trades.
 #[derive(Debug, Default)]
 pub struct Exchange {
+    markets: Vec<Market>,
+    slab: Slab,
+    /// From the second account on: the first, the crowd, has none.
+    accounts: Vec<Account>,
+    /// Agents' orders.
+    records: BTreeMap<OrderNo, OrderRecord>,
+    trades: Vec<TradeRecord>,
+    pending: BTreeSet<TradeNo>,
+    bank: Bank,
+    feed: Feed,
     fills: Vec<Fill>,
 }
 
@@ -38,276 +82,250 @@ impl Exchange {
         Self::default()
     }
 
+    fn market(&self, market: MarketIdx) -> Option<&Market> {
+        self.markets.get(market.0 as usize)
+    }
+
+    fn market_mut(&mut self, market: MarketIdx) -> Option<&mut Market> {
+        self.markets.get_mut(market.0 as usize)
+    }
+
+    fn account(&self, account: AccountId) -> Option<&Account> {
+        let place = account.0.checked_sub(1)?;
+        self.accounts.get(place as usize)
+    }
+
+    fn account_mut(&mut self, account: AccountId) -> Option<&mut Account> {
+        let place = account.0.checked_sub(1)?;
+        self.accounts.get_mut(place as usize)
+    }
+
     /// Adds a market with empty books.
-    pub fn add_market(&mut self, _terms: MarketTerms, _at: Timestamp) -> MarketIdx {
-        MarketIdx(0)
+    pub fn add_market(&mut self, terms: MarketTerms, at: Timestamp) -> MarketIdx {
+        let market = MarketIdx(u32::try_from(self.markets.len()).unwrap_or(u32::MAX));
+        self.markets.push(Market::new(terms, at));
+        if self.feed.lifecycles {
+            self.feed.push(market, at, ChangeKind::Opened);
+        }
+        market
     }
 
     /// The terms of a market.
     #[must_use]
-    pub fn terms(&self, _market: MarketIdx) -> Option<&MarketTerms> {
-        None
+    pub fn terms(&self, market: MarketIdx) -> Option<&MarketTerms> {
+        self.market(market).map(|state| &state.terms)
     }
 
     /// How far a market has come.
     #[must_use]
-    pub fn state(&self, _market: MarketIdx) -> Option<MarketState> {
-        None
+    pub fn state(&self, market: MarketIdx) -> Option<MarketState> {
+        self.market(market).map(|state| state.state)
     }
 
     /// Opens an account with nothing in it and full allowances.
     pub fn open_account(&mut self) -> AccountId {
-        AccountId(1)
-    }
-
-    /// Pays pUSD in. Errors: no such account, an amount that is negative or too large.
-    pub fn deposit(&mut self, _account: AccountId, _amount: Usdc) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
-    }
-
-    /// Pays pUSD out. Errors: as [`Self::deposit`], or less than that is free.
-    pub fn withdraw(&mut self, _account: AccountId, _amount: Usdc) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
-    }
-
-    /// Has the crowd give shares away (it mints them if need be).
-    pub fn give_shares(
-        &mut self,
-        _account: AccountId,
-        _market: MarketIdx,
-        _outcome: OutcomeSide,
-        _shares: Shares,
-    ) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
-    }
-
-    /// Turns free pUSD into as many shares of both outcomes.
-    pub fn split(
-        &mut self,
-        _account: AccountId,
-        _market: MarketIdx,
-        _shares: Shares,
-    ) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
-    }
-
-    /// Turns free pairs of shares back into pUSD.
-    pub fn merge(
-        &mut self,
-        _account: AccountId,
-        _market: MarketIdx,
-        _shares: Shares,
-    ) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
-    }
-
-    /// Sets what the contracts may move for an account; it is checked when an order arrives.
-    pub fn set_allowance(
-        &mut self,
-        _account: AccountId,
-        _allowance: Allowance,
-    ) -> Result<(), TransferError> {
-        Err(TransferError::UnknownAccount)
+        self.accounts.push(Account::default());
+        AccountId(u32::try_from(self.accounts.len()).unwrap_or(u32::MAX))
     }
 
     /// Allowances of an account.
     #[must_use]
-    pub fn allowance(&self, _account: AccountId) -> Option<Allowance> {
-        None
+    pub fn allowance(&self, account: AccountId) -> Option<Allowance> {
+        self.account(account).map(|owner| owner.allowance)
     }
 
-    /// pUSD of an account; `None` for the crowd, whose money is not counted.
+    /// pUSD of an account; `None` for the crowd, which has no purse to look into.
     #[must_use]
-    pub fn cash(&self, _account: AccountId) -> Option<Cash> {
-        None
+    pub fn cash(&self, account: AccountId) -> Option<Cash> {
+        self.account(account).map(|owner| owner.cash)
     }
 
     /// Shares of one outcome in an account, none if it never had any.
     #[must_use]
-    pub fn holding(
-        &self,
-        _account: AccountId,
-        _market: MarketIdx,
-        _outcome: OutcomeSide,
-    ) -> Holding {
-        Holding::default()
+    pub fn holding(&self, account: AccountId, market: MarketIdx, outcome: OutcomeSide) -> Holding {
+        self.account(account)
+            .and_then(|owner| owner.holdings.get(&(market, outcome)))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Everything that an account holds, by market and outcome, without empty rows.
     #[must_use]
-    pub fn positions(&self, _account: AccountId) -> Vec<(MarketIdx, OutcomeSide, Holding)> {
-        Vec::new()
+    pub fn positions(&self, account: AccountId) -> Vec<(MarketIdx, OutcomeSide, Holding)> {
+        self.account(account).map_or_else(Vec::new, |owner| {
+            owner
+                .holdings
+                .iter()
+                .map(|((market, outcome), holding)| (*market, *outcome, *holding))
+                .collect()
+        })
     }
 
-    /// Matches an order as far as it goes and rests what its type lets rest. Nothing has changed
-    /// when it is refused, except that GTD orders of the market that are due by then are gone.
-    pub fn place(&mut self, _order: NewOrder) -> Result<Placed, Refusal> {
-        Err(Refusal::UnknownMarket)
-    }
-
-    /// The matches of the latest [`Self::place`], best price first.
+    /// The matches of the latest [`Self::place`], best price first; none if it was refused.
     #[must_use]
     pub fn fills(&self) -> &[Fill] {
         &self.fills
     }
 
-    /// Takes an order out of the book. Who may do that is the caller's business.
-    pub fn cancel(&mut self, _order: OrderNo, _at: Timestamp) -> Result<(), NotCanceled> {
-        Err(NotCanceled::Unknown)
-    }
-
-    /// Takes all of an account's orders out, of all markets or of one, of both outcomes or of one;
-    /// gives their numbers. For the crowd, whose orders are found by walking the book, a market
-    /// must be named.
-    pub fn cancel_all(
-        &mut self,
-        _account: AccountId,
-        _market: Option<MarketIdx>,
-        _outcome: Option<OutcomeSide>,
-        _at: Timestamp,
-    ) -> Vec<OrderNo> {
-        Vec::new()
-    }
-
     /// An agent's order, open or ended.
     #[must_use]
-    pub fn order(&self, _order: OrderNo) -> Option<&OrderRecord> {
-        None
+    pub fn order(&self, order: OrderNo) -> Option<&OrderRecord> {
+        self.records.get(&order)
     }
 
     /// Shares of an order that rest in the book, of the crowd's orders too; `None` once it is out.
     #[must_use]
-    pub fn resting(&self, _order: OrderNo) -> Option<Shares> {
-        None
+    pub fn resting(&self, order: OrderNo) -> Option<Shares> {
+        self.slab.get(order).map(|slot| slot.remaining)
     }
 
     /// An agent's orders in the book, oldest first.
     #[must_use]
-    pub fn open_orders(&self, _account: AccountId) -> Vec<&OrderRecord> {
-        Vec::new()
+    pub fn open_orders(&self, account: AccountId) -> Vec<&OrderRecord> {
+        self.account(account).map_or_else(Vec::new, |owner| {
+            owner
+                .open
+                .iter()
+                .filter_map(|no| self.records.get(no))
+                .collect()
+        })
     }
 
     /// Everything that an agent ordered, oldest first.
     #[must_use]
-    pub fn orders(&self, _account: AccountId) -> Vec<&OrderRecord> {
-        Vec::new()
+    pub fn orders(&self, account: AccountId) -> Vec<&OrderRecord> {
+        self.account(account).map_or_else(Vec::new, |owner| {
+            owner
+                .orders
+                .iter()
+                .filter_map(|no| self.records.get(no))
+                .collect()
+        })
     }
 
     /// A trade.
     #[must_use]
-    pub fn trade(&self, _trade: TradeNo) -> Option<&TradeRecord> {
-        None
+    pub fn trade(&self, trade: TradeNo) -> Option<&TradeRecord> {
+        let place = usize::try_from(trade.0.checked_sub(1)?).ok()?;
+        self.trades.get(place)
     }
 
     /// An agent's trades, oldest first.
     #[must_use]
-    pub fn trades(&self, _account: AccountId) -> Vec<&TradeRecord> {
-        Vec::new()
+    pub fn trades(&self, account: AccountId) -> Vec<&TradeRecord> {
+        self.account(account).map_or_else(Vec::new, |owner| {
+            owner
+                .trades
+                .iter()
+                .filter_map(|no| self.trade(*no))
+                .collect()
+        })
     }
 
     /// Trades that are neither confirmed nor failed, oldest first.
     #[must_use]
     pub fn pending_trades(&self) -> Vec<TradeNo> {
-        Vec::new()
-    }
-
-    /// Moves a trade on. Confirmed: its proceeds become free. Failed: the match is undone to the
-    /// last micro-unit; the orders do not return to the book.
-    pub fn set_trade_status(
-        &mut self,
-        _trade: TradeNo,
-        _status: TradeStatus,
-        _at: Timestamp,
-    ) -> Result<(), TradeError> {
-        Err(TradeError::Unknown)
-    }
-
-    /// Takes out the GTD orders that are due: a minute before their expiration.
-    pub fn expire(&mut self, _market: MarketIdx, _now: Timestamp) {}
-
-    /// Changes the price step; resting orders off the new grid are cancelled.
-    pub fn set_tick(&mut self, _market: MarketIdx, _tick: Price, _at: Timestamp) {}
-
-    /// Takes or refuses new orders; the book stays.
-    pub fn set_accepting(&mut self, _market: MarketIdx, _accepting: bool) {}
-
-    /// Ends trading for good; resting orders are cancelled.
-    pub fn close(&mut self, _market: MarketIdx, _at: Timestamp) {}
-
-    /// Makes the payouts final (micro-pUSD per share of each outcome, 1,000,000 together), after
-    /// closing the market if it was open. The crowd is paid at once, agents by [`Self::redeem`].
-    pub fn settle(
-        &mut self,
-        _market: MarketIdx,
-        _payouts: [u32; 2],
-        _at: Timestamp,
-    ) -> Result<(), SettleError> {
-        Err(SettleError::UnknownMarket)
-    }
-
-    /// Pays an account for its shares in a settled market and destroys them. Shares of trades that
-    /// are still pending stay. Zero when there is nothing to pay.
-    pub fn redeem(&mut self, _account: AccountId, _market: MarketIdx) -> Usdc {
-        Usdc::ZERO
+        self.pending.iter().copied().collect()
     }
 
     /// Best bid and ask of one outcome.
     #[must_use]
-    pub fn best(
-        &self,
-        _market: MarketIdx,
-        _outcome: OutcomeSide,
-    ) -> (Option<Price>, Option<Price>) {
-        (None, None)
+    pub fn best(&self, market: MarketIdx, outcome: OutcomeSide) -> (Option<Price>, Option<Price>) {
+        let best = |side| {
+            let (ladder, route) = self.side(market, outcome, side)?;
+            ladder.best().map(|level| route.own(level.price))
+        };
+        (best(Side::Buy), best(Side::Sell))
     }
 
     /// Bids and asks of one outcome, best first, summed by price.
     #[must_use]
-    pub fn depth(&self, _market: MarketIdx, _outcome: OutcomeSide) -> (Levels, Levels) {
-        (Vec::new(), Vec::new())
+    pub fn depth(&self, market: MarketIdx, outcome: OutcomeSide) -> (Levels, Levels) {
+        let levels = |side| {
+            self.side(market, outcome, side)
+                .map_or_else(Vec::new, |(ladder, route)| {
+                    ladder
+                        .best_first()
+                        .map(|level| (route.own(level.price), level.total))
+                        .collect()
+                })
+        };
+        (levels(Side::Buy), levels(Side::Sell))
+    }
+
+    /// Where the bids (`Buy`) or asks (`Sell`) of an outcome are, and how to read their prices.
+    fn side(
+        &self,
+        market: MarketIdx,
+        outcome: OutcomeSide,
+        side: Side,
+    ) -> Option<(&book::Ladder, market::Route)> {
+        let state = self.market(market)?;
+        let route = state.route(outcome, side, Price::ZERO);
+        Some((state.ladder(route.book, route.bid), route))
     }
 
     /// The most recent match.
     #[must_use]
-    pub fn last_trade(&self, _market: MarketIdx) -> Option<LastTrade> {
-        None
+    pub fn last_trade(&self, market: MarketIdx) -> Option<LastTrade> {
+        self.market(market)?.last
     }
 
     /// True when an agent's order rests in the market.
     #[must_use]
-    pub fn has_agent_orders(&self, _market: MarketIdx) -> bool {
-        false
+    pub fn has_agent_orders(&self, market: MarketIdx) -> bool {
+        self.market(market)
+            .is_some_and(|state| state.agent_orders > 0)
     }
 
     /// When the book last changed; when the market was added if it never did.
     #[must_use]
-    pub fn changed_at(&self, _market: MarketIdx) -> Option<Timestamp> {
-        None
+    pub fn changed_at(&self, market: MarketIdx) -> Option<Timestamp> {
+        self.market(market).map(|state| state.changed_at)
     }
 
     /// What was traded since the market was added.
     #[must_use]
-    pub fn turnover(&self, _market: MarketIdx) -> Turnover {
-        Turnover::default()
+    pub fn turnover(&self, market: MarketIdx) -> Turnover {
+        self.market(market)
+            .map_or_else(Turnover::default, |state| state.turnover)
     }
 
-    /// Pairs of shares in existence.
+    /// Shares of either outcome in existence, the larger number once redemption has begun.
     #[must_use]
-    pub fn open_interest(&self, _market: MarketIdx) -> Shares {
-        Shares::ZERO
+    pub fn open_interest(&self, market: MarketIdx) -> Shares {
+        self.market(market).map_or(Shares::ZERO, |state| {
+            let [first, second] = state.outstanding;
+            first.max(second)
+        })
     }
 
     /// Reports a market's book and trades from now on, or no longer.
-    pub fn watch(&mut self, _market: MarketIdx, _on: bool) {}
+    pub fn watch(&mut self, market: MarketIdx, on: bool) {
+        if let Some(state) = self.market_mut(market) {
+            state.watched = on;
+        }
+    }
 
     /// Reports an agent's orders and trades from now on, or no longer.
-    pub fn watch_account(&mut self, _account: AccountId, _on: bool) {}
+    pub fn watch_account(&mut self, account: AccountId, on: bool) {
+        if let Some(owner) = self.account_mut(account) {
+            owner.watched = on;
+        }
+    }
 
     /// Reports openings, closings and resolutions of all markets from now on, or no longer.
-    pub fn watch_lifecycles(&mut self, _on: bool) {}
+    pub fn watch_lifecycles(&mut self, on: bool) {
+        self.feed.lifecycles = on;
+    }
 
     /// What changed since the last call. Nothing is kept of what nobody watches.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        Vec::new()
+        self.feed.take()
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

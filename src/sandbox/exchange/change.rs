@@ -102,3 +102,20 @@ impl LevelChange {
         }
     }
 }
+
+/// Collects what is watched.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    pub lifecycles: bool,
+    changes: Vec<Change>,
+}
+
+impl Feed {
+    pub(super) fn push(&mut self, market: MarketIdx, at: Timestamp, kind: ChangeKind) {
+        self.changes.push(Change { market, at, kind });
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+}

@@ -196,6 +196,8 @@ pub enum CancelCause {
     MarketClosed,
     /// The rest of a FAK order.
     Killed,
+    /// A match of it failed and nothing of it rests.
+    MatchFailed,
 }
 
 /// State of an agent's order.

@@ -18,7 +18,7 @@ pub enum Refusal {
     #[error("market is not accepting orders")]
     NotAccepting,
     /// The price is no multiple of the tick.
-    #[error("price {price} breaks minimum tick size rule: {tick}")]
+    #[error("Price ({price}) breaks minimum tick size rule: {tick}")]
     Tick {
         /// As ordered.
         price: Price,
@@ -38,6 +38,9 @@ pub enum Refusal {
     /// A size of zero, with more than two decimals, or above ten million shares.
     #[error("invalid size ({0})")]
     Size(Shares),
+    /// A budget above ten million pUSD.
+    #[error("invalid amount (${0})")]
+    Amount(Usdc),
     /// A resting order below the market's minimum.
     #[error("Size ({size}) lower than the minimum: {min}")]
     MinSize {
