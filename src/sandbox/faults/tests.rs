@@ -22,7 +22,7 @@ fn client() -> reqwest::Client {
 async fn sandbox() -> Sandbox {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = SandboxConfig {
-        markets: 40,
+        markets: 60,
         ..SandboxConfig::default()
     };
     start(config, listen).await.unwrap()
