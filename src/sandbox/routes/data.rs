@@ -267,6 +267,7 @@ async fn positions(State(shared): State<Shared>, params: Params) -> Response {
     )
 }
 
+/// The market's prints and what the fictional traders bought; of one user only the latter.
 async fn trades(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
     either(
@@ -274,6 +275,9 @@ async fn trades(State(shared): State<Shared>, params: Params) -> Response {
             rows::trade(&world, wallet, holding)
         })
         .and_then(|mut rows| {
+            if params.one("user").is_none() {
+                rows.extend(prints_of(&world, &params)?);
+            }
             if let Some(side) = params.one("side") {
                 rows.retain(|row| row.side == side);
             }
@@ -281,6 +285,21 @@ async fn trades(State(shared): State<Shared>, params: Params) -> Response {
             page(&params, rows)
         }),
     )
+}
+
+/// Latest prints of the markets that `condition` or `event_id` names.
+fn prints_of(world: &World, params: &Params) -> Result<Vec<rows::Trade>, Box<Response>> {
+    let mut markets = by_conditions(world, params, MAX_CONDITIONS)?;
+    if let Some(event) = by_event(world, params)? {
+        markets.extend(world.markets_of(event).iter().map(|market| (market, event)));
+    }
+    Ok(markets
+        .into_iter()
+        .flat_map(|(market, event)| {
+            let row = move |print| rows::print(world, market, event, print);
+            market.tape.prints().map(row)
+        })
+        .collect())
 }
 
 async fn value(State(shared): State<Shared>, params: Params) -> Response {
