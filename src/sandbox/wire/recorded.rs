@@ -29,7 +29,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn recording(name: &str) -> Option<Value> {
+pub(in crate::sandbox) fn recording(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(folder()?.join(name)).unwrap();
     Some(serde_json::from_str(&text).unwrap())
 }
@@ -68,7 +68,12 @@ fn types(value: &Value, path: &str, out: &mut BTreeMap<String, Vec<&'static str>
 
 /// Asserts that `ours` has every recorded path with a recorded type, and no path of its own but
 /// those ending in `extra`. Paths in `absent` need not be there.
-fn same_shape(recorded: &Value, ours: &Value, extra: &[&str], absent: &[&str]) {
+pub(in crate::sandbox) fn same_shape(
+    recorded: &Value,
+    ours: &Value,
+    extra: &[&str],
+    absent: &[&str],
+) {
     let (mut theirs, mut own) = (BTreeMap::new(), BTreeMap::new());
     types(recorded, "", &mut theirs);
     types(ours, "", &mut own);
