@@ -25,7 +25,7 @@ pub(super) use line::{Line, Lines};
 pub(super) use routes::routes;
 pub use spec::{Budget, Cut, Delay, Fault, FaultError, FaultSpec, Host, Scope};
 pub use spoil::Spoil;
-pub(super) use spoil::{half, one as spoil_row, skew};
+pub(super) use spoil::{MALFORMED, half, one as spoil_row, skew};
 
 use armed::List;
 

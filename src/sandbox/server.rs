@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A running sandbox. Dropping it stops it; [`Sandbox::shutdown`] also waits for the end.
 pub struct Sandbox {
     address: SocketAddr,
-    shared: Shared,
+    pub(in crate::sandbox) shared: Shared,
     tasks: Vec<JoinHandle<()>>,
     stop: DropGuard,
 }

@@ -189,6 +189,9 @@ fn broken(row: &mut Value) {
     *row = Value::String(half(&text).to_owned());
 }
 
+/// What comes before an answer or a frame to make it JSON no more, whatever it was.
+pub(in crate::sandbox) const MALFORMED: &str = ",,";
+
 /// The first half of a text, in whole characters.
 pub(in crate::sandbox) fn half(text: &str) -> &str {
     let middle = text.floor_char_boundary(text.len() / 2);
@@ -268,7 +271,7 @@ mod tests {
         assert_eq!(spoiled(Spoil::NegativeSize)["orderMinSize"], json!(-5.0));
         assert_eq!(spoiled(Spoil::MissingId).get("id"), None);
         assert_eq!(spoiled(Spoil::MissingId).get("conditionId"), None);
-        assert_eq!(spoiled(Spoil::BrokenInnerJson)["outcomes"], "[\"Yes\",");
+        assert_eq!(spoiled(Spoil::BrokenInnerJson)["outcomes"], "[\"Yes\"");
         assert_eq!(spoiled(Spoil::UnknownVersion)["version"], "v9");
         let more = spoiled(Spoil::UnknownField);
         assert_eq!(more.as_object().unwrap().len(), 8);
@@ -324,6 +327,14 @@ mod tests {
         assert_eq!(page(&mut short, &ways), 3);
         assert_eq!(page(&mut json!([]), &ways), 0);
         assert_eq!(page(&mut json!(1_795_420_800), &ways), 0);
+    }
+
+    #[test]
+    fn what_is_malformed_is_json_no_more() {
+        for text in ["{\"a\":1}", "[]", "1795420800", "\"OK\"", ""] {
+            let malformed = format!("{MALFORMED}{text}");
+            assert!(serde_json::from_str::<Value>(&malformed).is_err(), "{text}");
+        }
     }
 
     #[test]

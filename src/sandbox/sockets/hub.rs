@@ -204,6 +204,12 @@ impl Hub {
         }
     }
 
+    /// How many sockets there are.
+    #[cfg(test)]
+    pub(super) fn sockets(&self) -> usize {
+        self.lock().sockets.len()
+    }
+
     /// Every token that a socket follows.
     pub(super) fn tokens_of(&self, id: u64) -> Vec<String> {
         let state = self.lock();
@@ -232,7 +238,7 @@ impl Hub {
     ) -> T {
         let (changes, global, result) = {
             let mut world = shared.write_quietly();
-            let changes = world.exchange.take_changes();
+            let changes = world.take_changes();
             let global = lifecycles(&world, &changes);
             (changes, global, also(&mut world))
         };
@@ -255,15 +261,16 @@ fn find(world: &World, token: &str) -> Option<(MarketIdx, OutcomeSide)> {
 
 /// Begins to watch a market.
 fn follow(world: &mut World, market: MarketIdx) -> Option<Followed> {
-    let row = world.markets.get(usize::try_from(market.0).ok()?)?;
+    let index = usize::try_from(market.0).ok()?;
+    let row = world.markets.get(index)?;
+    let terms = *world.exchange.terms(market)?;
     let listing = Listing {
         index: market.0,
         condition: row.condition_id.clone(),
         tokens: Arc::new(row.tokens.clone()),
     };
-    let exchange = &mut world.exchange;
-    exchange.watch(market, true);
-    let terms = *exchange.terms(market)?;
+    world.watch(index, true);
+    let exchange = &world.exchange;
     let second = (!terms.linked).then(|| exchange.depth(market, OutcomeSide::Second));
     let mirror = Mirror::new(exchange.depth(market, OutcomeSide::First), second);
     Some(Followed {
@@ -272,7 +279,7 @@ fn follow(world: &mut World, market: MarketIdx) -> Option<Followed> {
         listing,
         tick: terms.tick,
         last_trade: exchange.last_trade(market).map(|trade| trade.price),
-        changed_at: exchange.changed_at(market)?,
+        changed_at: exchange.changed_at(market).unwrap_or(world.now),
         readers: HashSet::new(),
         news: Vec::new(),
         traded: false,
@@ -317,7 +324,9 @@ impl State {
             place.get_mut().readers.remove(&id);
             if place.get().readers.is_empty() {
                 place.remove();
-                world.exchange.watch(market, false);
+                if let Ok(index) = usize::try_from(market.0) {
+                    world.watch(index, false);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use futures::SinkExt as _;
 use serde_json::Value;
 
 use super::outlet::{Frame, Inlet, Outlet, queue};
-use crate::sandbox::faults::{Cut, Fault, Host, Line, Place, half, skew, spoil_row};
+use crate::sandbox::faults::{Cut, Fault, Host, Line, MALFORMED, Place, half, skew, spoil_row};
 use crate::sandbox::routes::Shared;
 
 /// How long a client may take to answer a close.
@@ -367,12 +367,7 @@ fn spoiled(
         .first(place, |fault| matches!(fault, Fault::Malformed {}))
         .is_some()
     {
-        text = format!(
-            "{},,{}",
-            text.get(..1).unwrap_or_default(),
-            text.get(1..).unwrap_or_default()
-        )
-        .into();
+        text = format!("{MALFORMED}{text}").into();
     }
     text
 }
