@@ -192,7 +192,6 @@ impl Desk {
             ));
         };
         let placed = world
-            .exchange
             .place(NewOrder {
                 account: wallet.account,
                 market: key,
@@ -237,8 +236,7 @@ impl Desk {
         hash: &B256,
     ) -> Result<(), NotCanceled> {
         let file = self.own_file(hash, caller).ok_or(NotCanceled::Unknown)?;
-        let at = world.now;
-        world.exchange.cancel(file.no, at)
+        world.cancel(file.no)
     }
 
     /// Takes out all of the caller's orders, or those in one market or of one token; gives their
@@ -255,10 +253,9 @@ impl Desk {
             .filter(|(record, file)| filter(record, file))
             .map(|(_, file)| (file.no, file.hash))
             .collect();
-        let at = world.now;
         found
             .into_iter()
-            .filter(|(no, _)| world.exchange.cancel(*no, at).is_ok())
+            .filter(|(no, _)| world.cancel(*no).is_ok())
             .map(|(_, hash)| hash)
             .collect()
     }
@@ -293,9 +290,8 @@ impl Desk {
                 orders = orders.len(),
                 "a heartbeat stopped: its key's orders go"
             );
-            let at = world.now;
             for order in orders {
-                if let Err(reason) = world.exchange.cancel(order, at) {
+                if let Err(reason) = world.cancel(order) {
                     tracing::debug!(%reason, "an order ended before its heartbeat did");
                 }
             }
