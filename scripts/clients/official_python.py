@@ -47,15 +47,16 @@ def want(condition, text):
     return text
 
 
-def place():
-    """A v1 market outside neg-risk events with both sides quoted around the middle."""
+def place(version="v1", neg_risk=False):
+    """Condition, token and tick of a market with both sides quoted around the middle."""
     page = read("/gamma/markets/keyset?limit=100")
     for row in page["markets"]:
-        if row.get("version") != "v1" or row.get("negRisk"):
+        if row.get("version") != version or bool(row.get("negRisk")) != neg_risk:
             continue
         bid, ask = row.get("bestBid"), row.get("bestAsk")
         if bid and ask and 0.15 < bid < ask < 0.85 and row["acceptingOrders"]:
-            tokens = json.loads(row["clobTokenIds"])
+            ids = "positionIds" if version == "v2" else "clobTokenIds"
+            tokens = row[ids] if isinstance(row[ids], list) else json.loads(row[ids])
             return row["conditionId"], tokens[0], row["orderPriceMinTickSize"]
     raise SystemExit("no suitable market: start the sandbox with more --markets")
 
@@ -80,6 +81,8 @@ def newest(condition, token, tick):
         clob_url=f"{BASE}/clob",
         gamma_url=f"{BASE}/gamma",
         data_url=f"{BASE}/data",
+        relayer_url=f"{BASE}/relayer",
+        rpc_url=f"{BASE}/rpc",
         clob_user_ws_url=BASE.replace("http", "ws", 1) + "/ws/user",
         clob_market_ws_url=BASE.replace("http", "ws", 1) + "/ws/market",
     )
@@ -95,7 +98,7 @@ def newest(condition, token, tick):
         return
     step(name, "API keys (L2)", client.fetch_api_keys)
     step(name, "closed-only mode", client.get_closed_only_mode)
-    step(name, "market by slug", lambda: client.list_markets(page_size=1).first_page().items[0].id)
+    step(name, "markets (Gamma)", lambda: client.list_markets(page_size=1).first_page().items[0].id)
     book = step(name, "order book", lambda: client.get_order_book(asset_id=token))
     step(name, "balance", lambda: client.get_balance_allowance(asset_type="COLLATERAL").balance)
     order = step(
@@ -127,13 +130,19 @@ def newest(condition, token, tick):
             ),
         )
         if bought is not None and bought.ok:
-            trades = lambda: want(client.list_account_trades().first_page().items, "no trades")[0]
-            step(name, "trades", lambda: (trades().status, str(trades().size)))
+            trade = lambda: client.list_account_trades().first_page().items[0]
+            step(name, "trades", lambda: (trade().status, str(trade().size)))
             step(
                 name,
                 "settlement awaited",
                 lambda: client.wait_for_order_fill_settlement(bought),
             )
+    for text, market in (("neg-risk", place("v1", True)), ("protocol v2", place("v2"))):
+        order = lambda market=market: client.place_limit_order(
+            asset_id=market[1], price=market[2], size=10, side="BUY"
+        )
+        step(name, f"limit order, {text} market", lambda order=order: order().status)
+    wallets(name, environment, token, tick)
     step(name, "heartbeat", lambda: client.send_order_heartbeat().heartbeat_id)
     step(name, "notifications", lambda: len(client.get_notifications()))
     step(
@@ -143,6 +152,35 @@ def newest(condition, token, tick):
     )
     step(name, "cancel all", lambda: client.cancel_all().canceled)
     client.close()
+
+
+def wallets(name, environment, token, tick):
+    """Orders of the three kinds of contract wallets. `_create` leaves out the question to the
+    relayer whether the wallet is deployed: the sandbox has no relayer."""
+    from eth_account import Account
+    from polymarket import SecureClient
+    from polymarket._internal import wallet as derive
+    from polymarket._internal.environment import get_environment_config
+
+    config = get_environment_config(environment).wallet_derivation
+    signer = Account.from_key(KEYS[0]).address
+    for text, address in (
+        ("proxy", derive.derive_proxy_wallet_address(signer, config)),
+        ("Safe", derive.derive_safe_wallet_address(signer, config)),
+        ("deposit wallet", derive.derive_beacon_deposit_wallet_address(signer, config)),
+    ):
+
+        def order(address=address):
+            client = SecureClient._create(
+                private_key=KEYS[0], wallet=address, environment=environment
+            )
+            with client:
+                answer = client.place_limit_order(
+                    asset_id=token, price=tick, size=10, side="BUY"
+                )
+                return want(answer.ok and answer.status, str(answer))
+
+        step(name, f"limit order, {text}", order)
 
 
 def previous(condition, token, tick):
