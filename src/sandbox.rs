@@ -25,6 +25,7 @@ mod noise;
 mod routes;
 mod server;
 mod sockets;
+mod trading;
 mod wire;
 
 pub use config::{SandboxConfig, SandboxError};

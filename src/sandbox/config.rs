@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{MoneyError, Timestamp};
+use crate::domain::{MoneyError, Timestamp, Usdc};
 
 /// Most markets one sandbox holds.
 pub const MAX_MARKETS: usize = 50_000;
@@ -27,6 +27,8 @@ pub struct SandboxConfig {
     pub start: Timestamp,
     /// Plants labelled inefficiencies, so that strategies find something to do.
     pub inefficiencies: bool,
+    /// Micro-pUSD that every wallet begins with at its first use.
+    pub starting_balance: Usdc,
     /// Simulated seconds per real second; `None`: time moves only when it is stepped.
     pub speed: Option<f64>,
 }
@@ -38,6 +40,7 @@ impl Default for SandboxConfig {
             markets: 60,
             start: DEFAULT_START,
             inefficiencies: false,
+            starting_balance: Usdc::from_micros(1_000_000_000),
             speed: None,
         }
     }
@@ -57,6 +60,12 @@ impl SandboxConfig {
             return Err(SandboxError::Config(format!(
                 "start: {} is not between 2001-09-09 and 2100-01-01 (milliseconds since 1970)",
                 self.start
+            )));
+        }
+        if self.starting_balance < Usdc::ZERO || self.starting_balance > Usdc::whole(100_000_000) {
+            return Err(SandboxError::Config(format!(
+                "starting_balance: {} pUSD is not between 0 and 100000000",
+                self.starting_balance
             )));
         }
         if let Some(speed) = self.speed

@@ -7,6 +7,8 @@ mod gamma;
 mod history;
 mod params;
 
+pub(super) use params::Params;
+
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -15,10 +17,12 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use super::config::SandboxConfig;
 use super::exchange::Change;
 use super::faults::{self, Faults};
 use super::model::World;
 use super::sockets::{self, Hub};
+use super::trading::{self, Trading};
 
 /// Batches of changes that a slow listener may lag behind.
 const CHANGES_KEPT: usize = 4_096;
@@ -32,6 +36,7 @@ pub(super) struct Shared(Arc<Inner>);
 struct Inner {
     world: RwLock<World>,
     faults: Faults,
+    trading: Trading,
     hub: Hub,
     /// Rung when the world may have changed.
     moved: Notify,
@@ -40,17 +45,23 @@ struct Inner {
 }
 
 impl Shared {
-    pub(super) fn new(world: World) -> Self {
+    pub(super) fn new(world: World, config: &SandboxConfig) -> Self {
         let faults = Faults::new(world.seed);
         let hub = Hub::new(world.seed);
         Shared(Arc::new(Inner {
             world: RwLock::new(world),
+            trading: Trading::new(config, faults.clone()),
             faults,
             hub,
             moved: Notify::new(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             stop: CancellationToken::new(),
         }))
+    }
+
+    /// Keys, wallets and orders of those who trade. Where both are locked, the world comes first.
+    pub(super) fn trading(&self) -> &Trading {
+        &self.0.trading
     }
 
     /// To look. A panic elsewhere while writing leaves a readable world behind.
@@ -137,12 +148,14 @@ pub(super) fn router(shared: Shared) -> Router {
     let faults = shared.faults().clone();
     Router::new()
         .nest("/gamma", gamma::routes())
-        .nest("/clob", clob::routes())
+        .nest("/clob", clob::routes().merge(trading::routes()))
         .nest("/data", data::routes())
-        .nest("/ws", sockets::routes())
+        .nest("/ws", sockets::routes().merge(trading::socket_routes()))
         .nest(
             "/sandbox",
-            admin::routes().merge(faults::routes(faults.clone())),
+            admin::routes()
+                .merge(faults::routes(faults.clone()))
+                .merge(trading::admin_routes()),
         )
         .layer(from_fn_with_state(faults, faults::layer))
         .with_state(shared)

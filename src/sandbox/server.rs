@@ -13,6 +13,7 @@ use super::faults::{FaultError, FaultSpec, Line, Lines, ListedFault};
 use super::model::{Planted, World};
 use super::routes::{Shared, router};
 use super::sockets;
+use super::trading;
 use crate::domain::Timestamp;
 
 /// Real time between two steps when time flows by itself.
@@ -51,10 +52,11 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     let address = listener.local_addr().map_err(bind)?;
     let speed = config.speed;
     // Ten thousand markets with their histories take seconds, which are not the runtime's.
-    let world = tokio::task::spawn_blocking(move || World::new(&config))
+    let terms = config.clone();
+    let world = tokio::task::spawn_blocking(move || World::new(&terms))
         .await
         .map_err(|error| SandboxError::Unmade(error.to_string()))??;
-    let shared = Shared::new(world);
+    let shared = Shared::new(world, &config);
     let stop = shared.stop().clone();
     let stopped = stop.clone().cancelled_owned();
     let service = router(shared.clone()).into_make_service_with_connect_info::<Line>();
@@ -65,6 +67,7 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
         }
     })];
     tasks.push(tokio::spawn(sockets::pump(shared.clone())));
+    tasks.push(tokio::spawn(trading::run(shared.clone())));
     if let Some(speed) = speed {
         tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
     }

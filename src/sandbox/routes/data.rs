@@ -221,6 +221,7 @@ async fn live_volume(State(shared): State<Shared>, params: Params) -> Response {
 /// Holdings that `user` or `condition` selects; refused when neither is given.
 fn holdings_of<T>(
     world: &World,
+    agents: &[crate::sandbox::model::Wallet],
     params: &Params,
     row: impl Fn(&crate::sandbox::model::Wallet, &crate::sandbox::model::Holding) -> Option<T>,
 ) -> Result<Vec<T>, Box<Response>> {
@@ -241,6 +242,7 @@ fn holdings_of<T>(
     Ok(world
         .wallets
         .iter()
+        .chain(agents)
         .filter(|wallet| user.as_ref().is_none_or(|user| *user == wallet.address))
         .flat_map(|wallet| wallet.holdings.iter().map(move |holding| (wallet, holding)))
         .filter(|(_, holding)| {
@@ -252,10 +254,17 @@ fn holdings_of<T>(
         .collect())
 }
 
+/// Those who trade here, beside the made-up traders.
+fn agents(shared: &Shared, world: &World, params: &Params) -> Vec<crate::sandbox::model::Wallet> {
+    let user = params.one("user").map(str::to_lowercase);
+    shared.trading().desk().traders(world, user.as_deref())
+}
+
 async fn positions(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
+    let agents = agents(&shared, &world, &params);
     either(
-        holdings_of(&world, &params, |wallet, holding| {
+        holdings_of(&world, &agents, &params, |wallet, holding| {
             rows::position(&world, wallet, holding)
         })
         .and_then(|mut rows| {
@@ -270,8 +279,9 @@ async fn positions(State(shared): State<Shared>, params: Params) -> Response {
 /// The market's prints and what the fictional traders bought; of one user only the latter.
 async fn trades(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
+    let agents = agents(&shared, &world, &params);
     either(
-        holdings_of(&world, &params, |wallet, holding| {
+        holdings_of(&world, &agents, &params, |wallet, holding| {
             rows::trade(&world, wallet, holding)
         })
         .and_then(|mut rows| {
@@ -307,9 +317,11 @@ async fn value(State(shared): State<Shared>, params: Params) -> Response {
     let Some(user) = params.one("user").map(str::to_lowercase) else {
         return *refuse("user is required", "user");
     };
+    let agents = agents(&shared, &world, &params);
     let total: f64 = world
         .wallets
         .iter()
+        .chain(&agents)
         .filter(|wallet| wallet.address == user)
         .flat_map(|wallet| wallet.holdings.iter().map(move |holding| (wallet, holding)))
         .filter_map(|(wallet, holding)| rows::position(&world, wallet, holding))
