@@ -384,7 +384,7 @@ mod tests {
     fn delays_have_the_distribution_asked_for() {
         let now = Instant::now();
         let place = clob("GET", "/book", ["", ""]);
-        let mut draws = |text: &str| -> Vec<f64> {
+        let draws = |text: &str| -> Vec<f64> {
             let mut list = armed(text);
             let mut all: Vec<f64> = (0..4_000)
                 .map(|_| list.delay(&place, now).as_secs_f64() * 1000.0)

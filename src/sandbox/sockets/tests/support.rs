@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn sandbox() -> Sandbox {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = SandboxConfig {
-        markets: 60,
+        markets: 16,
         ..SandboxConfig::default()
     };
     start(config, listen).await.unwrap()
@@ -238,7 +238,7 @@ pub(super) mod books {
                         book.insert(key, text(&entry["size"]));
                     }
                     let price = |key: &(bool, String)| key.1.parse::<f64>().unwrap();
-                    let best = |bids: bool| book.keys().filter(|key| key.0 == bids).map(price);
+                    let best = |bids: bool| book.keys().filter(move |key| key.0 == bids).map(price);
                     let bid = best(true).fold(0.0, f64::max);
                     let ask = best(false).fold(1.0, f64::min);
                     assert!(bid < ask, "crossed: {bid} and {ask}");
