@@ -49,8 +49,8 @@ pub(super) struct World {
     pub events: Vec<SimEvent>,
     pub markets: Vec<SimMarket>,
     pub wallets: Vec<Wallet>,
-    /// Books, accounts, orders and trades. Agents' orders go through [`World::place`] and
-    /// [`World::cancel`], which keep the tape and the event awake.
+    /// Books, accounts, orders and trades. Agents' orders go through [`World::place`], which keeps
+    /// the tape.
     pub exchange: Exchange,
     /// Closings, payouts and openings to come, by moment and event; some have been overtaken.
     agenda: BinaryHeap<Reverse<(Timestamp, usize)>>,
@@ -107,11 +107,7 @@ impl World {
     pub(super) fn place(&mut self, order: NewOrder) -> Result<Placed, Refusal> {
         let index = order.market.0 as usize;
         let market = self.markets.get_mut(index).ok_or(Refusal::UnknownMarket)?;
-        let placed = crowd::place(&mut self.exchange, market, order)?;
-        if let Some(event) = self.events.get_mut(market.event) {
-            event.held = true;
-        }
-        Ok(placed)
+        crowd::place(&mut self.exchange, market, order)
     }
 
     /// Takes an agent's order out of the book, at the present moment.
@@ -122,18 +118,15 @@ impl World {
     /// Reports what happens in a market from now on, or one time less: as often as it was asked
     /// for, it must be given back.
     pub(super) fn watch(&mut self, index: usize, on: bool) {
-        let Some(market) = self.markets.get(index) else {
+        let Some(market) = self.markets.get_mut(index) else {
             return;
         };
-        let Some(event) = self.events.get_mut(market.event) else {
-            return;
-        };
-        event.watchers = if on {
-            event.watchers.saturating_add(1)
+        market.watchers = if on {
+            market.watchers.saturating_add(1)
         } else {
-            event.watchers.saturating_sub(1)
+            market.watchers.saturating_sub(1)
         };
-        self.exchange.watch(market.idx(), on);
+        self.exchange.watch(market.idx(), market.watchers > 0);
     }
 
     /// What changed in watched markets and accounts since the last call, in the order of time.

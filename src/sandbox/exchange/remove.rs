@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::{Price, Timestamp};
+use crate::domain::{Price, Shares, Timestamp};
 
 use super::Exchange;
 use super::change::{ChangeKind, OrderEvent};
@@ -10,7 +10,6 @@ use super::ids::{AccountId, MarketIdx, OrderNo};
 use super::market::MarketState;
 use super::order::{CancelCause, OrderStatus, OutcomeSide};
 use super::refusal::NotCanceled;
-use crate::domain::Shares;
 
 const OUTCOMES: [OutcomeSide; 2] = [OutcomeSide::First, OutcomeSide::Second];
 

@@ -16,7 +16,7 @@ use super::history;
 use super::market::{Shape, SimEvent, SimMarket};
 use super::{GRID, World, quote};
 use crate::domain::Timestamp;
-use crate::sandbox::exchange::{Exchange, MarketTerms};
+use crate::sandbox::exchange::{Exchange, MarketState, MarketTerms};
 use crate::sandbox::noise::{mix, normal_of};
 
 const HOUR: i64 = 3_600_000;
@@ -80,7 +80,7 @@ impl World {
             event,
             markets,
         };
-        if group.event.flow_at < whole && !group.event.is_live() {
+        if group.event.flow_at < whole && !group.is_live() {
             group.skip_to(whole.min(to));
             if to < whole {
                 // The books stay as they are, out of date, until the rest has been passed over.
@@ -106,12 +106,15 @@ impl World {
         {
             if market.schedule.resolves() == time
                 && let Some(payouts) = market.payouts
+                && self.exchange.state(market.idx()) == Some(MarketState::Closed)
                 && let Err(error) = self.exchange.settle(market.idx(), payouts, time)
             {
                 tracing::error!(%error, market = market.id, "a simulated market did not settle");
             }
         }
         if event.heir_at == Some(time) {
+            // Once: other things may be due at the same moment.
+            event.heir_at = Some(Timestamp::from_millis(i64::MAX));
             let (shape, size) = (event.shape, event.markets.len());
             self.succeed(shape, size, time);
         }
@@ -244,6 +247,13 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// True when every moment counts, because somebody looks on or has an order in a book.
+    fn is_live(&self) -> bool {
+        self.markets
+            .iter()
+            .any(|market| market.watchers > 0 || self.exchange.has_agent_orders(market.idx()))
+    }
+
     /// When the latent probabilities move next: every minute, through the past every ten; `None`
     /// once nothing is open.
     fn next_move(&self) -> Option<Timestamp> {
@@ -362,7 +372,7 @@ impl Group<'_> {
             let moves = self.next_move().filter(|time| *time <= to);
             let arrives = self.next_arrival().filter(|(time, _)| *time <= to);
             match (moves, arrives) {
-                (Some(time), next) if next.is_none_or(|(other, _)| time <= other) => {
+                (Some(time), next) if next.is_none_or(|(other, _)| time < other) => {
                     self.move_to(time);
                     self.event.flow_at = time;
                     self.record(time, false);
@@ -382,18 +392,14 @@ impl Group<'_> {
     }
 
     fn arrive(&mut self, place: usize, at: Timestamp, edge: bool) {
-        if self.event.held
-            && let Some(market) = self.markets.get(place)
-        {
-            self.exchange.expire(market.idx(), at);
-        }
-        self.on_floor(place, at, |floor| {
-            if edge {
-                floor.everybody();
-            } else {
-                floor.arrival();
+        if edge {
+            // Planted in all markets of the event alike.
+            for place in 0..self.markets.len() {
+                self.on_floor(place, at, |floor| floor.everybody());
             }
-        });
+        } else {
+            self.on_floor(place, at, |floor| floor.arrival());
+        }
         crowd::sweep(self.exchange, self.event, self.markets, at);
     }
 

@@ -37,7 +37,9 @@ pub(super) type Made = (SimEvent, Vec<SimMarket>);
 impl Factory {
     /// A factory whose first histories begin `history_days` before the start.
     pub(super) fn new(config: &SandboxConfig, history_days: i64) -> Self {
-        let first = config.start.plus_millis(-history_days * DAY).millis();
+        // An hour at least: the books have a past, however short the histories.
+        let past = (history_days * DAY).max(DAY / 24);
+        let first = config.start.plus_millis(-past).millis();
         Factory {
             seed: config.seed,
             start: config.start,
@@ -149,8 +151,6 @@ impl Factory {
             at: opened,
             flow_at: opened,
             heir_at: None,
-            held: false,
-            watchers: 0,
         };
         self.events += 1;
         self.markets += count;
@@ -222,6 +222,7 @@ impl Factory {
             last_mid: 0.5,
             tape: Tape::default(),
             crowd: Crowd::new(stream(&[seed, index as u64, 0xC20D]), pace, planted),
+            watchers: 0,
         })
     }
 }

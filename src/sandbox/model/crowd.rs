@@ -135,6 +135,9 @@ impl Floor<'_> {
             self.quote(number);
         } else if who < MAKERS + TAKERS {
             self.noise_takes();
+            if self.market.plant != Plant::None {
+                self.everybody();
+            }
         } else if self.market.plant == Plant::None {
             // What was planted stays as planted: nobody rests inside it or trades it away.
             if who < MAKERS + TAKERS + RESTERS {

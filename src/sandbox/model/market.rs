@@ -92,10 +92,6 @@ pub(in crate::sandbox) struct SimEvent {
     pub flow_at: Timestamp,
     /// When the event that follows this one opens.
     pub heir_at: Option<Timestamp>,
-    /// True when somebody's orders rest here: no stretch of time is skipped any more.
-    pub held: bool,
-    /// How many watch it, with the same effect.
-    pub watchers: u32,
 }
 
 /// One market.
@@ -139,6 +135,8 @@ pub(in crate::sandbox) struct SimMarket {
     pub last_mid: f64,
     pub tape: Tape,
     pub crowd: Crowd,
+    /// How many watch it.
+    pub watchers: u32,
 }
 
 impl SimMarket {
@@ -183,11 +181,6 @@ impl SimEvent {
     /// True while any of its markets trades.
     pub(in crate::sandbox) fn is_open(&self, now: Timestamp) -> bool {
         now < self.closes
-    }
-
-    /// True when every moment must be simulated, because somebody looks on or takes part.
-    pub(in crate::sandbox) fn is_live(&self) -> bool {
-        self.held || self.watchers > 0
     }
 
     /// Latent price of the first outcome of the market at place `member`: what it pays on average.

@@ -389,10 +389,7 @@ mod tests {
             terms("SELL", "GTC", 10_000_000, 5_230_000, "0.005"),
             refused("0.523", "0.005")
         );
-        assert_eq!(
-            terms("BUY", "FOK", 10_000_000, 26_666_600, "0.01").is_err(),
-            true
-        );
+        assert!(terms("BUY", "FOK", 10_000_000, 26_666_600, "0.01").is_err());
         assert_eq!(
             terms("BUY", "GTC", 20_000_000, 10_000_000, "0.01"),
             refused("2", "0.01")

@@ -100,7 +100,7 @@ async fn each_side_hears_of_its_own_orders_and_trades() {
     assert_eq!(kinds, ["order", "trade"]);
 
     let mut trades = Vec::new();
-    while trades.len() < 1 {
+    while trades.is_empty() {
         let seen = event(&mut takers).await;
         if seen["event_type"] == "trade" {
             assert_eq!(seen["trader_side"], "TAKER");
