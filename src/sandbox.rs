@@ -1,7 +1,8 @@
 //! A simulated exchange that speaks Polymarket's wire protocol on loopback.
 //!
 //! [`start`] binds one listener that answers as Gamma (`/gamma`), the CLOB (`/clob`) and the Data
-//! API (`/data`), and has its own admin routes under `/sandbox`. Every market is made from a seed:
+//! API (`/data`), carries the market channel (`/ws/market`), and has its own admin routes under
+//! `/sandbox`. Every market is made from a seed:
 //! the same seed and the same simulated moment give the same bytes. Its latent probabilities are
 //! martingales that resolve, and its books carry no arbitrage, unless inefficiencies are planted,
 //! which are then labelled. Profit made here proves nothing about profit anywhere else.
@@ -12,17 +13,25 @@
 //! * `model`: what exists and how it moves; no I/O.
 //! * `wire`: rows as the venue serves them, traps included.
 //! * `routes`: which request gives which row, and the venue's error bodies.
+//! * `sockets`: the market channel and what sockets have in common.
+//! * `faults`: what goes wrong on request.
 //! * `server`: the listener, the simulated clock's task, shutdown.
 
 mod config;
 pub mod exchange;
+mod faults;
 mod model;
 mod noise;
 mod routes;
 mod server;
+mod sockets;
+mod trading;
 mod wire;
 
 pub use config::{SandboxConfig, SandboxError};
+pub use faults::{
+    Budget, Cut, Delay, Fault, FaultError, FaultSpec, Host, ListedFault, Scope, Spoil,
+};
 pub use model::{Planted, PlantedKind};
 pub use server::{Sandbox, start};
 

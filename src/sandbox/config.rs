@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{MoneyError, Timestamp};
+use crate::domain::{Clock, MoneyError, SystemClock, Timestamp, Usdc};
 
 /// Most markets one sandbox holds.
 pub const MAX_MARKETS: usize = 50_000;
@@ -21,12 +21,15 @@ const DEFAULT_START: Timestamp = Timestamp::from_secs(1_795_420_800);
 pub struct SandboxConfig {
     /// Seed of everything random.
     pub seed: u64,
-    /// How many markets there are, those of neg-risk events counted one by one: 1 to 50,000.
+    /// How many markets there are at the start, those of an event counted one by one: 1 to 50,000.
+    /// Others follow when they have ended.
     pub markets: usize,
     /// Simulated time at the start, milliseconds since the epoch.
     pub start: Timestamp,
     /// Plants labelled inefficiencies, so that strategies find something to do.
     pub inefficiencies: bool,
+    /// Micro-pUSD that every wallet begins with at its first use.
+    pub starting_balance: Usdc,
     /// Simulated seconds per real second; `None`: time moves only when it is stepped.
     pub speed: Option<f64>,
 }
@@ -38,12 +41,24 @@ impl Default for SandboxConfig {
             markets: 60,
             start: DEFAULT_START,
             inefficiencies: false,
+            starting_balance: Usdc::from_micros(1_000_000_000),
             speed: None,
         }
     }
 }
 
 impl SandboxConfig {
+    /// The same exchange, but starting at this machine's present second: signatures and order
+    /// expirations that a client makes by its own clock then fit, at a speed of 1. Another start
+    /// gives other bytes.
+    #[must_use]
+    pub fn starting_now(self) -> Self {
+        SandboxConfig {
+            start: Timestamp::from_secs(SystemClock.now().secs()),
+            ..self
+        }
+    }
+
     /// Checks the ranges. Errors: [`SandboxError::Config`] names the field.
     pub fn check(&self) -> Result<(), SandboxError> {
         if !(1..=MAX_MARKETS).contains(&self.markets) {
@@ -57,6 +72,12 @@ impl SandboxConfig {
             return Err(SandboxError::Config(format!(
                 "start: {} is not between 2001-09-09 and 2100-01-01 (milliseconds since 1970)",
                 self.start
+            )));
+        }
+        if self.starting_balance < Usdc::ZERO || self.starting_balance > Usdc::whole(100_000_000) {
+            return Err(SandboxError::Config(format!(
+                "starting_balance: {} pUSD is not between 0 and 100000000",
+                self.starting_balance
             )));
         }
         if let Some(speed) = self.speed
@@ -106,6 +127,14 @@ mod tests {
         assert_eq!(config.start.to_string(), "2026-11-23T08:00:00Z");
         assert_eq!(config.markets, 60);
         assert!(serde_json::from_str::<SandboxConfig>(r#"{"sed": 2}"#).is_err());
+    }
+
+    #[test]
+    fn a_sandbox_can_start_now() {
+        let config = SandboxConfig::default().starting_now();
+        let behind = SystemClock.now().since(config.start);
+        assert!((0..60_000).contains(&behind), "{behind}");
+        assert!(config.check().is_ok());
     }
 
     #[test]

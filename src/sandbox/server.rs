@@ -4,25 +4,27 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config::{SandboxConfig, SandboxError};
+use super::faults::{FaultError, FaultSpec, Line, Lines, ListedFault};
 use super::model::{Planted, World};
 use super::routes::{Shared, router};
+use super::sockets;
+use super::trading;
 use crate::domain::Timestamp;
 
 /// Real time between two steps when time flows by itself.
-const PULSE: Duration = Duration::from_millis(200);
+const PULSE: Duration = Duration::from_millis(50);
 /// How long open requests may take once the end has been announced.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running sandbox. Dropping it stops it; [`Sandbox::shutdown`] also waits for the end.
 pub struct Sandbox {
     address: SocketAddr,
-    shared: Shared,
+    pub(in crate::sandbox) shared: Shared,
     tasks: Vec<JoinHandle<()>>,
     stop: DropGuard,
 }
@@ -50,25 +52,22 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     let address = listener.local_addr().map_err(bind)?;
     let speed = config.speed;
     // Ten thousand markets with their histories take seconds, which are not the runtime's.
-    let world = tokio::task::spawn_blocking(move || World::new(&config))
+    let terms = config.clone();
+    let world = tokio::task::spawn_blocking(move || World::new(&terms))
         .await
         .map_err(|error| SandboxError::Unmade(error.to_string()))??;
-    let shared = Shared::new(world);
-    let stop = CancellationToken::new();
-
-    let listener = listener.tap_io(|socket| {
-        // Answers are small: without this each one waits for the client's delayed acknowledgement.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    });
+    let shared = Shared::new(world, &config);
+    let stop = shared.stop().clone();
     let stopped = stop.clone().cancelled_owned();
-    let service = axum::serve(listener, router(shared.clone())).with_graceful_shutdown(stopped);
+    let service = router(shared.clone()).into_make_service_with_connect_info::<Line>();
+    let service = axum::serve(Lines(listener), service).with_graceful_shutdown(stopped);
     let mut tasks = vec![tokio::spawn(async move {
         if let Err(error) = service.await {
             tracing::error!(%error, "the sandbox's listener failed");
         }
     })];
+    tasks.push(tokio::spawn(sockets::pump(shared.clone())));
+    tasks.push(tokio::spawn(trading::run(shared.clone())));
     if let Some(speed) = speed {
         tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
     }
@@ -135,6 +134,29 @@ impl Sandbox {
     #[must_use]
     pub fn data_url(&self) -> String {
         format!("http://{}/data", self.address)
+    }
+
+    /// Base URL that stands for the venue's WebSockets (channels are `/market` and `/user`).
+    #[must_use]
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// Makes something go wrong from now on, and returns the fault's id. Errors: values out of
+    /// range, a scope that cannot be met, too many faults.
+    pub fn arm(&self, fault: FaultSpec) -> Result<u64, FaultError> {
+        self.shared.faults().arm(fault)
+    }
+
+    /// Takes back one fault, or all; returns how many of them could still have struck.
+    pub fn disarm(&self, id: Option<u64>) -> usize {
+        self.shared.faults().disarm(id)
+    }
+
+    /// Every fault armed so far, with how often it struck.
+    #[must_use]
+    pub fn faults(&self) -> Vec<ListedFault> {
+        self.shared.faults().listed()
     }
 
     /// The simulated present.

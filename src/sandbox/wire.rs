@@ -6,7 +6,7 @@ pub(super) mod data;
 pub(super) mod gamma;
 
 #[cfg(test)]
-mod recorded;
+pub(super) mod recorded;
 
 use crate::domain::Timestamp;
 

@@ -38,6 +38,8 @@ mod resources;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod sandbox;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod tools_bad;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use super::clob_rows::{self, BOOK_ROW, ServedBook};
-use super::row::{Oddities, Problem, RowFault, is_asset_id};
+use super::clob_rows::{self, ServedBook};
+use super::row::{Oddities, is_asset_id};
 use super::transport::{Request, Scope};
 use super::{CONCURRENCY, Polymarket};
 use crate::domain::{Book, Clock, SourceKind, SystemClock, Timestamp, TokenId};
@@ -31,7 +31,8 @@ impl Polymarket {
     ///
     /// A book of the real venue counts from the moment that it was received: freshness is about
     /// when we saw it, and the venue's own `timestamp` is that of the last change, hours old in a
-    /// quiet market: it is kept as [`Book::changed_at`]. A sandbox's book counts from its `timestamp`, because its time is simulated.
+    /// quiet market: it is kept as [`Book::changed_at`]. A sandbox's time is simulated: its books
+    /// count from what its clock said before they were asked for.
     pub(super) async fn fetch_books(
         &self,
         tokens: &[TokenId],
@@ -44,13 +45,16 @@ impl Polymarket {
         wanted.sort();
         wanted.dedup();
         let requests = book_requests(&wanted);
+        let simulated = match self.kind {
+            SourceKind::Sandbox if !requests.is_empty() => Some(self.venue_time().await?),
+            _ => None,
+        };
         let batches: Vec<(Vec<ServedBook>, Timestamp)> = stream::iter(requests)
             .map(|request| async move { self.book_batch(&request).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         let wanted: HashSet<&TokenId> = wanted.into_iter().collect();
-        let mut oddities = Oddities::default();
         let mut books = HashMap::with_capacity(wanted.len());
         for (batch, received) in batches {
             for served in batch {
@@ -58,21 +62,12 @@ impl Polymarket {
                 if !wanted.contains(&served.token) {
                     continue;
                 }
-                let at = match (self.kind, served.timestamp) {
-                    (SourceKind::Sandbox, Some(timestamp)) => timestamp,
-                    (SourceKind::Sandbox, None) => {
-                        let fault = RowFault::new("timestamp", Problem::Missing);
-                        oddities.skipped(BOOK_ROW, fault);
-                        continue;
-                    }
-                    _ => received,
-                };
+                let at = simulated.unwrap_or(received);
                 let changed_at = served.timestamp.unwrap_or(at);
                 let book = served.clone().at(at).with_changed_at(changed_at);
                 books.insert(served.token, Arc::new(book));
             }
         }
-        self.transport.count(&oddities);
         Ok(books)
     }
 

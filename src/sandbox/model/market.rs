@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use super::crowd::Crowd;
 use super::history::History;
+use super::lifecycle::{Phase, Schedule};
 use super::plant::Plant;
 use super::process::Process;
+use super::round4;
+use super::tape::Tape;
 use crate::domain::{FeeSchedule, Timestamp};
+use crate::sandbox::exchange::MarketIdx;
 pub(in crate::sandbox) use crate::sandbox::exchange::OutcomeSide;
 
 /// Kind of question; it decides fee and tags.
@@ -46,15 +51,15 @@ impl Version {
     }
 }
 
-/// How far a market has come.
+/// How the markets of an event hang together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sandbox) enum Phase {
-    /// Trading.
-    Open,
-    /// Trading has ended, an outcome is proposed, nothing is paid yet.
-    Proposed,
-    /// Paid out.
-    Resolved,
+pub(in crate::sandbox) enum Shape {
+    /// One market.
+    Lone,
+    /// Exactly one market pays Yes.
+    NegRisk,
+    /// "By June, by July, by August": once one pays Yes, so do all later ones.
+    Ladder,
 }
 
 /// A group of markets about one happening, with the process that moves them.
@@ -65,30 +70,34 @@ pub(in crate::sandbox) struct SimEvent {
     pub title: String,
     pub category: Category,
     pub version: Version,
+    pub shape: Shape,
     /// When trading began.
     pub opened: Timestamp,
-    /// When trading ends and the outcome is drawn.
+    /// When trading in the last market is announced to end.
     pub end: Timestamp,
-    /// When the payouts are final.
-    pub resolves: Timestamp,
+    /// When trading in the last market ends.
+    pub closes: Timestamp,
     /// Which markets, as indices into the world's list.
     pub markets: Range<usize>,
     /// Base of the question ids; also the neg-risk market id of a neg-risk event.
     pub question_base: String,
     pub neg_risk: bool,
     /// Latent probabilities: of Yes and No (and of an even split) for a single market, of each
-    /// market's Yes for a neg-risk event.
+    /// market's Yes for a neg-risk event, of each stretch between two dates (and of never) for a
+    /// ladder.
     pub process: Process,
-    /// Which entry of the process came true, once trading has ended.
-    pub drawn: Option<usize>,
     /// Up to where the process has been advanced.
     pub at: Timestamp,
+    /// Up to where the crowd's orders have been simulated.
+    pub flow_at: Timestamp,
+    /// When the event that follows this one opens.
+    pub heir_at: Option<Timestamp>,
 }
 
 /// One market.
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct SimMarket {
-    /// Place in the world's list: the key of all its noise.
+    /// Place in the world's list and in the exchange: the key of all its noise.
     pub index: usize,
     /// Place of its event.
     pub event: usize,
@@ -107,18 +116,27 @@ pub(in crate::sandbox) struct SimMarket {
     pub condition_id: String,
     pub question_id: String,
     pub fee: FeeTerms,
-    /// Price step in micro-units.
+    /// Price step in micro-units; it becomes finer near the ends.
     pub tick: u32,
-    /// Half of the fair spread, in price.
+    /// Half of the spread that the first maker wants, in price.
     pub half_spread: f64,
     /// pUSD traded before the start of the history.
     pub volume_before: f64,
-    /// pUSD traded per day.
-    pub volume_24h: f64,
+    /// pUSD that the crowd trades per day, on average.
+    pub daily_volume: f64,
     /// pUSD.
     pub liquidity: f64,
     pub plant: Plant,
     pub history: History,
+    pub schedule: Schedule,
+    /// What a share of each outcome pays, in micro-pUSD, once trading has ended.
+    pub payouts: Option<[u32; 2]>,
+    /// The midpoint when it was last recorded.
+    pub last_mid: f64,
+    pub tape: Tape,
+    pub crowd: Crowd,
+    /// How many watch it.
+    pub watchers: u32,
 }
 
 impl SimMarket {
@@ -135,40 +153,42 @@ impl SimMarket {
             OutcomeSide::Second => second,
         }
     }
+
+    /// Its key in the exchange.
+    pub(in crate::sandbox) fn idx(&self) -> MarketIdx {
+        // A world holds at most a few hundred thousand markets.
+        MarketIdx(u32::try_from(self.index).unwrap_or(u32::MAX))
+    }
+
+    /// How far it has come.
+    pub(in crate::sandbox) fn phase(&self, now: Timestamp) -> Phase {
+        self.schedule.phase(now)
+    }
+
+    /// True while it trades.
+    pub(in crate::sandbox) fn is_open(&self, now: Timestamp) -> bool {
+        now < self.schedule.closes
+    }
+
+    /// Price of both outcomes when the midpoint was last recorded.
+    pub(in crate::sandbox) fn last_prices(&self) -> [f64; 2] {
+        let first = round4(self.last_mid);
+        [first, round4(1.0 - first)]
+    }
 }
 
 impl SimEvent {
-    pub(in crate::sandbox) fn phase(&self, now: Timestamp) -> Phase {
-        if now < self.end {
-            Phase::Open
-        } else if now < self.resolves {
-            Phase::Proposed
-        } else {
-            Phase::Resolved
-        }
+    /// True while any of its markets trades.
+    pub(in crate::sandbox) fn is_open(&self, now: Timestamp) -> bool {
+        now < self.closes
     }
 
     /// Latent price of the first outcome of the market at place `member`: what it pays on average.
     pub(in crate::sandbox) fn latent(&self, member: usize) -> f64 {
-        if self.neg_risk {
-            self.process.probability(member)
-        } else {
-            self.process.probability(0) + 0.5 * self.process.probability(2)
+        match self.shape {
+            Shape::Lone => self.process.probability(0) + 0.5 * self.process.probability(2),
+            Shape::NegRisk => self.process.probability(member),
+            Shape::Ladder => self.process.cumulative(member),
         }
-    }
-
-    /// What a share of each outcome of the market at place `member` pays, in micro-pUSD, once
-    /// trading has ended.
-    pub(in crate::sandbox) fn payouts(&self, member: usize) -> Option<[u32; 2]> {
-        let drawn = self.drawn?;
-        if !self.neg_risk && drawn == 2 {
-            return Some([500_000, 500_000]);
-        }
-        let wins = if self.neg_risk {
-            drawn == member
-        } else {
-            drawn == 0
-        };
-        Some(if wins { [1_000_000, 0] } else { [0, 1_000_000] })
     }
 }

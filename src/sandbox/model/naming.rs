@@ -3,7 +3,7 @@
 use ethnum::U256;
 
 use super::market::{Category, FeeTerms, Version};
-use crate::domain::{FeeSchedule, MoneyError};
+use crate::domain::{FeeSchedule, MoneyError, Timestamp};
 use crate::sandbox::noise::{Stream, hex, mix};
 
 const PLACES: [&str; 12] = [
@@ -24,13 +24,33 @@ const TEAMS: [&str; 10] = [
     "Herons", "Lanterns", "Otters", "Comets", "Millers", "Foxes", "Anvils", "Swifts", "Badgers",
     "Tides",
 ];
-const PARTIES: [&str; 6] = [
+const PARTIES: [&str; 12] = [
     "Orchard Party",
     "Harbour League",
     "Civic Union",
     "Meadow Alliance",
     "Northern List",
     "Lantern Front",
+    "Riverside Bloc",
+    "Open Gate Movement",
+    "Weavers' Guild",
+    "Highland Voice",
+    "Copper Coast Group",
+    "Quiet Majority",
+];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const COINS: [&str; 6] = ["ALFA", "BRIO", "CEDAR", "DUNE", "EMBER", "FJORD"];
 
@@ -152,6 +172,21 @@ pub(in crate::sandbox) fn exclusive(count: usize, random: &mut Stream) -> (Strin
     (title, names.collect())
 }
 
+/// What a date ladder asks about: a clause that takes "by December 5" at its end.
+pub(in crate::sandbox) fn dated(random: &mut Stream) -> String {
+    let place = pick(&PLACES, random);
+    format!("[SIM] Will {place} ratify treaty {}", 10 + random.index(90))
+}
+
+/// Month and day of a moment, in UTC: `December 5`.
+pub(in crate::sandbox) fn month_and_day(time: Timestamp) -> String {
+    let text = time.to_rfc3339();
+    let part = |from: usize| text.get(from..from + 2).and_then(|two| two.parse().ok());
+    let (month, day): (usize, usize) = (part(5).unwrap_or(1), part(8).unwrap_or(1));
+    let name = MONTHS.get(month.saturating_sub(1)).copied().unwrap_or("?");
+    format!("{name} {day}")
+}
+
 /// Lower-case words of a title joined by hyphens, and the id that makes it unique.
 pub(in crate::sandbox) fn slug(title: &str, id: u64) -> String {
     let mut slug = String::with_capacity(title.len() + 8);
@@ -187,17 +222,23 @@ pub(in crate::sandbox) fn v1_ids(seed: u64, market: usize) -> (String, [String; 
     )
 }
 
-/// Condition id (31 bytes, padded to 32 as most routes serve it) and position ids of a v2 binary
-/// market: module 1, 128 bits of base hash, zeros, and the outcome in the low byte.
-pub(in crate::sandbox) fn v2_ids(seed: u64, market: usize) -> (String, [String; 2]) {
+/// Condition id (31 bytes, padded to 32 as most routes serve it) and position ids of a v2 market:
+/// module 1 (binary) or 2 (neg-risk), 128 bits of base hash, zeros, the outcome in the low byte.
+pub(in crate::sandbox) fn v2_ids(
+    seed: u64,
+    market: usize,
+    neg_risk: bool,
+) -> (String, [String; 2]) {
     let base = hex(&[seed, market as u64, 0x5EC], 32);
+    let module = if neg_risk { "02" } else { "01" };
     let position = |outcome: u8| {
-        U256::from_str_radix(&format!("01{base}{}{outcome:02x}", "0".repeat(28)), 16)
+        let digits = format!("{module}{base}{}{outcome:02x}", "0".repeat(28));
+        U256::from_str_radix(&digits, 16)
             .unwrap_or(U256::ONE)
             .to_string()
     };
     (
-        format!("0x01{base}{}", "0".repeat(30)),
+        format!("0x{module}{base}{}", "0".repeat(30)),
         [position(0), position(1)],
     )
 }
@@ -224,7 +265,7 @@ mod tests {
 
     #[test]
     fn v2_position_ids_have_the_layout_of_the_recorded_ones() {
-        let (condition, [first, second]) = v2_ids(1, 5);
+        let (condition, [first, second]) = v2_ids(1, 5, false);
         let first = U256::from_str_radix(&first, 10).unwrap();
         let second = U256::from_str_radix(&second, 10).unwrap();
         assert_eq!(first + U256::ONE, second);
@@ -234,6 +275,14 @@ mod tests {
         let served = U256::from_str_radix(condition.trim_start_matches("0x"), 16).unwrap();
         assert_eq!(served, first & !U256::from(255_u8));
         assert_eq!(condition.len(), 66);
+        assert!(v2_ids(1, 5, true).0.starts_with("0x02"));
+    }
+
+    #[test]
+    fn dates_are_read_from_the_moment() {
+        let day = |text: &str| month_and_day(Timestamp::parse(text).unwrap());
+        assert_eq!(day("2026-12-05T23:59:00Z"), "December 5");
+        assert_eq!(day("2027-01-31T00:00:00.250Z"), "January 31");
     }
 
     #[test]

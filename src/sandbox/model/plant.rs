@@ -6,7 +6,8 @@ use super::quote::{Quotes, SideQuote};
 use crate::domain::Timestamp;
 use crate::sandbox::noise::mix;
 
-const MINUTE: i64 = 60_000;
+/// An oscillating book keeps each of its shapes for five minutes.
+const SLOT: i64 = 5 * 60_000;
 
 /// Asks of a cheap pair sum to at most this.
 pub(in crate::sandbox) const PAIR_SUM: f64 = 0.95;
@@ -14,6 +15,8 @@ pub(in crate::sandbox) const PAIR_SUM: f64 = 0.95;
 pub(in crate::sandbox) const EVENT_SUM: f64 = 0.93;
 /// How far the book of a mispriced market is from its latent probability.
 pub(in crate::sandbox) const ESTIMATE_GAP: f64 = 0.25;
+/// How far below the date before it a later date of a ladder is quoted.
+pub(in crate::sandbox) const LADDER_GAP: f64 = 0.08;
 /// Half spread of an oscillating market, and how near to its mean one side comes at times.
 const WIDE: f64 = 0.04;
 const NEAR: f64 = 0.03;
@@ -33,6 +36,8 @@ pub enum PlantedKind {
     /// One side of a wide book comes near the mean at times and goes back: resting quotes inside
     /// the spread are traded through.
     Oscillating,
+    /// At times a later date of a ladder asks less than an earlier one bids.
+    BrokenLadder,
 }
 
 /// One planted inefficiency, as `GET /sandbox/planted` lists it.
@@ -68,6 +73,8 @@ pub(in crate::sandbox) enum Plant {
     Estimate(f64),
     /// See [`PlantedKind::Oscillating`].
     Oscillating,
+    /// See [`PlantedKind::BrokenLadder`]; the second date of the ladder is the cheap one.
+    BrokenLadder(Window),
 }
 
 /// Recurring stretches of time.
@@ -86,6 +93,18 @@ impl Window {
     pub(in crate::sandbox) fn is_open(&self, time: Timestamp) -> bool {
         time.since(self.begins).rem_euclid(self.period.max(1)) < self.lasts
     }
+
+    /// When the next of the stretches begins or ends.
+    fn next_edge(&self, after: Timestamp) -> Timestamp {
+        let period = self.period.max(1);
+        let inside = after.since(self.begins).rem_euclid(period);
+        let edge = if inside < self.lasts {
+            self.lasts
+        } else {
+            period
+        };
+        after.plus_millis(edge - inside)
+    }
 }
 
 impl Plant {
@@ -98,15 +117,39 @@ impl Plant {
             Plant::CheapEvent(..) => Some(PlantedKind::CheapEvent),
             Plant::Estimate(_) => Some(PlantedKind::Estimate),
             Plant::Oscillating => Some(PlantedKind::Oscillating),
+            Plant::BrokenLadder(_) => Some(PlantedKind::BrokenLadder),
+        }
+    }
+
+    /// When the makers next change their minds all at once; `None` where they never do.
+    pub(in crate::sandbox) fn next_edge(&self, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Plant::CheapPair(window)
+            | Plant::CheapEvent(window, _)
+            | Plant::BrokenLadder(window) => Some(window.next_edge(after)),
+            Plant::Oscillating => {
+                let slot = after.millis().div_euclid(SLOT) + 1;
+                Some(Timestamp::from_millis(slot * SLOT))
+            }
+            Plant::None | Plant::Lagging | Plant::Estimate(_) => None,
         }
     }
 
     /// Where the book of a market with this latent price centres, `behind` being what a late book
-    /// has still to follow.
-    pub(in crate::sandbox) fn centre(&self, latent: f64, behind: f64) -> f64 {
-        match self {
-            Plant::Lagging => latent - behind,
-            Plant::Estimate(offset) => (latent + offset).clamp(0.03, 0.97),
+    /// has still to follow, and `earlier` the latent price of the date before it in a ladder.
+    pub(in crate::sandbox) fn centre(
+        &self,
+        latent: f64,
+        behind: f64,
+        earlier: Option<f64>,
+        time: Timestamp,
+    ) -> f64 {
+        match (self, earlier) {
+            (Plant::Lagging, _) => latent - behind,
+            (Plant::Estimate(offset), _) => (latent + offset).clamp(0.03, 0.97),
+            (Plant::BrokenLadder(window), Some(earlier)) if window.is_open(time) => {
+                (earlier - LADDER_GAP).max(0.03)
+            }
             _ => latent,
         }
     }
@@ -129,9 +172,9 @@ impl Plant {
                 Quotes::mirrored(fair.first.lowered(steps), ticks)
             }
             Plant::Oscillating => {
-                // Slots of five minutes: half of them wide on both sides, a quarter each with the
+                // In each slot: half of them wide on both sides, a quarter each with the
                 // ask or the bid near the mean.
-                let slot = time.millis().div_euclid(5 * MINUTE) as u64;
+                let slot = time.millis().div_euclid(SLOT) as u64;
                 let [seed, market] = key;
                 let (below, above) = match mix(&[seed, market, 0x05C1, slot]) % 4 {
                     0 => (WIDE, -NEAR),
@@ -165,6 +208,10 @@ impl Plant {
             Plant::Oscillating => {
                 "a wide book around a steady mean, one side of which comes within 0.03 beyond \
                  the mean for five minutes now and then"
+            }
+            Plant::BrokenLadder(_) => {
+                "for ninety minutes in every four hours, the second date of the ladder is quoted \
+                 0.08 below the latent probability of the first"
             }
         })
     }
@@ -213,8 +260,39 @@ mod tests {
 
     #[test]
     fn a_late_book_and_a_wrong_one_are_off_by_what_their_note_says() {
-        assert!((Plant::Lagging.centre(0.7, 0.2) - 0.5).abs() < 1e-12);
-        assert!((Plant::Estimate(-0.25).centre(0.7, 0.0) - 0.45).abs() < 1e-12);
-        assert!((Plant::None.centre(0.7, 0.2) - 0.7).abs() < 1e-12);
+        let now = Timestamp::from_secs(1_000);
+        let centre = |plant: Plant, earlier| plant.centre(0.7, 0.2, earlier, now);
+        assert!((centre(Plant::Lagging, None) - 0.5).abs() < 1e-12);
+        assert!((centre(Plant::Estimate(-0.25), None) - 0.45).abs() < 1e-12);
+        assert!((centre(Plant::None, Some(0.6)) - 0.7).abs() < 1e-12);
+        let window = Window {
+            begins: now,
+            period: 1_000,
+            lasts: 500,
+        };
+        let broken = Plant::BrokenLadder(window);
+        assert!((centre(broken, Some(0.6)) - 0.52).abs() < 1e-12);
+        assert!((centre(broken, None) - 0.7).abs() < 1e-12);
+        let later = now.plus_millis(500);
+        assert!((broken.centre(0.7, 0.0, Some(0.6), later) - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn makers_change_their_minds_at_the_edges_of_windows_and_slots() {
+        let window = Window {
+            begins: Timestamp::from_millis(1_000),
+            period: 300,
+            lasts: 100,
+        };
+        let edge = |plant: Plant, after| {
+            plant
+                .next_edge(Timestamp::from_millis(after))
+                .map(Timestamp::millis)
+        };
+        for (after, next) in [(999, 1_000), (1_000, 1_100), (1_099, 1_100), (1_100, 1_300)] {
+            assert_eq!(edge(Plant::CheapPair(window), after), Some(next));
+        }
+        assert_eq!(edge(Plant::Oscillating, 300_000), Some(600_000));
+        assert_eq!(edge(Plant::Lagging, 5), None);
     }
 }

@@ -3,7 +3,8 @@
 //! The ordinary process is Bayesian learning: in each step a hypothetical truth is drawn from the
 //! present probabilities, a noisy signal of it is seen, and the probabilities are updated by Bayes'
 //! rule. Each probability is then exactly a martingale, they sum to 1, and drawing the outcome from
-//! the last ones is the same in law as having fixed it beforehand.
+//! the last ones is the same in law as having fixed it beforehand. What becomes known at a deadline
+//! (whether it happened by then) is drawn and learnt in the same way.
 
 use crate::domain::Timestamp;
 use crate::sandbox::noise::Stream;
@@ -135,6 +136,32 @@ impl Process {
         normalise(&mut self.probabilities);
     }
 
+    /// Probability of the outcomes up to and including `index`.
+    pub(in crate::sandbox) fn cumulative(&self, index: usize) -> f64 {
+        let sum: f64 = self.probabilities.iter().take(index + 1).sum();
+        sum.min(1.0)
+    }
+
+    /// Lets it become known whether the truth is among the outcomes up to `index`; true when it is.
+    pub(in crate::sandbox) fn reveal(&mut self, index: usize) -> bool {
+        let happened = self.random.unit() < self.cumulative(index);
+        for (place, probability) in self.probabilities.iter_mut().enumerate() {
+            if (place <= index) != happened {
+                *probability = 0.0;
+            }
+        }
+        normalise(&mut self.probabilities);
+        happened
+    }
+
+    /// Squared signal-to-noise per millisecond from the start on; 0 for a process that jumps.
+    pub(in crate::sandbox) fn information(&self) -> f64 {
+        match self.dynamics {
+            Dynamics::Learning { future, .. } => future,
+            Dynamics::Jumps(_) => 0.0,
+        }
+    }
+
     /// Draws an outcome by the present probabilities.
     pub(in crate::sandbox) fn draw(&mut self) -> usize {
         let mut left = self.random.unit();
@@ -216,6 +243,34 @@ mod tests {
         }
         // A path that stood still would pass the martingale test too.
         assert!(spread / 500.0 > 0.2);
+    }
+
+    #[test]
+    fn what_a_deadline_reveals_moves_no_probability_on_average() {
+        // By the first deadline 0.3, by the second 0.5, never 0.4.
+        let start = vec![0.3, 0.2, 0.1, 0.4];
+        let (mut first, mut second, mut last) = (0.0, 0.0, 0.0);
+        let paths = 4_000;
+        for path in 0..paths {
+            let mut process = Process::new(start.clone(), learning(), stream(&[41, path]));
+            let from = Timestamp::from_millis(0);
+            process.advance(from, from.plus_millis(20 * HOUR), true);
+            if process.reveal(0) {
+                first += 1.0;
+                // Everything later has happened as well.
+                assert!(process.cumulative(1) > 1.0 - 1e-6);
+            } else {
+                assert!(process.cumulative(0) < 1e-6);
+            }
+            second += process.cumulative(1);
+            process.reveal(1);
+            last += process.cumulative(2);
+        }
+        // Standard errors below 0.0079 each.
+        for (sum, expected) in [(first, 0.3), (second, 0.5), (last, 0.6)] {
+            let mean = sum / paths as f64;
+            assert!((mean - expected).abs() < 0.028, "{mean} {expected}");
+        }
     }
 
     #[test]

@@ -1,15 +1,11 @@
-//! Best quotes and whole books: pure functions of seed, market and moment, in whole price steps.
+//! What makers want to quote, in whole price steps: pure functions of market, belief and moment.
 
-use crate::domain::{Price, Shares, Timestamp};
-use crate::sandbox::noise::{mix, normal_of, unit};
+use crate::domain::Timestamp;
 
-use super::market::{OutcomeSide, SimEvent, SimMarket};
-use super::plant::Plant;
+use super::market::{OutcomeSide, Shape, SimEvent, SimMarket};
 
 /// Forgives the last bits of float sums, far below any tick.
 const EPSILON: f64 = 1e-9;
-/// Smallest size of a level in lots of 0.01 share: the venue rests nothing below five shares.
-const MIN_LOTS: f64 = 500.0;
 
 /// Best bid and ask of one outcome in price steps; an absent side is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +20,6 @@ pub(in crate::sandbox) struct Quotes {
     pub first: SideQuote,
     pub second: SideQuote,
 }
-
-/// One side of a book, best price first, with sizes.
-pub(in crate::sandbox) type Levels = Vec<(Price, Shares)>;
 
 impl SideQuote {
     /// Bid at or below `centre − below`, ask at or above `centre + above`, on the grid. A side that
@@ -85,119 +78,66 @@ impl Quotes {
     }
 }
 
-/// Best quotes of `market` at `time`, from where its event's process stands.
-pub(in crate::sandbox) fn quotes(
+/// Where the crowd thinks that the first outcome of `market` stands at `time`.
+pub(in crate::sandbox) fn centre(market: &SimMarket, event: &SimEvent, time: Timestamp) -> f64 {
+    // Only the second date of a ladder can be planted as cheaper than the one before it.
+    let earlier = (event.shape == Shape::Ladder && market.member == 1).then(|| event.latent(0));
+    market.plant.centre(
+        event.latent(market.member),
+        event.process.behind(time),
+        earlier,
+        time,
+    )
+}
+
+/// Best quotes that a maker wants who believes in `belief` and keeps `half` on either side.
+pub(in crate::sandbox) fn wanted(
     seed: u64,
     market: &SimMarket,
-    event: &SimEvent,
+    belief: f64,
+    half: f64,
     time: Timestamp,
 ) -> Quotes {
     let ticks = market.ticks();
-    let centre = centre(market, event, time);
-    let half = market.half_spread;
-    let fair = Quotes::mirrored(SideQuote::around(centre, half, half, ticks), ticks);
+    let fair = Quotes::mirrored(SideQuote::around(belief, half, half, ticks), ticks);
     let key = [seed, market.index as u64];
-    market.plant.apply(fair, centre, ticks, key, time)
+    market.plant.apply(fair, belief, ticks, key, time)
 }
 
-/// Where the book centres at `time`.
-pub(in crate::sandbox) fn centre(market: &SimMarket, event: &SimEvent, time: Timestamp) -> f64 {
-    market
-        .plant
-        .centre(event.latent(market.member), event.process.behind(time))
-}
-
-/// What the price history records: the midpoint, or the centre when a side is absent.
-pub(in crate::sandbox) fn recorded_mid(
+/// What the price history records of stretches in which no trade is simulated: the midpoint of the
+/// quotes around the centre, or the centre when a side is absent.
+pub(in crate::sandbox) fn quiet_mid(
     seed: u64,
     market: &SimMarket,
     event: &SimEvent,
     time: Timestamp,
 ) -> f64 {
-    quotes(seed, market, event, time)
+    let centre = centre(market, event, time);
+    wanted(seed, market, centre, market.half_spread, time)
         .first
         .mid(market.ticks())
-        .unwrap_or_else(|| centre(market, event, time))
+        .unwrap_or(centre)
 }
 
-/// Bids and asks of one outcome at `time`, best first, four to nine levels a side.
-///
-/// The two best levels are drawn anew at each moment, deeper ones every five minutes.
-pub(in crate::sandbox) fn book(
-    seed: u64,
-    market: &SimMarket,
-    event: &SimEvent,
-    side: OutcomeSide,
-    time: Timestamp,
-) -> (Levels, Levels) {
-    let quote = quotes(seed, market, event, time).of(side);
-    let ladder = |best: Option<u32>, is_ask: bool| {
-        levels(
-            market,
-            best,
-            is_ask,
-            [seed, market.index as u64, side.index() as u64],
-            time,
-        )
-    };
-    (ladder(quote.bid, false), ladder(quote.ask, true))
-}
-
-fn levels(
-    market: &SimMarket,
-    best: Option<u32>,
+/// Price steps of a maker's levels on one side, best first: the best price, then prices on a
+/// coarser grid, so that a small move of the best leaves the deeper levels where they are.
+pub(in crate::sandbox) fn ladder(
+    best: u32,
     is_ask: bool,
-    key: [u64; 3],
-    time: Timestamp,
-) -> Levels {
-    let Some(mut step) = best else {
-        return Vec::new();
-    };
-    let [seed, index, outcome] = key;
-    let ticks = market.ticks();
-    let slot = time.millis().div_euclid(300_000) as u64;
-    let moment = time.millis() as u64;
-    let bits = |what: u64, level: u64, when: u64| {
-        mix(&[seed, index, outcome, u64::from(is_ask), what, level, when])
-    };
-    // The finer the grid, the wider the gaps in steps.
-    let widest_gap = u64::from(ticks / 100 * 2 + 1);
-    let count = 4 + bits(1, 0, slot) % 6;
-    let mut out = Vec::with_capacity(count as usize);
-    for level in 0..count {
-        let when = if level < 2 { moment } else { slot };
-        let size = lots(market, level, bits(2, level, when));
-        if let (Ok(price), Ok(shares)) = (
-            Price::from_micros(step * market.tick),
-            Shares::from_micros(size.saturating_mul(Shares::LOT.micros())),
-        ) {
-            out.push((price, shares));
-        }
-        let gap = 1 + (unit(bits(3, level, slot)) * widest_gap as f64) as u32;
+    ticks: u32,
+    coarse: u32,
+    count: usize,
+) -> impl Iterator<Item = u32> {
+    let coarse = coarse.max(1);
+    std::iter::successors(Some(best), move |step| {
         let next = if is_ask {
-            step.checked_add(gap).filter(|next| *next < ticks)
+            (step / coarse + 1) * coarse
         } else {
-            step.checked_sub(gap).filter(|next| *next >= 1)
+            step.checked_sub(1)? / coarse * coarse
         };
-        let Some(next) = next else { break };
-        step = next;
-    }
-    out
-}
-
-/// Size of a level in lots of 0.01 share: log-normal, growing with liquidity and depth.
-fn lots(market: &SimMarket, level: u64, bits: u64) -> i64 {
-    let typical = (market.liquidity / 150.0).clamp(20.0, 2_000.0);
-    let floor = if market.plant == Plant::None {
-        MIN_LOTS
-    } else {
-        // Planted quotes are deep enough to be worth a trade.
-        15_000.0
-    };
-    let depth = 1.0 + 0.3 * level as f64;
-    (typical * depth * (0.9 * normal_of(&[bits])).exp() * 100.0)
-        .clamp(floor, 5_000_000.0)
-        .round() as i64
+        (next >= 1 && next < ticks).then_some(next)
+    })
+    .take(count)
 }
 
 #[cfg(test)]
@@ -248,5 +188,18 @@ mod tests {
                 ask: Some(1)
             }
         );
+    }
+
+    #[test]
+    fn deeper_levels_stay_on_a_grid_of_their_own() {
+        let steps = |best, is_ask| ladder(best, is_ask, 100, 5, 4).collect::<Vec<_>>();
+        assert_eq!(steps(43, false), [43, 40, 35, 30]);
+        assert_eq!(steps(42, false), [42, 40, 35, 30]);
+        assert_eq!(steps(40, false), [40, 35, 30, 25]);
+        assert_eq!(steps(44, true), [44, 45, 50, 55]);
+        // Nothing lies outside the grid.
+        assert_eq!(steps(7, false), [7, 5]);
+        assert_eq!(steps(93, true), [93, 95]);
+        assert_eq!(steps(1, false), [1]);
     }
 }

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use crate::sandbox::model::{Phase, Version};
+use crate::sandbox::model::{Phase, Shape, Version};
 
-/// Longest step: every minute of it is computed for every market.
+/// Longest step: every minute of the latent probabilities is computed.
 const MAX_STEP: u64 = 100 * 86_400_000;
 
 pub(super) fn routes() -> Router<Shared> {
@@ -58,12 +58,18 @@ async fn step(State(shared): State<Shared>, body: Bytes) -> Response {
 
 async fn state(State(shared): State<Shared>) -> Response {
     let world = shared.read();
-    let count = |phase: Phase| {
-        world
-            .all()
-            .filter(|(_, event)| event.phase(world.now) == phase)
-            .count()
-    };
+    let mut phases = [0_usize; 3];
+    let [open, pending, resolved] = &mut phases;
+    for market in &world.markets {
+        match market.phase(world.now) {
+            Phase::Open => *open += 1,
+            Phase::Resolved => *resolved += 1,
+            Phase::Proposed | Phase::Challenged | Phase::Reproposed | Phase::Disputed => {
+                *pending += 1;
+            }
+        }
+    }
+    let [open, pending, resolved] = phases;
     let v2 = world
         .all()
         .filter(|(_, event)| event.version == Version::V2)
@@ -78,9 +84,10 @@ async fn state(State(shared): State<Shared>) -> Response {
         "events": world.events.len(),
         "neg_risk_events": world.events.iter().filter(|event| event.neg_risk).count(),
         "v2_markets": v2,
-        "open": count(Phase::Open),
-        "proposed": count(Phase::Proposed),
-        "resolved": count(Phase::Resolved),
+        "date_ladders": world.events.iter().filter(|event| event.shape == Shape::Ladder).count(),
+        "open": open,
+        "proposed": pending,
+        "resolved": resolved,
         "wallets": world.wallets.iter().map(|wallet| &wallet.address).collect::<Vec<_>>(),
         "planted": world.planted().len(),
     }))

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::params::Params;
 use super::{Shared, history};
-use crate::sandbox::model::{OutcomeSide, SideQuote, SimEvent, SimMarket, World, round4};
+use crate::domain::{Price, Side};
+use crate::sandbox::model::{OutcomeSide, SimEvent, SimMarket, World, round4};
 use crate::sandbox::wire::clob as rows;
 
 /// Most tokens in one `POST /books`, `/midpoints`, `/prices`, `/spreads`.
@@ -25,9 +26,13 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/book", get(book))
         .route("/books", post(books))
         .route("/price", get(price))
+        .route("/prices", post(prices))
         .route("/midpoint", get(midpoint))
         .route("/midpoints", post(midpoints))
         .route("/spread", get(spread))
+        .route("/spreads", post(spreads))
+        .route("/last-trade-price", get(last_trade_price))
+        .route("/last-trades-prices", post(last_trades_prices))
         .route("/tick-size", get(tick_size))
         .route("/neg-risk", get(neg_risk))
         .route("/fee-rate", get(fee_rate))
@@ -83,15 +88,6 @@ fn about_token(
         .map_or_else(no_book, |(market, event, side)| answer(market, event, side))
 }
 
-fn best(
-    world: &World,
-    market: &SimMarket,
-    event: &SimEvent,
-    side: OutcomeSide,
-) -> Option<SideQuote> {
-    Some(world.quotes(market, event)?.of(side))
-}
-
 async fn time(State(shared): State<Shared>) -> Json<i64> {
     Json(shared.read().now.secs())
 }
@@ -132,30 +128,58 @@ async fn price(State(shared): State<Shared>, params: Params) -> Response {
     }) else {
         return refuse(StatusCode::BAD_REQUEST, "Invalid side");
     };
-    about_token(&world, &params, |market, event, side| {
-        let quote = best(&world, market, event, side);
-        let steps = quote.and_then(|quote| if is_buy { quote.bid } else { quote.ask });
-        steps.map_or_else(no_book, |steps| {
-            let price = f64::from(steps) / f64::from(market.ticks());
-            Json(json!({"price": round4(price).to_string()})).into_response()
+    about_token(&world, &params, |market, _, side| {
+        best(&world, market, side, is_buy).map_or_else(no_book, |price| {
+            Json(json!({"price": price.to_string()})).into_response()
         })
     })
 }
 
-fn mid_text(
-    world: &World,
-    market: &SimMarket,
-    event: &SimEvent,
-    side: OutcomeSide,
-) -> Option<String> {
-    let mid = best(world, market, event, side)?.mid(market.ticks())?;
-    Some(round4(mid).to_string())
+/// The best bid, or else the best ask.
+fn best(world: &World, market: &SimMarket, side: OutcomeSide, is_bid: bool) -> Option<Price> {
+    let (bid, ask) = world.best(market, side)?;
+    if is_bid { bid } else { ask }
+}
+
+/// One element of the body of `POST /prices`.
+#[derive(Debug, Deserialize)]
+struct PriceItem {
+    token_id: String,
+    side: String,
+}
+
+async fn prices(State(shared): State<Shared>, body: Bytes) -> Response {
+    let Ok(items) = serde_json::from_slice::<Vec<PriceItem>>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "Invalid payload");
+    };
+    if items.len() > MAX_TOKENS {
+        return refuse(StatusCode::BAD_REQUEST, "Payload exceeds the limit");
+    }
+    let world = shared.read();
+    let mut out = Map::new();
+    for item in items {
+        let Some((market, _, side)) = world.by_token(&item.token_id) else {
+            continue;
+        };
+        let Some(price) = best(&world, market, side, item.side.eq_ignore_ascii_case("buy")) else {
+            continue;
+        };
+        let sides = out.entry(item.token_id).or_insert_with(|| json!({}));
+        if let Some(sides) = sides.as_object_mut() {
+            sides.insert(item.side.to_uppercase(), price.to_string().into());
+        }
+    }
+    Json(out).into_response()
+}
+
+fn mid_text(world: &World, market: &SimMarket, side: OutcomeSide) -> Option<String> {
+    Some(round4(world.mid(market, side)?).to_string())
 }
 
 async fn midpoint(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
-    about_token(&world, &params, |market, event, side| {
-        mid_text(&world, market, event, side)
+    about_token(&world, &params, |market, _, side| {
+        mid_text(&world, market, side)
             .map_or_else(no_book, |mid| Json(json!({ "mid": mid })).into_response())
     })
 }
@@ -169,26 +193,82 @@ async fn midpoints(State(shared): State<Shared>, body: Bytes) -> Response {
     let mids: Map<String, Value> = items
         .into_iter()
         .filter_map(|item| {
-            let (market, event, side) = world.by_token(&item.token_id)?;
-            let mid = mid_text(&world, market, event, side)?;
+            let (market, _, side) = world.by_token(&item.token_id)?;
+            let mid = mid_text(&world, market, side)?;
             Some((item.token_id, mid.into()))
         })
         .collect();
     Json(mids).into_response()
 }
 
+fn spread_text(world: &World, market: &SimMarket, side: OutcomeSide) -> Option<String> {
+    let (bid, ask) = world.best(market, side)?;
+    Some(ask?.minus(bid?).to_string())
+}
+
 async fn spread(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
-    about_token(&world, &params, |market, event, side| {
-        let quote = best(&world, market, event, side);
-        match quote.map(|quote| (quote.bid, quote.ask)) {
-            Some((Some(bid), Some(ask))) => {
-                let spread = f64::from(ask.saturating_sub(bid)) / f64::from(market.ticks());
-                Json(json!({"spread": round4(spread).to_string()})).into_response()
-            }
-            _ => no_book(),
-        }
+    about_token(&world, &params, |market, _, side| {
+        spread_text(&world, market, side).map_or_else(no_book, |spread| {
+            Json(json!({ "spread": spread })).into_response()
+        })
     })
+}
+
+async fn spreads(State(shared): State<Shared>, body: Bytes) -> Response {
+    let items = match token_items(&body) {
+        Ok(items) => items,
+        Err(refusal) => return *refusal,
+    };
+    let world = shared.read();
+    let spreads: Map<String, Value> = items
+        .into_iter()
+        .filter_map(|item| {
+            let (market, _, side) = world.by_token(&item.token_id)?;
+            let spread = spread_text(&world, market, side)?;
+            Some((item.token_id, spread.into()))
+        })
+        .collect();
+    Json(spreads).into_response()
+}
+
+/// The market's last trade, whichever token it was in; both empty before the first.
+fn last_trade(world: &World, market: &SimMarket) -> (String, &'static str) {
+    world.last_trade(market).map_or_else(
+        || (String::new(), ""),
+        |trade| {
+            let side = match trade.side {
+                Side::Buy => "BUY",
+                Side::Sell => "SELL",
+            };
+            (trade.price.to_string(), side)
+        },
+    )
+}
+
+async fn last_trade_price(State(shared): State<Shared>, params: Params) -> Response {
+    let world = shared.read();
+    about_token(&world, &params, |market, _, _| {
+        let (price, side) = last_trade(&world, market);
+        Json(json!({"price": price, "side": side})).into_response()
+    })
+}
+
+async fn last_trades_prices(State(shared): State<Shared>, body: Bytes) -> Response {
+    let items = match token_items(&body) {
+        Ok(items) => items,
+        Err(refusal) => return *refusal,
+    };
+    let world = shared.read();
+    let rows: Vec<Value> = items
+        .into_iter()
+        .filter_map(|item| {
+            let (market, _, _) = world.by_token(&item.token_id)?;
+            let (price, side) = last_trade(&world, market);
+            Some(json!({"token_id": item.token_id, "price": price, "side": side}))
+        })
+        .collect();
+    Json(rows).into_response()
 }
 
 async fn tick_size(State(shared): State<Shared>, params: Params) -> Response {

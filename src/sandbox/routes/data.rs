@@ -221,6 +221,7 @@ async fn live_volume(State(shared): State<Shared>, params: Params) -> Response {
 /// Holdings that `user` or `condition` selects; refused when neither is given.
 fn holdings_of<T>(
     world: &World,
+    agents: &[crate::sandbox::model::Wallet],
     params: &Params,
     row: impl Fn(&crate::sandbox::model::Wallet, &crate::sandbox::model::Holding) -> Option<T>,
 ) -> Result<Vec<T>, Box<Response>> {
@@ -241,6 +242,7 @@ fn holdings_of<T>(
     Ok(world
         .wallets
         .iter()
+        .chain(agents)
         .filter(|wallet| user.as_ref().is_none_or(|user| *user == wallet.address))
         .flat_map(|wallet| wallet.holdings.iter().map(move |holding| (wallet, holding)))
         .filter(|(_, holding)| {
@@ -252,10 +254,17 @@ fn holdings_of<T>(
         .collect())
 }
 
+/// Those who trade here, beside the made-up traders.
+fn agents(shared: &Shared, world: &World, params: &Params) -> Vec<crate::sandbox::model::Wallet> {
+    let user = params.one("user").map(str::to_lowercase);
+    shared.trading().desk().traders(world, user.as_deref())
+}
+
 async fn positions(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
+    let agents = agents(&shared, &world, &params);
     either(
-        holdings_of(&world, &params, |wallet, holding| {
+        holdings_of(&world, &agents, &params, |wallet, holding| {
             rows::position(&world, wallet, holding)
         })
         .and_then(|mut rows| {
@@ -267,13 +276,18 @@ async fn positions(State(shared): State<Shared>, params: Params) -> Response {
     )
 }
 
+/// The market's prints and what the fictional traders bought; of one user only the latter.
 async fn trades(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
+    let agents = agents(&shared, &world, &params);
     either(
-        holdings_of(&world, &params, |wallet, holding| {
+        holdings_of(&world, &agents, &params, |wallet, holding| {
             rows::trade(&world, wallet, holding)
         })
         .and_then(|mut rows| {
+            if params.one("user").is_none() {
+                rows.extend(prints_of(&world, &params)?);
+            }
             if let Some(side) = params.one("side") {
                 rows.retain(|row| row.side == side);
             }
@@ -283,14 +297,31 @@ async fn trades(State(shared): State<Shared>, params: Params) -> Response {
     )
 }
 
+/// Latest prints of the markets that `condition` or `event_id` names.
+fn prints_of(world: &World, params: &Params) -> Result<Vec<rows::Trade>, Box<Response>> {
+    let mut markets = by_conditions(world, params, MAX_CONDITIONS)?;
+    if let Some(event) = by_event(world, params)? {
+        markets.extend(world.markets_of(event).iter().map(|market| (market, event)));
+    }
+    Ok(markets
+        .into_iter()
+        .flat_map(|(market, event)| {
+            let row = move |print| rows::print(world, market, event, print);
+            market.tape.prints().map(row)
+        })
+        .collect())
+}
+
 async fn value(State(shared): State<Shared>, params: Params) -> Response {
     let world = shared.read();
     let Some(user) = params.one("user").map(str::to_lowercase) else {
         return *refuse("user is required", "user");
     };
+    let agents = agents(&shared, &world, &params);
     let total: f64 = world
         .wallets
         .iter()
+        .chain(&agents)
         .filter(|wallet| wallet.address == user)
         .flat_map(|wallet| wallet.holdings.iter().map(move |holding| (wallet, holding)))
         .filter_map(|(wallet, holding)| rows::position(&world, wallet, holding))

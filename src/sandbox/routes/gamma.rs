@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Shared;
 use super::params::Params;
 use crate::domain::Timestamp;
-use crate::sandbox::model::{Phase, SimEvent, SimMarket, World};
+use crate::sandbox::model::{SimEvent, SimMarket, World};
 use crate::sandbox::noise::mix;
 use crate::sandbox::wire::gamma as rows;
 
@@ -216,17 +216,16 @@ const MARKET_ORDERS: [&str; 9] = [
 ];
 
 fn market_key(world: &World, market: &SimMarket, event: &SimEvent, field: &str) -> Key {
-    let open = event.phase(world.now) == Phase::Open;
     match field {
-        "volume24hr" => Key::Number(if open { market.volume_24h } else { 0.0 }),
-        "volumeNum" => Key::Number(world.volume(market, event)),
-        "volume" => Key::Text(world.volume(market, event).to_string()),
+        "volume24hr" => Key::Number(world.volume_24h(market)),
+        "volumeNum" => Key::Number(world.volume(market)),
+        "volume" => Key::Text(world.volume(market).to_string()),
         "liquidityNum" => Key::Number(market.liquidity),
         "liquidity" => Key::Text(market.liquidity.to_string()),
-        "endDate" => Key::Number(event.end.millis() as f64),
+        "endDate" => Key::Number(market.schedule.end.millis() as f64),
         "startDate" => Key::Number(event.opened.millis() as f64),
         "competitive" => {
-            let [price, _] = world.prices(market, event);
+            let [price, _] = world.prices(market);
             Key::Number(-(price - 0.5).abs())
         }
         _ => Key::Number(market.id as f64),
@@ -255,7 +254,7 @@ fn ends_within(params: &Params, end: Timestamp) -> bool {
 }
 
 fn selects(world: &World, params: &Params, market: &SimMarket, event: &SimEvent) -> bool {
-    let closed = event.phase(world.now) != Phase::Open;
+    let closed = !market.is_open(world.now);
     let (_, tag) = event.category.tag();
     closed == params.flag("closed").unwrap_or(false)
         && among(params, "id", [market.id.to_string().as_str()])
@@ -274,7 +273,7 @@ fn selects(world: &World, params: &Params, market: &SimMarket, event: &SimEvent)
         && among(params, "question_ids", [market.question_id.as_str()])
         && among(params, "version", [event.version.name()])
         && among(params, "tag_id", [tag.to_string().as_str()])
-        && ends_within(params, event.end)
+        && ends_within(params, market.schedule.end)
         && within(
             params,
             "liquidity_num_min",
@@ -285,7 +284,7 @@ fn selects(world: &World, params: &Params, market: &SimMarket, event: &SimEvent)
             params,
             "volume_num_min",
             "volume_num_max",
-            world.volume(market, event),
+            world.volume(market),
         )
 }
 
@@ -351,18 +350,13 @@ const EVENT_ORDERS: [&str; 6] = [
 
 fn event_volume(world: &World, event: &SimEvent) -> f64 {
     let markets = world.markets_of(event);
-    markets
-        .iter()
-        .map(|market| world.volume(market, event))
-        .sum()
+    markets.iter().map(|market| world.volume(market)).sum()
 }
 
 fn event_key(world: &World, event: &SimEvent, field: &str) -> Key {
     let markets = world.markets_of(event);
-    let open = event.phase(world.now) == Phase::Open;
     Key::Number(match field {
-        "volume24hr" if open => markets.iter().map(|market| market.volume_24h).sum(),
-        "volume24hr" => 0.0,
+        "volume24hr" => markets.iter().map(|market| world.volume_24h(market)).sum(),
         "volume" => event_volume(world, event),
         "liquidity" => markets.iter().map(|market| market.liquidity).sum(),
         "endDate" => event.end.millis() as f64,
@@ -372,7 +366,7 @@ fn event_key(world: &World, event: &SimEvent, field: &str) -> Key {
 }
 
 fn selects_event(world: &World, params: &Params, event: &SimEvent) -> bool {
-    let closed = event.phase(world.now) != Phase::Open;
+    let closed = !event.is_open(world.now);
     let (label, tag) = event.category.tag();
     closed == params.flag("closed").unwrap_or(false)
         && among(params, "id", [event.id.to_string().as_str()])
@@ -472,7 +466,7 @@ async fn search(State(shared): State<Shared>, params: Params) -> Response {
     let mut found: Vec<(&SimEvent, f64)> = world
         .events
         .iter()
-        .filter(|event| !active_only || event.phase(world.now) == Phase::Open)
+        .filter(|event| !active_only || event.is_open(world.now))
         .filter(|event| {
             let markets = world.markets_of(event);
             let mut text = event.title.to_lowercase();

@@ -104,7 +104,7 @@ fn points(world: &World, token: &str, request: Request) -> Vec<Point> {
     let Some((market, event, side)) = world.by_token(token) else {
         return Vec::new();
     };
-    let resolved = event.phase(world.now) == Phase::Resolved;
+    let resolved = market.phase(world.now) == Phase::Resolved;
     let fidelity = request.fidelity.unwrap_or(HISTORY_INTERVAL / 60_000);
     let (from, to) = match request.span {
         // The venue's oddity: coarse points only once a market is resolved.
@@ -126,9 +126,9 @@ fn points(world: &World, token: &str, request: Request) -> Vec<Point> {
         }
     }
     // The last point is the present one while the market trades.
-    let reaches_now = to >= world.now && event.phase(world.now) == Phase::Open;
+    let reaches_now = to >= world.now && market.is_open(world.now);
     if reaches_now && out.last().is_none_or(|last| last.t < world.now.secs()) {
-        let prices = world.prices(market, event);
+        let prices = world.prices(market);
         out.push(Point {
             t: world.now.secs(),
             p: *side.of(&prices),

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 /// The pairs of a query string, in order. A query that cannot be decoded counts as empty.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(in crate::sandbox) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Infallible;
@@ -19,18 +19,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
 impl Params {
     #[cfg(test)]
-    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
+    pub(in crate::sandbox) fn of(pairs: &[(&str, &str)]) -> Self {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         Params(pairs.iter().map(own).collect())
     }
 
     /// The first value of `name` that is not empty.
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
+    pub(in crate::sandbox) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// Every value of `name` that is not empty.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(in crate::sandbox) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
             .iter()
             .filter(move |(key, value)| key == name && !value.is_empty())
@@ -38,7 +38,7 @@ impl Params {
     }
 
     /// Comma-separated values of `name` (the Data API's lists).
-    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+    pub(in crate::sandbox) fn list(&self, name: &str) -> Vec<&str> {
         self.all(name)
             .flat_map(|value| value.split(','))
             .map(str::trim)
@@ -47,7 +47,7 @@ impl Params {
     }
 
     /// `true`/`false`, or `1`/`0`; anything else counts as absent.
-    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+    pub(in crate::sandbox) fn flag(&self, name: &str) -> Option<bool> {
         match self.one(name)? {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
@@ -56,7 +56,7 @@ impl Params {
     }
 
     /// A number; what is none counts as absent.
-    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(in crate::sandbox) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.one(name)?.parse().ok()
     }
 }

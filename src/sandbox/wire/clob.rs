@@ -4,9 +4,8 @@ use serde::Serialize;
 
 use super::{rfc3339, round6};
 use crate::domain::Price;
-use crate::sandbox::model::{
-    Levels, OutcomeSide, Phase, SimEvent, SimMarket, Version, World, book_hash,
-};
+use crate::sandbox::exchange::Levels;
+use crate::sandbox::model::{OutcomeSide, Phase, SimEvent, SimMarket, Version, World, book_hash};
 
 /// One price level of a book.
 #[derive(Debug, Serialize)]
@@ -45,20 +44,22 @@ fn served(mut levels: Levels) -> Vec<Level> {
         .collect()
 }
 
-/// The book of one outcome; `None` once trading has ended.
+/// The book of one outcome, with the moment of its last change; `None` once trading has ended.
 pub(in crate::sandbox) fn book(
     world: &World,
     market: &SimMarket,
     event: &SimEvent,
     side: OutcomeSide,
 ) -> Option<Book> {
-    let (bids, asks) = world.book(market, event, side)?;
-    let last = bids.first().or(asks.first()).map(|(price, _)| *price);
+    let (bids, asks) = world.book(market, side)?;
+    let changed = world.changed_at(market).millis();
+    // The market's last trade: it may be the other token's.
+    let last = world.last_trade(market).map(|trade| trade.price);
     Some(Book {
         market: market.condition_id.clone(),
         asset_id: side.of(&market.tokens).clone(),
-        timestamp: world.now.millis().to_string(),
-        hash: book_hash(world.seed, market.index, side.index(), world.now.millis()),
+        timestamp: changed.to_string(),
+        hash: book_hash(world.seed, market.index, side.index(), changed),
         bids: served(bids),
         asks: served(asks),
         min_order_size: "5",
@@ -153,7 +154,7 @@ pub(in crate::sandbox) fn compact(
         mts: f64::from(market.tick) / 1e6,
         mbf: 1000,
         tbf: 1000,
-        ao: event.phase(world.now) == Phase::Open,
+        ao: market.is_open(world.now),
         cbos: true,
         aot: rfc3339(event.opened),
         itode: (!v1).then_some(true),
@@ -231,11 +232,10 @@ pub(in crate::sandbox) struct LongToken {
 
 /// The long row of a market.
 pub(in crate::sandbox) fn long(world: &World, market: &SimMarket, event: &SimEvent) -> LongMarket {
-    let phase = event.phase(world.now);
-    let open = phase == Phase::Open;
-    let resolved = phase == Phase::Resolved;
-    let payouts = event.payouts(market.member).filter(|_| resolved);
-    let prices = world.prices(market, event);
+    let open = market.is_open(world.now);
+    let resolved = market.phase(world.now) == Phase::Resolved;
+    let payouts = market.payouts.filter(|_| resolved);
+    let prices = world.prices(market);
     let token = |side: OutcomeSide| LongToken {
         token_id: side.of(&market.tokens).clone(),
         outcome: market.outcome(side),
@@ -264,7 +264,7 @@ pub(in crate::sandbox) fn long(world: &World, market: &SimMarket, event: &SimEve
         question: market.question.clone(),
         description: market.description.clone(),
         market_slug: market.slug.clone(),
-        end_date_iso: format!("{}T00:00:00Z", super::date(event.end)),
+        end_date_iso: format!("{}T00:00:00Z", super::date(market.schedule.end)),
         game_start_time: None,
         seconds_delay: 0,
         fpmm: "",

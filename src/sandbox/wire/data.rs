@@ -3,9 +3,12 @@
 use serde::Serialize;
 
 use super::{date, rfc3339, round6};
+use crate::domain::Side;
 use crate::sandbox::model::{
-    Holding, OutcomeSide, Phase, SimEvent, SimMarket, Version, Wallet, World, round4,
+    Holding, OutcomeSide, Phase, Print, SimEvent, SimMarket, Version, Wallet, World, round4,
+    wallet_address,
 };
+use crate::sandbox::noise::mix;
 
 /// Where a page lies.
 #[derive(Debug, Serialize)]
@@ -70,53 +73,77 @@ pub(in crate::sandbox) struct Resolution {
     pub simulated: bool,
 }
 
+/// No price has been proposed or settled.
+const UNSET: &str = "69";
+
+/// Payouts as the oracle writes the price of the first outcome: scaled by 1e18.
+fn scaled(payouts: [u32; 2]) -> &'static str {
+    match payouts {
+        [1_000_000, _] => "1000000000000000000",
+        [0, _] => "0",
+        _ => "500000000000000000",
+    }
+}
+
 /// How a market stands on the way to its payout.
 pub(in crate::sandbox) fn resolution(
     world: &World,
     market: &SimMarket,
     event: &SimEvent,
 ) -> Resolution {
-    let phase = event.phase(world.now);
+    let schedule = &market.schedule;
+    let phase = market.phase(world.now);
     let resolved = phase == Phase::Resolved;
-    let proposed = phase == Phase::Proposed;
+    let open = phase == Phase::Open;
     let v2 = event.version == Version::V2;
-    let payouts = event.payouts(market.member);
+    let since = schedule.since(world.now).unwrap_or(event.opened);
+    let final_at = schedule.resolves();
+    let truth = market.payouts.map_or(UNSET, scaled);
+    // A proposal that is challenged may have named the wrong outcome.
+    let first = match market.payouts {
+        Some([yes, no]) if schedule.wrong_at_first => scaled([no, yes]),
+        _ => truth,
+    };
+    let second = matches!(phase, Phase::Reproposed | Phase::Disputed);
     Resolution {
         question_id: (!resolved).then(|| market.question_id.clone()),
         condition_id: market.condition_id.clone(),
         status: match phase {
             Phase::Open => "initialized",
             Phase::Proposed => "proposed",
+            Phase::Challenged => "challenged",
+            Phase::Reproposed => "reproposed",
+            Phase::Disputed => "disputed",
             Phase::Resolved => "resolved",
         },
         extended_review: false,
-        was_disputed: false,
+        was_disputed: phase.after_challenge() || (resolved && schedule.is_challenged()),
         new_version_q: !resolved,
-        // 1e18-scaled price of the first outcome; 69 means unset.
-        proposed_price: (!resolved).then_some(match payouts.filter(|_| proposed) {
-            Some([1_000_000, _]) => "1000000000000000000",
-            Some([500_000, _]) => "500000000000000000",
-            Some(_) => "0",
-            None => "69",
-        }),
-        reproposed_price: (!resolved).then_some("69"),
-        price: (!resolved).then_some("69"),
+        proposed_price: (!resolved).then_some(if open { UNSET } else { first }),
+        reproposed_price: (!resolved).then_some(if second { truth } else { UNSET }),
+        price: (!resolved).then_some(UNSET),
         transaction_hash: String::new(),
         log_index: "",
-        last_update_timestamp: match phase {
-            Phase::Open => event.opened.secs().to_string(),
-            Phase::Proposed => event.end.secs().to_string(),
-            Phase::Resolved => rfc3339(event.resolves),
+        last_update_timestamp: if resolved {
+            rfc3339(since)
+        } else {
+            since.secs().to_string()
         },
-        expected_settlement_time: proposed.then(|| rfc3339(event.resolves)),
-        settlement_time_basis: proposed.then_some("managed_proposal_expiration"),
+        expected_settlement_time: (!open && !resolved).then(|| rfc3339(final_at)),
+        settlement_time_basis: match phase {
+            Phase::Open | Phase::Resolved => None,
+            Phase::Disputed => Some("dvm_round_estimate"),
+            Phase::Proposed | Phase::Challenged | Phase::Reproposed => {
+                Some("managed_proposal_expiration")
+            }
+        },
         market_type: v2.then_some("BINARY"),
-        payouts: payouts.filter(|_| resolved),
+        payouts: market.payouts.filter(|_| resolved),
         resolution_source: resolved.then_some("reported"),
         reporter: (resolved && v2).then_some("CHAINLINK"),
         was_arbitrated: resolved.then_some(false),
-        resolved_block: resolved.then(|| event.resolves.secs().unsigned_abs() / 2),
-        resolved_at: resolved.then(|| rfc3339(event.resolves)),
+        resolved_block: resolved.then(|| final_at.secs().unsigned_abs() / 2),
+        resolved_at: resolved.then(|| rfc3339(final_at)),
         simulated: true,
     }
 }
@@ -152,14 +179,15 @@ pub(in crate::sandbox) fn token(
     event: &SimEvent,
     side: OutcomeSide,
 ) -> Token {
-    let resolved = event.phase(world.now) == Phase::Resolved;
-    let prices = world.prices(market, event);
+    let resolved = market.phase(world.now) == Phase::Resolved;
+    let prices = world.prices(market);
     Token {
         token_id: side.of(&market.tokens).clone(),
         condition_id: market.condition_id.clone(),
         structural_condition_id: None,
         module: match event.version {
             Version::V1 => "v1_ctf",
+            Version::V2 if event.neg_risk => "neg_risk",
             Version::V2 => "binary",
         },
         outcome_index: side.index(),
@@ -170,7 +198,7 @@ pub(in crate::sandbox) fn token(
         final_price: resolved.then_some(*side.of(&prices)),
         title: market.question.clone(),
         market_slug: market.slug.clone(),
-        closed: event.phase(world.now) != Phase::Open,
+        closed: !market.is_open(world.now),
         neg_risk: event.neg_risk,
         neg_risk_market_id: event.neg_risk.then(|| event.question_base.clone()),
         question_index: market.member,
@@ -231,7 +259,7 @@ pub(in crate::sandbox) fn position(
     let market = world.markets.get(holding.market)?;
     let event = world.event_of(market)?;
     let side = holding.side;
-    let price = *side.of(&world.prices(market, event));
+    let price = *side.of(&world.prices(market));
     let cost = round6(holding.size * holding.price);
     let fees = round6(holding.size * market.fee.schedule.per_share(holding.price));
     let value = round6(holding.size * price);
@@ -241,7 +269,7 @@ pub(in crate::sandbox) fn position(
     } else {
         0.0
     };
-    let resolved = event.phase(world.now) == Phase::Resolved;
+    let resolved = market.phase(world.now) == Phase::Resolved;
     Some(Position {
         proxy_wallet: wallet.address.clone(),
         token_id: side.of(&market.tokens).clone(),
@@ -277,7 +305,7 @@ pub(in crate::sandbox) fn position(
         outcome_index: side.index(),
         opposite_outcome: market.outcome(side.other()),
         opposite_token_id: side.other().of(&market.tokens).clone(),
-        end_date: date(event.end),
+        end_date: date(market.schedule.end),
         last_event_at: holding.bought.secs(),
         first_entry_at: holding.bought.secs(),
         name: wallet.name.clone(),
@@ -349,6 +377,48 @@ pub(in crate::sandbox) fn trade(
     })
 }
 
+/// A print of the market's own flow, under a fictional name.
+pub(in crate::sandbox) fn print(
+    world: &World,
+    market: &SimMarket,
+    event: &SimEvent,
+    print: &Print,
+) -> Trade {
+    let key = mix(&[market.id, print.number]);
+    let person = key % 5_000;
+    let name = format!("sim-crowd-{person}");
+    let wallet = wallet_address(world.seed, 1_000 + person);
+    Trade {
+        side: match print.side {
+            Side::Buy => "BUY",
+            Side::Sell => "SELL",
+        },
+        token_id: print.outcome.of(&market.tokens).clone(),
+        condition_id: market.condition_id.clone(),
+        size: print.size.to_f64(),
+        price: print.price.to_f64(),
+        timestamp: print.at.secs(),
+        title: market.question.clone(),
+        slug: market.slug.clone(),
+        icon: "",
+        event_slug: event.slug.clone(),
+        outcome: market.outcome(print.outcome),
+        outcome_index: print.outcome.index(),
+        pseudonym: name.clone(),
+        name,
+        bio: "",
+        profile_image: "",
+        profile_image_optimized: "",
+        transaction_hash: format!(
+            "0x{}{key:016x}{:08x}",
+            wallet.trim_start_matches("0x"),
+            print.number
+        ),
+        proxy_wallet: wallet,
+        simulated: true,
+    }
+}
+
 /// `/v2/leaderboard`.
 #[derive(Debug, Serialize)]
 pub(in crate::sandbox) struct Standing {
@@ -384,7 +454,7 @@ pub(in crate::sandbox) fn live_volume(world: &World, event: &SimEvent) -> LiveVo
         .iter()
         .map(|market| ConditionVolume {
             condition_id: market.condition_id.clone(),
-            taker_volume: round6(world.volume(market, event)),
+            taker_volume: round6(world.volume(market)),
         })
         .collect();
     conditions.sort_by(|a, b| b.taker_volume.total_cmp(&a.taker_volume));

@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use super::{closed_time, date, rfc3339, round6};
-use crate::sandbox::model::{Phase, SimEvent, SimMarket, Version, World, round4};
+use crate::domain::Price;
+use crate::sandbox::model::{OutcomeSide, Phase, SimEvent, SimMarket, Version, World, round4};
 
 /// Not a person's wallet: no deployer, no resolver.
 const NO_ADDRESS: &str = "0x0000000000000000000000000000000000000000";
@@ -264,21 +265,21 @@ pub(in crate::sandbox) fn market(
     event: &SimEvent,
     with_event: bool,
 ) -> Market {
-    let phase = event.phase(world.now);
+    let phase = market.phase(world.now);
     let open = phase == Phase::Open;
     let resolved = phase == Phase::Resolved;
-    let [first, second] = world.prices(market, event);
-    let quote = world.quotes(market, event).map(|quotes| quotes.first);
-    let ticks = f64::from(market.ticks());
-    let price = |steps: Option<u32>| steps.map(|steps| round4(f64::from(steps) / ticks));
-    let best_bid = price(quote.and_then(|quote| quote.bid));
-    let best_ask = price(quote.and_then(|quote| quote.ask));
+    let [first, second] = world.prices(market);
+    let (bid, ask) = world.best(market, OutcomeSide::First).unwrap_or_default();
+    let best_bid = bid.map(Price::to_f64);
+    let best_ask = ask.map(Price::to_f64);
+    let tick = f64::from(market.tick) / 1e6;
     let spread = match (best_bid, best_ask) {
         (Some(bid), Some(ask)) => round4(ask - bid),
-        _ => round4(1.0 / ticks),
+        _ => tick,
     };
-    let volume = round6(world.volume(market, event));
-    let daily = if open { market.volume_24h } else { 0.0 };
+    let volume = round6(world.volume(market));
+    let daily = round6(world.volume_24h(market));
+    let closed_at = market.schedule.closes;
     let change = |days: i64| {
         let then = market
             .history
@@ -293,7 +294,7 @@ pub(in crate::sandbox) fn market(
         condition_id: market.condition_id.clone(),
         slug: market.slug.clone(),
         resolution_source: "",
-        end_date: rfc3339(event.end),
+        end_date: rfc3339(market.schedule.end),
         liquidity: open.then(|| market.liquidity.to_string()),
         start_date: rfc3339(event.opened),
         image: "",
@@ -307,7 +308,7 @@ pub(in crate::sandbox) fn market(
         market_maker_address: "",
         created_at: rfc3339(event.opened),
         updated_at: rfc3339(world.now),
-        closed_time: (!open).then(|| closed_time(event.end)),
+        closed_time: (!open).then(|| closed_time(closed_at)),
         new: false,
         featured: false,
         submitted_by: NO_ADDRESS,
@@ -317,23 +318,24 @@ pub(in crate::sandbox) fn market(
         group_item_title: market.group_title.clone(),
         group_item_threshold: market.member.to_string(),
         question_id: market.question_id.clone(),
-        uma_end_date: (!open).then(|| rfc3339(event.end)),
+        uma_end_date: (!open).then(|| rfc3339(closed_at)),
         enable_order_book: true,
-        order_price_min_tick_size: f64::from(market.tick) / 1e6,
+        order_price_min_tick_size: tick,
         order_min_size: 5,
         uma_resolution_status: match phase {
             Phase::Open => None,
-            Phase::Proposed => Some("proposed"),
+            Phase::Proposed | Phase::Reproposed => Some("proposed"),
+            Phase::Challenged | Phase::Disputed => Some("disputed"),
             Phase::Resolved => Some("resolved"),
         },
         volume_num: volume,
         liquidity_num: open.then_some(market.liquidity),
-        end_date_iso: date(event.end),
+        end_date_iso: date(market.schedule.end),
         start_date_iso: date(event.opened),
         has_reviewed_dates: true,
         volume24hr: daily,
-        volume1wk: round6((market.volume_24h * 7.0).min(volume)),
-        volume1mo: round6((market.volume_24h * 30.0).min(volume)),
+        volume1wk: round6((market.daily_volume * 7.0).min(volume)),
+        volume1mo: round6((market.daily_volume * 30.0).min(volume)),
         volume1yr: volume,
         // Half of the v2 rows carry the ids here too, the others `null`: the version decides.
         clob_token_ids: (!v2 || market.index.is_multiple_of(2)).then_some(token_ids),
@@ -346,8 +348,8 @@ pub(in crate::sandbox) fn market(
         uma_bond: "500",
         uma_reward: "5",
         volume24hr_clob: daily,
-        volume1wk_clob: round6((market.volume_24h * 7.0).min(volume)),
-        volume1mo_clob: round6((market.volume_24h * 30.0).min(volume)),
+        volume1wk_clob: round6((market.daily_volume * 7.0).min(volume)),
+        volume1mo_clob: round6((market.daily_volume * 30.0).min(volume)),
         volume1yr_clob: volume,
         volume_clob: volume,
         liquidity_clob: open.then_some(market.liquidity),
@@ -385,7 +387,7 @@ pub(in crate::sandbox) fn market(
         one_week_price_change: change(7).filter(|change| *change != 0.0),
         one_month_price_change: change(29).unwrap_or(0.0),
         one_year_price_change: 0.0,
-        last_trade_price: best_bid.or(best_ask).unwrap_or(first),
+        last_trade_price: last_of_first(world, market).unwrap_or(first),
         best_bid,
         best_ask,
         automatically_active: true,
@@ -396,8 +398,7 @@ pub(in crate::sandbox) fn market(
         show_gmp_outcome: false,
         manual_activation: false,
         neg_risk_other: false,
-        // The venue leaves `proposed` standing on resolved rows.
-        uma_resolution_statuses: if open { "[]" } else { "[\"proposed\"]" },
+        uma_resolution_statuses: statuses(market, phase),
         pending_deployment: false,
         deploying: false,
         deploying_timestamp: rfc3339(event.opened),
@@ -420,17 +421,47 @@ pub(in crate::sandbox) fn market(
     }
 }
 
+/// The last trade as a price of the first outcome; `None` before the first trade.
+fn last_of_first(world: &World, market: &SimMarket) -> Option<f64> {
+    let trade = world.last_trade(market)?;
+    Some(match trade.outcome {
+        OutcomeSide::First => trade.price.to_f64(),
+        OutcomeSide::Second => trade.price.complement().to_f64(),
+    })
+}
+
+/// All statuses so far. The venue leaves them standing on resolved rows, and does not add
+/// `resolved`.
+fn statuses(market: &SimMarket, phase: Phase) -> &'static str {
+    match (phase, market.schedule.is_challenged()) {
+        (Phase::Open, _) => "[]",
+        (Phase::Proposed, _) | (Phase::Resolved, false) => "[\"proposed\"]",
+        (Phase::Challenged, _) => "[\"proposed\", \"disputed\"]",
+        (Phase::Reproposed, _) | (Phase::Resolved, true) => {
+            "[\"proposed\", \"disputed\", \"proposed\"]"
+        }
+        (Phase::Disputed, _) => "[\"proposed\", \"disputed\", \"proposed\", \"disputed\"]",
+    }
+}
+
 /// The row of an event; `whole` adds its markets, closed ones included, and its tags.
 pub(in crate::sandbox) fn event(world: &World, event: &SimEvent, whole: bool) -> Event {
     let markets = world.markets_of(event);
-    let open = event.phase(world.now) == Phase::Open;
+    let open = event.is_open(world.now);
     let sum = |value: &dyn Fn(&SimMarket) -> f64| round6(markets.iter().map(value).sum());
-    let daily = sum(&|market| if open { market.volume_24h } else { 0.0 });
-    let volume = sum(&|market| world.volume(market, event));
-    let liquidity = sum(&|market| if open { market.liquidity } else { 0.0 });
+    let daily = sum(&|market| world.volume_24h(market));
+    let volume = sum(&|market| world.volume(market));
+    let usual = sum(&|market| market.daily_volume);
+    let liquidity = sum(&|market| {
+        if market.is_open(world.now) {
+            market.liquidity
+        } else {
+            0.0
+        }
+    });
     let (label, tag) = event.category.tag();
     let lead = markets.first().map_or(0.5, |first| {
-        let [price, _] = world.prices(first, event);
+        let [price, _] = world.prices(first);
         price
     });
     Event {
@@ -462,8 +493,8 @@ pub(in crate::sandbox) fn event(world: &World, event: &SimEvent, whole: bool) ->
         updated_at: rfc3339(world.now),
         competitive: competitive(lead),
         volume24hr: daily,
-        volume1wk: round6((daily * 7.0).min(volume)),
-        volume1mo: round6((daily * 30.0).min(volume)),
+        volume1wk: round6((usual * 7.0).min(volume)),
+        volume1mo: round6((usual * 30.0).min(volume)),
         volume1yr: volume,
         enable_order_book: true,
         liquidity_clob: liquidity,

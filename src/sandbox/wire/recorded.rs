@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{clob, data, gamma};
 use crate::sandbox::config::SandboxConfig;
-use crate::sandbox::model::{OutcomeSide, Phase, SimEvent, SimMarket, Version, World};
+use crate::sandbox::model::{OutcomeSide, Phase, Shape, SimEvent, SimMarket, Version, World};
 
 /// The folder of recordings; `None` (said aloud) where there is none, a failure under CI.
 fn folder() -> Option<PathBuf> {
@@ -29,7 +29,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn recording(name: &str) -> Option<Value> {
+pub(in crate::sandbox) fn recording(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(folder()?.join(name)).unwrap();
     Some(serde_json::from_str(&text).unwrap())
 }
@@ -68,7 +68,12 @@ fn types(value: &Value, path: &str, out: &mut BTreeMap<String, Vec<&'static str>
 
 /// Asserts that `ours` has every recorded path with a recorded type, and no path of its own but
 /// those ending in `extra`. Paths in `absent` need not be there.
-fn same_shape(recorded: &Value, ours: &Value, extra: &[&str], absent: &[&str]) {
+pub(in crate::sandbox) fn same_shape(
+    recorded: &Value,
+    ours: &Value,
+    extra: &[&str],
+    absent: &[&str],
+) {
     let (mut theirs, mut own) = (BTreeMap::new(), BTreeMap::new());
     types(recorded, "", &mut theirs);
     types(ours, "", &mut own);
@@ -152,7 +157,11 @@ fn recorded_closed_market_row_has_the_same_types() {
     };
     let world = world(true);
     let (market, event) = pick(&world, |market, event| {
-        event.phase(world.now) == Phase::Resolved && market.fee.name.is_none()
+        event.shape == Shape::Lone
+            && event.version == Version::V1
+            && market.phase(world.now) == Phase::Resolved
+            && !market.schedule.is_challenged()
+            && market.fee.name.is_none()
     });
     let row = json(&gamma::market(&world, market, event, true));
     // Not on open rows, and not made here: a stale ask, and flags of the venue's own keeping.
@@ -201,7 +210,7 @@ fn recorded_book_has_the_same_fields_types_and_order() {
     };
     let world = world(false);
     let (market, event) = pick(&world, |market, event| {
-        event.version == Version::V1 && (0.2..0.8).contains(&world.prices(market, event)[0])
+        event.version == Version::V1 && (0.2..0.8).contains(&world.prices(market)[0])
     });
     let row = json(&clob::book(&world, market, event, OutcomeSide::First).unwrap());
     same_shape(&recorded, &row, &[], &[]);
@@ -300,8 +309,8 @@ fn recorded_resolutions_have_the_same_fields_and_types() {
     };
     let world = world(true);
     let row = |version: Version| {
-        let (market, event) = pick(&world, |_, event| {
-            event.version == version && event.phase(world.now) == Phase::Resolved
+        let (market, event) = pick(&world, |market, event| {
+            event.version == version && market.phase(world.now) == Phase::Resolved
         });
         json(&data::resolution(&world, market, event))
     };
@@ -313,11 +322,38 @@ fn recorded_resolutions_have_the_same_fields_and_types() {
         return;
     };
     let mut world = self::world(false);
-    let end = world.events.iter().map(|event| event.end).min().unwrap();
-    world.step(end.since(world.now) as u64);
-    let (market, event) = pick(&world, |_, event| event.phase(world.now) == Phase::Proposed);
+    let end = world.markets.iter().map(|market| market.schedule.end).min();
+    world.step(end.unwrap().since(world.now) as u64);
+    let (market, event) = pick(&world, |market, _| {
+        market.phase(world.now) == Phase::Proposed
+    });
     let row = json(&data::resolution(&world, market, event));
     same_shape(&recorded["data"][1], &row, &[".market_type"], &[]);
+    // The first recorded row is disputed for the second time.
+    let config = SandboxConfig {
+        markets: 1_000,
+        ..SandboxConfig::default()
+    };
+    let mut world = World::with_history(&config, 0).unwrap();
+    let disputed = |world: &World, index: usize| {
+        let market = &world.markets[index];
+        (0..300)
+            .map(|minutes| market.schedule.closes.plus_millis(minutes * 60_000))
+            .find(|at| market.phase(*at) == Phase::Disputed)
+    };
+    let (at, index) = (0..world.markets.len())
+        .filter_map(|index| Some((disputed(&world, index)?, index)))
+        .min()
+        .unwrap();
+    world.step(at.since(world.now) as u64);
+    let market = &world.markets[index];
+    let event = world.event_of(market).unwrap();
+    let row = json(&data::resolution(&world, market, event));
+    same_shape(&recorded["data"][0], &row, &[".market_type"], &[]);
+    for field in ["status", "was_disputed", "settlement_time_basis", "price"] {
+        assert_eq!(row[field], recorded["data"][0][field], "{field}");
+    }
+    assert_ne!(row["reproposed_price"], "69");
 }
 
 #[test]
@@ -326,8 +362,8 @@ fn recorded_tokens_have_the_same_fields_and_types() {
         return;
     };
     let world = world(true);
-    let (market, event) = pick(&world, |_, event| {
-        event.neg_risk && event.phase(world.now) == Phase::Resolved
+    let (market, event) = pick(&world, |market, event| {
+        event.neg_risk && event.version == Version::V1 && market.phase(world.now) == Phase::Resolved
     });
     let row = json(&data::token(&world, market, event, OutcomeSide::First));
     same_shape(&recorded["data"][0], &row, &[], &[]);
