@@ -14,9 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{
-    History, Market, MarketId, MarketStatus, Position, SourceKind, Timestamp, TokenId,
-};
+use crate::domain::{History, Market, MarketId, MarketStatus, SourceKind, Timestamp, TokenId};
 use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES};
 use crate::trading::ledger::Ledger;
 
@@ -133,13 +131,6 @@ impl App {
     #[must_use]
     pub fn feed_report(&self, now: Timestamp) -> FreshReport {
         self.fresh.report(now)
-    }
-
-    /// A position with the newest mark there is, in memory: the ledger's of the last tick, or a bid
-    /// that the background saw since.
-    #[must_use]
-    pub fn marked(&self, position: &Position) -> Position {
-        self.fresh.marked(position)
     }
 
     /// One look at what is due. `followed`: what the source was last asked to follow. Errors: the
