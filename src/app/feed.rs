@@ -160,7 +160,6 @@ impl App {
         let wanted = to_follow(&needs, &all, self.config.gather.follow_markets);
         if *followed != wanted {
             self.source.follow(&wanted);
-            self.fresh.set_followed(wanted.len());
             *followed = wanted;
         }
         self.refresh_marks(&ledger, &all, now).await;

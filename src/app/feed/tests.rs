@@ -609,7 +609,6 @@ async fn a_tick_takes_what_is_fresh_though_the_background_fails() {
         [
             "background: 100 most traded markets, 60 s old",
             "background: 99 price histories, the oldest 60 s old",
-            "background: the books of 4 tokens are to be live",
             "background: the list of markets could not be refreshed (1 times): venue could not be \
              reached: refused",
         ]
