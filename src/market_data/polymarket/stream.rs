@@ -31,6 +31,8 @@ mod replays;
 mod stub;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod through_the_client;
 
 pub use connection::{Connection, ConnectionEvent, ConnectionSettings, Listener};
 pub use shards::Shards;

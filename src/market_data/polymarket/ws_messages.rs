@@ -5,11 +5,14 @@
 //! timestamps milliseconds in text. A level change carries the **new total** at its price, not a
 //! difference. There are no sequence numbers: after a gap only a new `book` helps.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::clob_rows::{self, ServedBook};
 use super::number;
-use super::row::{Problem, Row, RowFault, required};
+use super::row::{Problem, Row, RowFault, condition_id, is_asset_id, required};
 use crate::domain::text::{MAX_NAME, MAX_QUESTION, clean};
 use crate::domain::{ConditionId, Level, Price, Shares, Side, Timestamp, TokenId};
 
@@ -149,6 +152,8 @@ pub enum FrameError {
         kind: String,
         /// What is wrong.
         fault: RowFault,
+        /// The tokens that it names, whose changes are lost with it.
+        tokens: Vec<TokenId>,
     },
 }
 
@@ -159,11 +164,83 @@ pub fn frame(text: &str) -> Vec<Result<MarketMessage, FrameError>> {
     if matches!(text, "PONG" | "PING" | "") {
         return Vec::new();
     }
+    if let Some(changes) = usual_price_change(text) {
+        return vec![Ok(changes)];
+    }
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Array(messages)) => messages.iter().map(message).collect(),
         Ok(single) => vec![message(&single)],
         Err(error) => vec![Err(FrameError::NotJson(error.to_string()))],
     }
+}
+
+/// The usual form of a level change, which most frames are, read without an intermediate tree.
+#[derive(Deserialize)]
+struct UsualPriceChange<'a> {
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    market: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    price_changes: Vec<UsualLevel<'a>>,
+}
+
+#[derive(Deserialize)]
+struct UsualLevel<'a> {
+    #[serde(borrow)]
+    asset_id: Cow<'a, str>,
+    #[serde(borrow)]
+    price: Cow<'a, str>,
+    #[serde(borrow)]
+    size: Cow<'a, str>,
+    #[serde(borrow)]
+    side: Cow<'a, str>,
+    #[serde(borrow, default)]
+    best_bid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    best_ask: Option<Cow<'a, str>>,
+}
+
+/// `None` for every other frame, and for one that is odd in any way: the careful way of reading
+/// takes it and names what is wrong.
+fn usual_price_change(text: &str) -> Option<MarketMessage> {
+    if !text.starts_with('{') || !text.contains("\"price_change\"") {
+        return None;
+    }
+    let usual: UsualPriceChange<'_> = serde_json::from_str(text).ok()?;
+    if usual.event_type != "price_change" {
+        return None;
+    }
+    let best = |told: &Option<Cow<'_, str>>| match told.as_deref().map(Price::parse) {
+        None => Some(Best::NotTold),
+        Some(Ok(Price::ZERO | Price::ONE)) => Some(Best::Nobody),
+        Some(Ok(price)) => Some(Best::At(price)),
+        Some(Err(_)) => None,
+    };
+    let changes = usual.price_changes.iter().map(|level| {
+        if !is_asset_id(&level.asset_id) {
+            return None;
+        }
+        Some(LevelChange {
+            token: TokenId::new(&level.asset_id),
+            side: match level.side.as_ref() {
+                "BUY" => Side::Buy,
+                "SELL" => Side::Sell,
+                _ => return None,
+            },
+            price: Price::parse(&level.price).ok()?,
+            size: Shares::parse(&level.size).ok()?,
+            best_bid: best(&level.best_bid)?,
+            best_ask: best(&level.best_ask)?,
+        })
+    });
+    Some(MarketMessage::PriceChange {
+        condition_id: condition_id(&usual.market)?,
+        changes: changes.collect::<Option<Vec<_>>>()?,
+        at: Timestamp::parse(&usual.timestamp)?,
+    })
 }
 
 /// One message, by its `event_type`.
@@ -188,7 +265,19 @@ pub fn message_of(kind: &str, value: &Value) -> Result<MarketMessage, FrameError
     parsed.map_err(|fault| FrameError::Message {
         kind: clean(kind, 60),
         fault,
+        tokens: tokens_of(value),
     })
+}
+
+/// The tokens that a message names, as far as they can be read.
+fn tokens_of(value: &Value) -> Vec<TokenId> {
+    let changes = value.get("price_changes").and_then(Value::as_array);
+    let named = std::iter::once(value).chain(changes.into_iter().flatten());
+    named
+        .filter_map(|object| object.get("asset_id")?.as_str())
+        .filter(|id| is_asset_id(id))
+        .map(TokenId::new)
+        .collect()
 }
 
 fn price_change(value: &Value) -> Result<MarketMessage, RowFault> {
@@ -359,6 +448,34 @@ mod tests {
             (changes[0].best_bid, changes[0].best_ask),
             (Best::Nobody, Best::Nobody)
         );
+    }
+
+    #[test]
+    fn both_ways_of_reading_a_change_agree() {
+        let level = json!({"asset_id": "7", "price": "0.5", "side": "SELL", "size": "12.5",
+            "hash": "x", "best_bid": "0.49", "best_ask": "1"});
+        let mut usual = json!({"event_type": "price_change", "market": MARKET,
+            "timestamp": "1790658674035", "price_changes": [level, level]});
+        let careful = message(&usual);
+        assert!(usual_price_change(&usual.to_string()).is_some());
+        assert_eq!(frame(&usual.to_string()), [careful]);
+        usual["price_changes"][0]["best_bid"] = Value::Null;
+        assert!(usual_price_change(&usual.to_string()).is_some());
+        assert_eq!(frame(&usual.to_string()), [message(&usual)]);
+        for (field, odd) in [
+            ("best_bid", json!(0.49)),
+            ("best_bid", json!("")),
+            ("price", json!("1.5")),
+            ("side", json!("HOLD")),
+            ("size", json!("-1")),
+            ("asset_id", json!("0x7")),
+        ] {
+            usual["price_changes"][1] = level.clone();
+            usual["price_changes"][1][field] = odd;
+            let text = usual.to_string();
+            assert_eq!(usual_price_change(&text), None, "{text}");
+            assert_eq!(frame(&text), [message(&usual)]);
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! What happens at once at the exchange arrives as several messages of one millisecond, each telling
 //! the best prices **after all of it**. So a book that disagrees in between is only unsettled: it is
 //! not shown, and it is wrong when it still disagrees once a message of a later moment arrives.
-//! Recorded bursts agree with this: 103,666 messages of six hockey markets leave six books wrong.
+//! Recordings agree with this: of 206,365 book changes in six hockey markets 420 were unsettled, and
+//! only 20 outlived their moment, 14 of them because the recording began without whole books.
 
 use super::ladder::Ladder;
 use crate::domain::{Book, BookFeed, BookOrigin, Side, Timestamp, TokenId};
@@ -183,6 +184,15 @@ impl LiveBook {
         self.settle(now)
     }
 
+    /// A change of it could not be read, so it may be wrong. True when it was live until now.
+    pub fn doubt(&mut self, now: Timestamp) -> bool {
+        let held = self.state != State::Waiting;
+        if held {
+            self.spoil(now);
+        }
+        held
+    }
+
     /// Gives up on a book that has been unsettled for too long. True when it was one.
     pub fn give_up(&mut self, now: Timestamp) -> bool {
         let overdue = matches!(self.state,
@@ -291,10 +301,12 @@ impl LiveBook {
         }
         self.state = State::Settled;
         self.ask_at = None;
+        if was == State::Waiting {
+            self.live_since = now;
+        }
         if std::mem::replace(&mut self.announced, true) {
             Effect::Changed
         } else {
-            self.live_since = now;
             Effect::Live
         }
     }
@@ -510,6 +522,7 @@ mod tests {
         let odd = change(Side::Buy, "0.40", 8, "0.40", "0.55");
         book.change(ms(200), [&odd].into_iter(), ms(210));
         assert!(book.give_up(ms(2_000)));
+        assert!(book.take_back());
         let mut waits = Vec::new();
         for _ in 0..7 {
             let now = book.ask_at().unwrap();

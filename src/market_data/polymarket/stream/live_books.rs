@@ -89,15 +89,56 @@ impl LiveBooks {
     pub fn frame(&mut self, text: &str, now: Timestamp, events: &mut Vec<StreamEvent>) {
         self.heard = Some(now);
         for message in ws_messages::frame(text) {
-            self.messages += 1;
-            match message {
-                Ok(message) => self.message(message, now, events),
-                Err(FrameError::NotJson(_)) => self.drop_for("ws frame: not JSON"),
-                Err(FrameError::Message { kind, fault }) => {
-                    self.drop_for(&format!("ws {kind}: {fault}"));
+            self.read(message, now, events);
+        }
+    }
+
+    /// Takes one message of a frame, as [`ws_messages::frame`] read it.
+    pub fn read(
+        &mut self,
+        message: Result<MarketMessage, FrameError>,
+        now: Timestamp,
+        events: &mut Vec<StreamEvent>,
+    ) {
+        self.messages += 1;
+        match message {
+            Ok(message) => self.message(message, now, events),
+            Err(FrameError::NotJson(_)) => {
+                self.drop_for("ws frame: not JSON");
+                // Whose change it was cannot be known.
+                let all: Vec<TokenId> = self.books.keys().cloned().collect();
+                self.doubt(all, now, events);
+            }
+            Err(FrameError::Message {
+                kind,
+                fault,
+                tokens,
+            }) => {
+                self.drop_for(&format!("ws {kind}: {fault}"));
+                if matches!(kind.as_str(), "book" | "price_change") {
+                    self.doubt(tokens, now, events);
                 }
             }
         }
+    }
+
+    /// Books that miss a change, because it could not be read, are asked for anew.
+    fn doubt(&mut self, tokens: Vec<TokenId>, now: Timestamp, events: &mut Vec<StreamEvent>) {
+        let mut broken = Vec::new();
+        for token in tokens {
+            let Some(book) = self.books.get_mut(&token) else {
+                continue;
+            };
+            book.doubt(now);
+            if book.take_back() {
+                broken.push(token);
+            }
+        }
+        if !broken.is_empty() {
+            broken.sort();
+            events.push(StreamEvent::Broken { tokens: broken });
+        }
+        self.check_by(now);
     }
 
     /// Something that is no text: counted.
@@ -277,6 +318,12 @@ impl LiveBooks {
     #[cfg(test)]
     pub fn get(&self, token: &TokenId) -> Option<&LiveBook> {
         self.books.get(token)
+    }
+
+    /// Messages dropped for this cause.
+    #[cfg(test)]
+    pub fn dropped_for(&self, cause: &str) -> u64 {
+        self.dropped.get(cause).copied().unwrap_or(0)
     }
 
     /// The figures of this connection.

@@ -12,6 +12,9 @@ use crate::domain::{BookFeed, Price, Shares, Side};
 
 const MARKET: &str = "0x0005c0d312de0be897668695bae9f32b624b4a1ae8b140c49f08447fcc74f442";
 
+/// Where the tests' milliseconds count from.
+const START: i64 = 1_790_000_000_000;
+
 fn tokens(numbers: std::ops::Range<u32>) -> Vec<TokenId> {
     numbers
         .map(|n| TokenId::new((10_000 + n).to_string()))
@@ -26,13 +29,13 @@ fn one() -> TokenId {
 fn whole(token: &TokenId, millis: i64, size: u32) -> Value {
     let level = |price: &str| json!([{"price": price, "size": size.to_string()}]);
     json!({"event_type": "book", "market": MARKET, "asset_id": token.as_str(),
-        "timestamp": millis.to_string(), "bids": level("0.40"), "asks": level("0.60")})
+        "timestamp": (START + millis).to_string(), "bids": level("0.40"), "asks": level("0.60")})
 }
 
 /// One level changes; the best prices told beside it.
 fn change(token: &TokenId, millis: i64, level: (&str, &str, u32), best: (&str, &str)) -> Value {
     let (side, price, size) = level;
-    json!({"event_type": "price_change", "market": MARKET, "timestamp": millis.to_string(),
+    json!({"event_type": "price_change", "market": MARKET, "timestamp": (START + millis).to_string(),
         "price_changes": [{"asset_id": token.as_str(), "side": side, "price": price,
             "size": size.to_string(), "best_bid": best.0, "best_ask": best.1}]})
 }
@@ -75,7 +78,7 @@ async fn it_asks_as_the_venue_wants_and_follows_differences_only() {
     let connection = stub.connection(0).await;
     let first = json!({"type": "market", "assets_ids": ["10000", "10001"],
         "custom_feature_enabled": true});
-    assert_eq!(connection.messages(), [first.clone()]);
+    assert_eq!(connection.messages(), std::slice::from_ref(&first));
     stream.follow(&tokens(0..2));
     let mut other = tokens(1..3);
     other.push(TokenId::new("made-up"));
@@ -220,7 +223,7 @@ async fn a_cut_in_mid_book_takes_the_book_away_until_a_new_one_comes() {
     assert_eq!(next(&mut events).await, StreamEvent::Live { token: one() });
     // 0.55 went while nobody listened; 0.58 came before the book and is newer than it.
     assert_eq!(asks(&stream), Some(vec![row("0.58", "1"), row("0.6", "9")]));
-    let since_snapshot = Timestamp::from_millis(1_001);
+    let since_snapshot = Timestamp::from_millis(START + 1_001);
     assert_eq!(
         stream.book(&one()).unwrap().feed,
         BookFeed::Streamed { since_snapshot }
@@ -266,52 +269,38 @@ async fn a_book_that_the_venue_contradicts_is_taken_away_and_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn frames_that_make_no_sense_are_counted_and_enter_no_book() {
+async fn frames_that_say_nothing_about_a_book_are_counted_and_leave_it_alone() {
     let (stub, stream, connection, mut events) = live().await;
     let before = stream.book(&one()).unwrap();
-    for text in [
-        "{\"event_type\":",
-        "\"PONG\"",
-        &change(&one(), 1_005, ("BUY", "1.41", 3), ("0.40", "0.60")).to_string(),
-        &change(&one(), 1_006, ("HOLD", "0.41", 3), ("0.40", "0.60")).to_string(),
-        &whole(&one(), 1_007, 3)
-            .to_string()
-            .replace("\"0.60\"", "\"NaN\""),
-        &whole(&one(), 1_008, 3)
-            .to_string()
-            .replace("\"1008\"", "null"),
-        &json!({"event_type": "novelty"}).to_string(),
-        &json!({"event_type": "new_market", "id": "5", "market": MARKET, "question": "Q?",
-            "assets_ids": ["1", "2"], "timestamp": "1009"})
-        .to_string(),
+    for value in [
+        json!("PONG"),
+        json!({"event_type": "novelty"}),
+        json!({"event_type": "last_trade_price", "asset_id": "10000", "price": "1.5",
+            "size": "1", "timestamp": "1790000001000"}),
+        json!({"event_type": "new_market", "id": "5", "market": MARKET, "question": "Q?",
+            "assets_ids": ["1", "2"], "timestamp": "1790000001009"}),
+        // A book and a change of tokens that nobody follows.
+        whole(&TokenId::new("5"), 1_000, 1),
+        change(&TokenId::new("5"), 1_000, ("BUY", "7", 1), ("0.40", "0.60")),
     ] {
-        connection.send(text);
+        connection.send(value.to_string());
     }
     connection.send_binary();
-    let dropped = until(|| {
-        let health = stream.health().unwrap();
-        (health.dropped.values().sum::<u64>() == 9).then_some(health.dropped)
-    })
-    .await;
-    let causes: Vec<(&str, u64)> = dropped.iter().map(|(c, n)| (c.as_str(), *n)).collect();
     assert_eq!(
-        causes,
+        dropped(&stream, 6).await,
         [
-            ("ws book: asks is not a number", 1),
-            ("ws book: timestamp is missing", 1),
-            ("ws frame: binary", 1),
-            ("ws frame: not JSON", 1),
-            ("ws message of unknown kind ``", 1),
-            ("ws message of unknown kind `novelty`", 1),
-            ("ws new_market: not needed", 1),
-            ("ws price_change: price is out of range", 1),
-            ("ws price_change: side is out of range", 1),
+            ("ws frame: binary".to_owned(), 1),
+            ("ws last_trade_price: price is out of range".to_owned(), 1),
+            ("ws message of unknown kind ``".to_owned(), 1),
+            ("ws message of unknown kind `novelty`".to_owned(), 1),
+            ("ws new_market: not needed".to_owned(), 1),
+            ("ws price_change: price is out of range".to_owned(), 1),
         ]
     );
     let after = stream.book(&one()).unwrap();
     assert_eq!((after.bids(), after.asks()), (before.bids(), before.asks()));
     assert!(events.try_recv().is_err());
-    // More than can be read is no reason to trust what was read before.
+    // More than may be read is no reason to trust what was read before.
     connection.send(format!("\"{}\"", "x".repeat(70_000)));
     assert!(matches!(
         next(&mut events).await,
@@ -320,28 +309,72 @@ async fn frames_that_make_no_sense_are_counted_and_enter_no_book() {
     stub.connection(1).await;
 }
 
+/// The causes of dropped messages, once there are so many.
+async fn dropped(stream: &Stream, count: u64) -> Vec<(String, u64)> {
+    until(|| {
+        let dropped = stream.health()?.dropped;
+        (dropped.values().sum::<u64>() == count).then(|| dropped.into_iter().collect())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_read_enters_no_book_and_takes_its_book_away() {
+    let cases = [
+        (
+            change(&one(), 1_005, ("BUY", "1.41", 3), ("0.40", "0.60")).to_string(),
+            "ws price_change: price is out of range",
+        ),
+        (
+            change(&one(), 1_006, ("HOLD", "0.41", 3), ("0.40", "0.60")).to_string(),
+            "ws price_change: side is out of range",
+        ),
+        (
+            whole(&one(), 1_007, 3)
+                .to_string()
+                .replace("\"0.60\"", "\"NaN\""),
+            "ws book: price is not a number",
+        ),
+        ("{\"event_type\":".to_owned(), "ws frame: not JSON"),
+    ];
+    for (text, cause) in cases {
+        let (_stub, stream, connection, mut events) = live().await;
+        connection.send(text);
+        assert_eq!(dropped(&stream, 1).await, [(cause.to_owned(), 1)]);
+        let broken = StreamEvent::Broken {
+            tokens: vec![one()],
+        };
+        assert_eq!(next(&mut events).await, broken, "{cause}");
+        assert_eq!(stream.book(&one()), None);
+        until(|| (connection.messages().len() == 3).then_some(())).await;
+        connection.send(whole(&one(), 1_008, 8).to_string());
+        assert_eq!(next(&mut events).await, StreamEvent::Live { token: one() });
+        assert_eq!(asks(&stream), Some(vec![row("0.6", "8")]));
+    }
+}
+
 #[tokio::test]
 async fn trades_steps_and_ends_are_passed_on() {
     let (_stub, _stream, connection, mut events) = live().await;
     let trade = |token: &str| {
         json!({"event_type": "last_trade_price", "market": MARKET, "asset_id": token,
             "price": "0.60", "size": "2.5", "side": "BUY", "fee_rate_bps": "0",
-            "timestamp": "1010", "transaction_hash": "0xabc"})
+            "timestamp": (START + 1_010).to_string(), "transaction_hash": "0xabc"})
     };
     connection.send(json!([trade("99"), trade("10000")]).to_string());
     connection.send(
         json!({"event_type": "tick_size_change", "market": MARKET, "asset_id": "10000",
-            "old_tick_size": "0.01", "new_tick_size": "0.001", "timestamp": "1011"})
+            "old_tick_size": "0.01", "new_tick_size": "0.001", "timestamp": (START + 1_011).to_string()})
         .to_string(),
     );
     connection.send(
         json!({"event_type": "market_resolved", "market": MARKET, "id": "5",
             "assets_ids": ["10000", "10001"], "winning_asset_id": "10000",
-            "winning_outcome": "Yes", "timestamp": "1012"})
+            "winning_outcome": "Yes", "timestamp": (START + 1_012).to_string()})
         .to_string(),
     );
     let price = |text: &str| Price::parse(text).unwrap();
-    let at = Timestamp::from_millis;
+    let at = |millis: i64| Timestamp::from_millis(START + millis);
     assert_eq!(
         next(&mut events).await,
         StreamEvent::Trade {
