@@ -46,6 +46,17 @@ fn a_socket_cut_in_mid_book_leads_to_no_fill_on_the_old_book() {
     assert!(note.contains("0 of 24 books live"), "{note}");
     assert!(note.contains("last lost: "), "{note}");
 
+    // Nor a book that makes no sense.
+    trader.exchange.clear();
+    trader.exchange.arm(away.clone());
+    let rows = json!({"kind": "rows", "spoil": ["null_row", "price_above_one"]});
+    let scope = json!({"host": "clob", "path": "/books"});
+    let odd = json!({"fault": rows, "scope": scope});
+    trader.exchange.arm(odd);
+    let failure = trader.cannot_buy("cut");
+    assert_eq!(failure.code, "no_book", "{failure:?}");
+    trader.bought_nothing();
+
     // Books that can be asked for again, elsewhere than where they stood; still no socket.
     trader.exchange.clear();
     trader.exchange.arm(away);

@@ -190,7 +190,8 @@ fn number_before(text: &str, word: &str) -> u64 {
     let Some((before, _)) = text.split_once(word) else {
         return 0;
     };
-    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next();
+    let mut words = before.trim_end().rsplit(|c: char| !c.is_ascii_digit());
+    let digits = words.next();
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
