@@ -9,6 +9,7 @@ mod fresh;
 mod gather;
 mod open;
 mod orders;
+mod standing;
 mod tick;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use feed::Feed;
 pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
+pub use standing::Standing;
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -14,9 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{
-    History, Market, MarketId, MarketStatus, Position, SourceKind, Timestamp, TokenId,
-};
+use crate::domain::{History, Market, MarketId, MarketStatus, SourceKind, Timestamp, TokenId};
 use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDELITY_MINUTES};
 use crate::trading::ledger::Ledger;
 
@@ -135,13 +133,6 @@ impl App {
         self.fresh.report(now)
     }
 
-    /// A position with the newest mark there is, in memory: the ledger's of the last tick, or a bid
-    /// that the background saw since.
-    #[must_use]
-    pub fn marked(&self, position: &Position) -> Position {
-        self.fresh.marked(position)
-    }
-
     /// One look at what is due. `followed`: what the source was last asked to follow. Errors: the
     /// account or the clock cannot be read; failures of the source are noted by kind instead.
     async fn refresh_due(&self, followed: &mut Vec<TokenId>) -> Result<(), AppError> {
@@ -169,7 +160,6 @@ impl App {
         let wanted = to_follow(&needs, &all, self.config.gather.follow_markets);
         if *followed != wanted {
             self.source.follow(&wanted);
-            self.fresh.set_followed(wanted.len());
             *followed = wanted;
         }
         self.refresh_marks(&ledger, &all, now).await;

@@ -86,7 +86,6 @@ struct State {
     bids: HashMap<TokenId, Dated<Option<Mark>>>,
     bids_asked: Option<Timestamp>,
     progress: [Progress; 5],
-    followed: usize,
 }
 
 /// What is remembered, with its ages.
@@ -166,7 +165,6 @@ impl Fresh {
         state.checked.clear();
         state.bids.clear();
         state.bids_asked = None;
-        state.followed = 0;
     }
 
     /// True when the background task ended though nobody told it to.
@@ -439,11 +437,6 @@ impl Fresh {
         if let Some(known) = self.state().progress.get_mut(kind as usize) {
             *known = progress;
         }
-    }
-
-    /// Notes how many tokens' books the source was asked to follow.
-    pub(super) fn set_followed(&self, tokens: usize) {
-        self.state().followed = tokens;
     }
 }
 

@@ -172,8 +172,9 @@ impl Sandbox {
         self.shared.read().now
     }
 
-    /// Lets so many simulated milliseconds pass, and returns the new present. Computes a minute's
-    /// move of every market per simulated minute: a day of 10,000 markets takes seconds.
+    /// Lets so many simulated milliseconds pass, and returns the new present. Up to six hours are
+    /// simulated order by order; of a longer step only the last hour is, except where somebody
+    /// watches or has an order in a book. A day of 10,000 markets takes seconds.
     pub fn step(&self, millis: u64) -> Timestamp {
         let mut world = self.shared.write();
         world.step(millis);

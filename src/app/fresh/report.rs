@@ -60,12 +60,6 @@ impl Fresh {
                 fresh.count()
             ));
         }
-        if state.followed > 0 {
-            notes.push(format!(
-                "background: the books of {} tokens are to be live",
-                state.followed
-            ));
-        }
         let mut problems = Vec::new();
         for (kind, progress) in Kind::ALL.into_iter().zip(&state.progress) {
             let Some(error) = &progress.error else {

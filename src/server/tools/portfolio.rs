@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{App, AppError};
-use crate::domain::Position;
 use crate::server::library::DASHBOARD_UI;
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
@@ -120,20 +119,9 @@ async fn get_portfolio(
 /// The account as the tool, the resource and the HTTP API show it.
 pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
     let ledger = app.ledger()?;
-    // What the background saw since the last tick counts too; without one this is the ledger's view.
-    let marked: Vec<Position> = ledger.positions().values().map(|p| app.marked(p)).collect();
-    let complete = marked
-        .iter()
-        .all(|position| position.value().is_some() && position.mark.is_some_and(|m| !m.bid_gone));
-    let total = marked.iter().fold(ledger.cash(), |total, position| {
-        total.plus(position.value().unwrap_or(position.cost))
-    });
-    // A mark that has moved since the last tick moves the day's loss by as much.
-    let daily_loss = match ledger.current_day() {
-        Some(_) => ledger.daily_loss().plus(ledger.equity().total).minus(total),
-        None => ledger.daily_loss(),
-    };
-    let positions = marked
+    let standing = app.standing(&ledger);
+    let positions = standing
+        .positions
         .iter()
         .map(|position| {
             let view = PositionView {
@@ -171,12 +159,12 @@ pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
         .collect();
     Ok(PortfolioOut {
         balance: ledger.cash().to_f64(),
-        total_value: total.to_f64(),
-        equity_complete: complete,
+        total_value: standing.total.to_f64(),
+        equity_complete: standing.complete,
         realized_pnl: ledger.realized().to_f64(),
         fees_paid: ledger.fees().to_f64(),
         deposits: ledger.deposits().to_f64(),
-        daily_loss: daily_loss.to_f64(),
+        daily_loss: standing.daily_loss.to_f64(),
         open_orders: ledger.resting().len(),
         conditional_orders: ledger.conditionals().len(),
         positions,

@@ -78,7 +78,7 @@ async fn it_asks_as_the_venue_wants_and_follows_differences_only() {
     let connection = stub.connection(0).await;
     let first = json!({"type": "market", "assets_ids": ["10000", "10001"],
         "custom_feature_enabled": true});
-    assert_eq!(connection.messages(), [first.clone()]);
+    assert_eq!(connection.messages(), std::slice::from_ref(&first));
     stream.follow(&tokens(0..2));
     let mut other = tokens(1..3);
     other.push(TokenId::new("made-up"));
