@@ -71,7 +71,7 @@ impl Exchange {
     pub fn fired(&self, id: u64) -> u64 {
         let faults = self.sandbox.faults();
         let listed = faults.iter().find(|fault| fault.id == id).unwrap();
-        listed.fired.into()
+        listed.fired
     }
 
     /// Lets so many simulated seconds pass at once.
