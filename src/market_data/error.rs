@@ -111,7 +111,8 @@ impl DataError {
                 Some(wait) => format!("Wait {} s and call again.", wait.as_secs().max(1)),
                 None => "Wait ten seconds and call again, with a smaller limit.".to_owned(),
             },
-            DataError::Status { status, .. } if *status >= 500 => {
+            // 425: the matching engine restarts; 408: it did not get to the question in time.
+            DataError::Status { status, .. } if *status >= 500 || matches!(status, 408 | 425) => {
                 "The venue has a problem or restarts; wait a minute and call again.".to_owned()
             }
             DataError::Status { .. } => {

@@ -55,6 +55,9 @@ use transport::Transport;
 const CACHED_MARKETS: u64 = 20_000;
 /// Most events and lists that are remembered.
 const CACHED_ANSWERS: u64 = 500;
+/// A streamed book counts for so long after its connection was last heard, ms: the venue answers a
+/// `PING` every 10 s. After that it is asked for, while the connection may still come round.
+const QUIET_MS: i64 = 12_000;
 /// Requests that one call has under way at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -166,6 +169,8 @@ impl MarketData for Polymarket {
             return self.fetch_books(tokens).await;
         };
         let mut books = stream.books(tokens);
+        let now = SystemClock.now();
+        books.retain(|_, book| now.since(book.at) <= QUIET_MS);
         let rest: Vec<TokenId> = tokens
             .iter()
             .filter(|token| !books.contains_key(*token))

@@ -44,6 +44,9 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
         return Err(SandboxError::NotLoopback(listen));
     }
     config.check()?;
+    // Simulated time counts from here: making the markets takes seconds, and a sandbox that starts
+    // now must not lag behind by them.
+    let began = Instant::now();
     let bind = |source| SandboxError::Bind {
         address: listen,
         source,
@@ -69,7 +72,12 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     tasks.push(tokio::spawn(sockets::pump(shared.clone())));
     tasks.push(tokio::spawn(trading::run(shared.clone())));
     if let Some(speed) = speed {
-        tasks.push(tokio::spawn(flow(shared.clone(), speed, stop.clone())));
+        tasks.push(tokio::spawn(flow(
+            shared.clone(),
+            speed,
+            began,
+            stop.clone(),
+        )));
     }
     Ok(Sandbox {
         address,
@@ -79,10 +87,9 @@ pub async fn start(config: SandboxConfig, listen: SocketAddr) -> Result<Sandbox,
     })
 }
 
-/// Lets `speed` simulated seconds pass per real second, measured from the beginning so that late
-/// pulses do not add up.
-async fn flow(shared: Shared, speed: f64, stop: CancellationToken) {
-    let began = Instant::now();
+/// Lets `speed` simulated seconds pass per real second, measured from `began` so that late pulses do
+/// not add up.
+async fn flow(shared: Shared, speed: f64, began: Instant, stop: CancellationToken) {
     let mut passed: u64 = 0;
     let mut pulse = tokio::time::interval(PULSE);
     pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -12,6 +12,10 @@ mod cli;
 #[cfg(test)]
 mod download;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faults_stream;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod layering;

@@ -1,6 +1,7 @@
 //! What the stories are told with: a workspace per test, the binary as a command and as a server,
 //! a small recording, and a look into the database.
 
+mod exchange;
 mod http;
 mod ledger;
 mod raw;
@@ -8,9 +9,11 @@ mod recording;
 mod schema;
 mod server;
 mod sink;
+mod trader;
 mod venue;
 mod workspace;
 
+pub use exchange::{Exchange, Listed};
 pub use http::HttpServer;
 pub use ledger::{Ledger, close};
 pub use raw::RawServer;
@@ -18,6 +21,7 @@ pub use recording::{CALM, DECLINING, RISING, Recording, at};
 pub use schema::Contracts;
 pub use server::{Server, Session};
 pub use sink::Sink;
+pub use trader::{Trader, said};
 pub use venue::Venue;
 pub use workspace::{Run, Workspace, binary, clean};
 

@@ -14,6 +14,10 @@ use crate::market_data::polymarket::ws_messages::{Best, LevelChange};
 
 /// A book may disagree with the told best prices for so long when nothing more arrives, ms.
 const SETTLE_MS: i64 = 1_000;
+/// A message that is older than the book by so much is none that was overtaken: the exchange's clock
+/// was set back, or the book is not what it seems, ms. In recordings no message is late by more than
+/// a moment.
+const CLOCK_SET_BACK_MS: i64 = 10_000;
 /// Changes kept while a whole book is awaited.
 const PENDING: usize = 2_048;
 /// A whole book is asked for again after this, doubled each time, ms.
@@ -138,7 +142,7 @@ impl LiveBook {
     /// A whole book arrived at `now`. One that is older than what is known says nothing.
     pub fn replace(&mut self, served: &ServedBook, made_at: Timestamp, now: Timestamp) -> Effect {
         if self.changed_at.is_some_and(|known| made_at < known) {
-            return Effect::Late;
+            return self.late(made_at, now);
         }
         self.bids.replace(&served.bids);
         self.asks.replace(&served.asks);
@@ -171,7 +175,11 @@ impl LiveBook {
             return Effect::Hidden;
         }
         if self.changed_at.is_some_and(|known| at < known) {
-            return Effect::Late;
+            let effect = self.late(at, now);
+            if effect == Effect::Broken {
+                self.keep(at, changes);
+            }
+            return effect;
         }
         if matches!(self.state, State::Unsettled { told_at, .. } if at > told_at) {
             self.spoil(now);
@@ -262,6 +270,19 @@ impl LiveBook {
             let wait = (ASK_AGAIN_MS << doublings).min(ASK_AGAIN_MAX_MS);
             self.ask_at = Some(now.plus_millis(wait));
         }
+    }
+
+    /// A message of a time before the book's. If all that follows were left out as late too, a book
+    /// that nobody changes any more would go on to look live.
+    fn late(&mut self, at: Timestamp, now: Timestamp) -> Effect {
+        let far = self
+            .changed_at
+            .is_some_and(|known| known.since(at) >= CLOCK_SET_BACK_MS);
+        if !far || self.state == State::Waiting {
+            return Effect::Late;
+        }
+        self.spoil(now);
+        Effect::Broken
     }
 
     fn keep<'a>(&mut self, at: Timestamp, changes: impl Iterator<Item = &'a LevelChange>) {
@@ -406,6 +427,45 @@ mod tests {
                 since_snapshot: ms(100)
             }
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_freezes_no_book() {
+        let at = |seconds: i64| ms(seconds * 1_000);
+        let made = |seconds| {
+            let mut book = LiveBook::new(TokenId::new("7"));
+            book.connected(ms(0));
+            let first = served(&[("0.40", 5)], &[("0.50", 6)]);
+            assert_eq!(book.replace(&first, at(seconds), at(100)), Effect::Live);
+            book
+        };
+        let more = change(Side::Buy, "0.41", 9, "0.41", "0.50");
+        let whole = served(&[("0.41", 9)], &[("0.50", 6)]);
+        // Overtaken by a moment: left out.
+        let mut book = made(100);
+        let overtaken = book.change(ms(90_001), [&more].into_iter(), at(101));
+        assert_eq!(overtaken, Effect::Late);
+        assert_eq!(book.replace(&whole, ms(90_001), at(101)), Effect::Late);
+        assert_eq!(shown(&book), is("0.4x5", "0.5x6"));
+        // Ten seconds or more: not shown until a whole book comes.
+        for whole_first in [false, true] {
+            let mut book = made(100);
+            let effect = if whole_first {
+                book.replace(&whole, at(90), at(101))
+            } else {
+                book.change(at(90), [&more].into_iter(), at(101))
+            };
+            assert_eq!(effect, Effect::Broken);
+            assert_eq!(shown(&book), None);
+            assert_eq!(book.ask_at(), Some(at(101)));
+            // The first answer may be an old one that was kept somewhere; the second is believed.
+            book.asked(at(101));
+            assert_eq!(book.replace(&whole, at(91), at(102)), Effect::Late);
+            assert_eq!(shown(&book), None);
+            book.asked(at(116));
+            assert_eq!(book.replace(&whole, at(105), at(117)), Effect::Changed);
+            assert_eq!(shown(&book), is("0.41x9", "0.5x6"));
+        }
     }
 
     #[test]
