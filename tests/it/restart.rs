@@ -10,6 +10,8 @@ use crate::support::{CALM, Ledger, RawServer, Recording, Workspace, at, close};
 
 /// Exits are attached, so that there are conditional orders to lose.
 const CONFIG: &str = "conditional_orders: {enabled: true}\npoll_interval: 1\n";
+/// Nothing happens between one tick and the end of the test.
+const ONE_TICK: &str = "conditional_orders: {enabled: true}\npoll_interval: 3600\n";
 /// Hour of the recording at which the run begins: one market rises in each of the next six.
 const FIRST: i64 = 30;
 const TICKS: i64 = 6;
@@ -90,7 +92,7 @@ fn account(workspace: &Workspace, recording: &Recording) -> Value {
 #[test]
 fn killed_between_any_two_ticks() {
     let recording = Recording::new();
-    let workspace = Workspace::with_config(CONFIG);
+    let workspace = Workspace::with_config(ONE_TICK);
     for done in 0..TICKS {
         let mut child = run(&workspace, &recording, done);
         let mut line = String::new();

@@ -207,6 +207,22 @@ async fn messages_have_the_fields_and_types_of_the_recorded_ones() {
     floor.order(OutcomeSide::First, Side::Buy, "0.3", 10);
     floor.order(OutcomeSide::First, Side::Sell, "0.6", 10);
     floor.order(OutcomeSide::First, Side::Buy, "0.6", 5);
+    let keep = |seen: &mut BTreeMap<String, Value>, events: Vec<Value>| {
+        for event in events {
+            let kind = event["event_type"].as_str().unwrap().to_owned();
+            // The last book has lost its levels with the market's end.
+            if kind != "book" || !event["bids"].as_array().unwrap().is_empty() {
+                seen.insert(kind, event);
+            }
+        }
+    };
+    // A book is as it stands when it is sent: it must be out before the market ends.
+    while !["book", "best_bid_ask", "last_trade_price", "price_change"]
+        .iter()
+        .all(|kind| seen.contains_key(*kind))
+    {
+        keep(&mut seen, client.events().await);
+    }
     floor.change(|world, market| {
         let now = world.now;
         let tick = Price::parse("0.001").unwrap();
@@ -225,13 +241,7 @@ async fn messages_have_the_fields_and_types_of_the_recorded_ones() {
         serde_json::from_str(&fresh).unwrap(),
     );
     while !seen.contains_key("market_resolved") {
-        for event in client.events().await {
-            let kind = event["event_type"].as_str().unwrap().to_owned();
-            // The last book has lost its levels with the market's end.
-            if kind != "book" || !event["bids"].as_array().unwrap().is_empty() {
-                seen.insert(kind, event);
-            }
-        }
+        keep(&mut seen, client.events().await);
     }
     // Sports fields are absent on other markets, as on the venue; a sanitised recording has no tag.
     let sports = [".line", ".game_start_time", ".sports_market_type"];

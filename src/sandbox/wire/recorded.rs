@@ -95,12 +95,13 @@ pub(in crate::sandbox) fn same_shape(
 
 fn world(resolved: bool) -> World {
     let config = SandboxConfig {
-        markets: 40,
+        // Enough for each kind of market to have ended within the days below.
+        markets: 120,
         ..SandboxConfig::default()
     };
     let mut world = World::new(&config).unwrap();
     if resolved {
-        world.step(2 * 86_400_000);
+        world.step(10 * 86_400_000);
     }
     world
 }

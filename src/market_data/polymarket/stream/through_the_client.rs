@@ -1,9 +1,10 @@
 //! The stream behind `MarketData`: what is live is not asked for, all else is.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::State;
-use axum::routing::post;
+use axum::extract::{Query, State};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn book(token: &str, bid: &str) -> Value {
 
 type Asked = Arc<Mutex<Vec<Vec<String>>>>;
 
-/// `POST /books` with a bid of 0.30 for each token, and what was asked for.
+/// `POST /books` and `GET /book` with a bid of 0.30 for each token, and what was asked for.
 async fn rest() -> (String, Asked) {
     async fn books(State(asked): State<Asked>, Json(body): Json<Value>) -> Json<Value> {
         let ids: Vec<String> = body
@@ -34,9 +35,19 @@ async fn rest() -> (String, Asked) {
         asked.lock().unwrap().push(ids.clone());
         Json(ids.iter().map(|id| book(id, "0.30")).collect())
     }
+    async fn one(
+        State(asked): State<Asked>,
+        Query(query): Query<HashMap<String, String>>,
+    ) -> Json<Value> {
+        let id = query["token_id"].clone();
+        asked.lock().unwrap().push(vec![id.clone()]);
+        Json(book(&id, "0.30"))
+    }
     let asked = Asked::default();
     let router = Router::new()
         .route("/books", post(books))
+        .route("/book", get(one))
+        .route("/time", get(|| async { "1790000000" }))
         .with_state(asked.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
