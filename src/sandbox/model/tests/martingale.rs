@@ -51,7 +51,7 @@ const RULES: [Rule; 6] = [
         if seen.bought { 1.0 } else { -1.0 }
     }),
     ("wide and quiet", |seen| {
-        f64::from(u8::from(seen.spread > 0.015 && seen.volume < 20_000.0))
+        f64::from(u8::from(seen.spread > 0.01 && seen.volume < 50_000.0))
     }),
 ];
 
@@ -59,7 +59,7 @@ const SEEDS: u64 = 200;
 
 /// Buying or selling by a rule fixed in advance and holding earns nothing against the latent
 /// probability: not after seven hours, and not at the payout. One result per event, because the
-/// markets of one event depend on each other: about 700 events, so that the standard error of a
+/// markets of one event depend on each other: about 560 events, so that the standard error of a
 /// mean is near 0.005 after seven hours and near 0.025 at the payout.
 #[test]
 fn no_rule_known_in_advance_earns_anything_against_the_latent_probability() {
@@ -144,7 +144,7 @@ fn no_rule_known_in_advance_earns_anything_against_the_latent_probability() {
         assert!(held.count >= 50.0 && paid.count >= 15.0, "{name}");
     }
     assert!(held[0].count >= 500.0 && held[0].error() < 0.008);
-    assert!(paid[0].count >= 120.0 && paid[0].error() < 0.04);
+    assert!(paid[0].count >= 100.0 && paid[0].error() < 0.04);
 }
 
 /// Of all markets with a latent probability near p up to a day before the end, a part p pays.
