@@ -144,4 +144,4 @@ pub(super) async fn run(shared: Shared) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,6 @@
 //! The trading side over a real socket: two agents, an ordinary HTTP client, exact balances.
 
-mod agent;
+pub(in crate::sandbox) mod agent;
 mod lifecycle;
 mod orders;
 mod refusals;

@@ -7,19 +7,21 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::super::keys::tests::{l1_headers, l2_headers};
+pub(in crate::sandbox) use super::super::signing::Contract;
 use super::super::signing::tests::{OTHER_KEY, TEST_KEY, address_of, sign};
-use super::super::signing::{Contract, Order, order_hash};
+use super::super::signing::{Order, order_hash};
 use crate::domain::{Price, Shares};
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::exchange::OutcomeSide;
+use crate::sandbox::faults::{Line, Lines};
 use crate::sandbox::model::{Version, World};
 use crate::sandbox::routes::{Shared, router};
 use crate::sandbox::sockets;
 
 /// A running listener whose inside can be looked at.
-pub(super) struct Bench {
-    pub(super) shared: Shared,
-    pub(super) address: SocketAddr,
+pub(in crate::sandbox) struct Bench {
+    pub(in crate::sandbox) shared: Shared,
+    pub(in crate::sandbox) address: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -35,17 +37,17 @@ impl Drop for Bench {
 /// A market to trade in: its token, its condition, its contract, and a price with a free tick on
 /// both sides, so that no crowd order is in the way.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) token: String,
-    pub(super) other: String,
-    pub(super) condition: String,
-    pub(super) contract: Contract,
-    pub(super) index: usize,
-    pub(super) price: Price,
-    pub(super) tick: Price,
+pub(in crate::sandbox) struct Place {
+    pub(in crate::sandbox) token: String,
+    pub(in crate::sandbox) other: String,
+    pub(in crate::sandbox) condition: String,
+    pub(in crate::sandbox) contract: Contract,
+    pub(in crate::sandbox) index: usize,
+    pub(in crate::sandbox) price: Price,
+    pub(in crate::sandbox) tick: Price,
 }
 
-pub(super) async fn bench() -> Bench {
+pub(in crate::sandbox) async fn bench() -> Bench {
     drop(rustls::crypto::ring::default_provider().install_default());
     let config = SandboxConfig {
         markets: 30,
@@ -55,7 +57,9 @@ pub(super) async fn bench() -> Bench {
     let shared = Shared::new(world, &config);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = axum::serve(listener, router(shared.clone()));
+    // The sandbox's own listener, whose connections a fault can cut.
+    let routes = router(shared.clone()).into_make_service_with_connect_info::<Line>();
+    let service = axum::serve(Lines(listener), routes);
     let tasks = vec![
         tokio::spawn(async move { service.await.unwrap() }),
         tokio::spawn(sockets::pump(shared.clone())),
@@ -70,7 +74,7 @@ pub(super) async fn bench() -> Bench {
 
 impl Bench {
     /// A market of a contract that has room between its best orders.
-    pub(super) fn place(&self, contract: Contract) -> Place {
+    pub(in crate::sandbox) fn place(&self, contract: Contract) -> Place {
         let world = self.shared.read();
         let found = world.all().find_map(|(market, event)| {
             let terms = world.exchange.terms(market.idx())?;
@@ -98,14 +102,14 @@ impl Bench {
     }
 
     /// Lets simulated time pass and what is due happen.
-    pub(super) fn step(&self, millis: u64) {
+    pub(in crate::sandbox) fn step(&self, millis: u64) {
         let mut world = self.shared.write();
         world.step(millis);
         let now = std::time::Instant::now();
         self.shared.trading().catch_up(&mut world, now);
     }
 
-    pub(super) async fn agent(&self, key: &'static str) -> Agent {
+    pub(in crate::sandbox) async fn agent(&self, key: &'static str) -> Agent {
         let secs = self.shared.read().now.secs();
         let base = format!("http://{}", self.address);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -130,12 +134,12 @@ impl Bench {
         }
     }
 
-    pub(super) async fn both(&self) -> (Agent, Agent) {
+    pub(in crate::sandbox) async fn both(&self) -> (Agent, Agent) {
         (self.agent(TEST_KEY).await, self.agent(OTHER_KEY).await)
     }
 
     /// A request to the sandbox's own routes.
-    pub(super) async fn admin(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(in crate::sandbox) async fn admin(&self, path: &str, body: Value) -> (u16, Value) {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://{}/sandbox{path}", self.address);
         let request = match body {
@@ -156,11 +160,11 @@ async fn read(answer: reqwest::Response) -> (u16, Value) {
 }
 
 /// One who trades.
-pub(super) struct Agent {
-    pub(super) key: &'static str,
-    pub(super) id: String,
-    pub(super) secret: String,
-    pub(super) passphrase: String,
+pub(in crate::sandbox) struct Agent {
+    pub(in crate::sandbox) key: &'static str,
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) secret: String,
+    pub(in crate::sandbox) passphrase: String,
     base: String,
     http: reqwest::Client,
     shared: Shared,
@@ -168,12 +172,12 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn address(&self) -> Address {
+    pub(in crate::sandbox) fn address(&self) -> Address {
         address_of(self.key)
     }
 
     /// A request with L2 headers, its clock off by `skew` seconds.
-    pub(super) async fn call_at(
+    pub(in crate::sandbox) async fn call_at(
         &self,
         skew: i64,
         method: &str,
@@ -181,6 +185,19 @@ impl Agent {
         query: &str,
         body: &str,
     ) -> (u16, Value) {
+        let answer = self.attempt(skew, method, path, query, body).await;
+        read(answer.unwrap()).await
+    }
+
+    /// The same, where the answer may never come.
+    pub(in crate::sandbox) async fn attempt(
+        &self,
+        skew: i64,
+        method: &str,
+        path: &str,
+        query: &str,
+        body: &str,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let secs = self.shared.read().now.secs() + skew;
         let credentials = (
             self.id.as_str(),
@@ -188,8 +205,7 @@ impl Agent {
             self.passphrase.as_str(),
         );
         let headers = l2_headers(self.address(), credentials, secs, method, path, body);
-        let answer = self
-            .http
+        self.http
             .request(
                 method.parse().unwrap(),
                 format!("{}/clob{path}{query}", self.base),
@@ -198,11 +214,14 @@ impl Agent {
             .body(body.to_owned())
             .send()
             .await
-            .unwrap();
-        read(answer).await
     }
 
-    pub(super) async fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(in crate::sandbox) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -212,14 +231,20 @@ impl Agent {
         self.call_at(0, method, path, query, &body).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Value {
+    pub(in crate::sandbox) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, &Value::Null).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
     /// An unsigned order with amounts in micro-units.
-    pub(super) fn order(&mut self, token: &str, side: u8, maker: u64, taker: u64) -> Order {
+    pub(in crate::sandbox) fn order(
+        &mut self,
+        token: &str,
+        side: u8,
+        maker: u64,
+        taker: u64,
+    ) -> Order {
         self.salt += 1;
         Order {
             salt: U256::from(self.salt),
@@ -237,7 +262,7 @@ impl Agent {
     }
 
     /// The body of `POST /order` around a signature.
-    pub(super) fn body(&self, order: &Order, signature: &[u8], kind: &str) -> Value {
+    pub(in crate::sandbox) fn body(&self, order: &Order, signature: &[u8], kind: &str) -> Value {
         json!({
             "order": {
                 "salt": u64::try_from(order.salt).unwrap(),
@@ -256,7 +281,7 @@ impl Agent {
     }
 
     /// A signed order for shares at a price, as a body.
-    pub(super) fn signed(
+    pub(in crate::sandbox) fn signed(
         &mut self,
         place: &Place,
         side: &str,
@@ -269,7 +294,7 @@ impl Agent {
     }
 
     /// The same, for either token of the market.
-    pub(super) fn signed_on(
+    pub(in crate::sandbox) fn signed_on(
         &mut self,
         token: &str,
         place: &Place,
@@ -288,12 +313,12 @@ impl Agent {
         self.body(&order, &signature, kind)
     }
 
-    pub(super) async fn post(&self, body: &Value) -> (u16, Value) {
+    pub(in crate::sandbox) async fn post(&self, body: &Value) -> (u16, Value) {
         self.call("POST", "/order", body).await
     }
 
     /// pUSD in the wallet, in micro-units.
-    pub(super) async fn money(&self) -> i64 {
+    pub(in crate::sandbox) async fn money(&self) -> i64 {
         let answer = self
             .get("/balance-allowance?asset_type=COLLATERAL&signature_type=0")
             .await;
@@ -301,7 +326,7 @@ impl Agent {
     }
 
     /// Shares of a token, in micro-units.
-    pub(super) async fn shares(&self, token: &str) -> i64 {
+    pub(in crate::sandbox) async fn shares(&self, token: &str) -> i64 {
         let path = format!("/balance-allowance?asset_type=CONDITIONAL&token_id={token}");
         self.get(&path).await["balance"]
             .as_str()
@@ -312,7 +337,7 @@ impl Agent {
 }
 
 /// The version of a contract's markets, for readability in tests.
-pub(super) fn version_of(contract: Contract) -> Version {
+pub(in crate::sandbox) fn version_of(contract: Contract) -> Version {
     if contract == Contract::V3 {
         Version::V2
     } else {
