@@ -267,6 +267,53 @@ async fn a_market_can_be_followed_from_its_listing_to_its_payout() {
 }
 
 #[tokio::test]
+async fn quotes_last_trades_and_prints_agree_with_the_book() {
+    let sandbox = sandbox(false).await;
+    let (gamma, clob, data) = (sandbox.gamma_url(), sandbox.clob_url(), sandbox.data_url());
+    let listing = format!("{gamma}/markets/keyset?order=volume24hr&ascending=false&limit=1");
+    let (_, page) = get(listing).await;
+    let row = page["markets"][0].clone();
+    let (token, condition) = (first_token(&row), row["conditionId"].as_str().unwrap());
+    let (_, book) = get(format!("{clob}/book?token_id={token}")).await;
+    let best = |side: &str| book[side].as_array().unwrap().last().unwrap()["price"].clone();
+    let number = |text: &Value| -> f64 { text.as_str().unwrap().parse().unwrap() };
+    let (bid, ask) = (best("bids"), best("asks"));
+    assert_eq!(row["bestBid"].as_f64(), Some(number(&bid)));
+    assert_eq!(row["bestAsk"].as_f64(), Some(number(&ask)));
+    let sides = json!([{"token_id": token, "side": "BUY"}, {"token_id": token, "side": "SELL"}]);
+    let (_, prices) = post(format!("{clob}/prices"), sides).await;
+    assert_eq!(prices, json!({ token.clone(): {"BUY": bid, "SELL": ask} }));
+    let ids = json!([{"token_id": token}, {"token_id": "12"}]);
+    let (_, spreads) = post(format!("{clob}/spreads"), ids.clone()).await;
+    assert_eq!(spreads.as_object().unwrap().len(), 1);
+    let spread = number(&spreads[&token]);
+    assert!((spread - (number(&ask) - number(&bid))).abs() < 1e-9);
+    let (_, last) = get(format!("{clob}/last-trade-price?token_id={token}")).await;
+    assert_eq!(last["price"], book["last_trade_price"]);
+    let (_, lasts) = post(format!("{clob}/last-trades-prices"), ids).await;
+    assert_eq!(
+        lasts,
+        json!([{"token_id": token, "price": last["price"], "side": last["side"]}])
+    );
+    // The newest print is the last trade; the book changed then or later.
+    let (_, trades) = get(format!("{data}/v2/trades?condition={condition}")).await;
+    let prints: Vec<&Value> = trades["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["name"].as_str().unwrap().starts_with("sim-crowd"))
+        .collect();
+    assert!(prints.len() >= 5, "{}", prints.len());
+    assert_eq!(prints[0]["price"].as_f64(), Some(number(&last["price"])));
+    assert_eq!(prints[0]["side"], last["side"]);
+    assert!(prints.is_sorted_by_key(|row| -row["timestamp"].as_i64().unwrap()));
+    let changed: i64 = book["timestamp"].as_str().unwrap().parse().unwrap();
+    assert!(changed / 1_000 >= prints[0]["timestamp"].as_i64().unwrap());
+    assert!(changed <= sandbox.now().millis());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
 async fn wallets_search_state_and_planted_answer() {
     let sandbox = sandbox(true).await;
     let data = sandbox.data_url();

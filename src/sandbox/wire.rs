@@ -6,6 +6,8 @@ pub(super) mod data;
 pub(super) mod gamma;
 
 #[cfg(test)]
+mod phases;
+#[cfg(test)]
 pub(super) mod recorded;
 
 use crate::domain::Timestamp;

@@ -20,6 +20,7 @@ use crate::sandbox::exchange::{Exchange, MarketState, MarketTerms};
 use crate::sandbox::noise::{mix, normal_of};
 
 const HOUR: i64 = 3_600_000;
+const WEEK: i64 = 7 * 24 * HOUR;
 /// Longest step that is simulated order by order everywhere.
 const SKIPPED: i64 = 6 * HOUR;
 /// What is simulated order by order before the present.
@@ -254,11 +255,15 @@ impl Group<'_> {
             .any(|market| market.watchers > 0 || self.exchange.has_agent_orders(market.idx()))
     }
 
-    /// When the latent probabilities move next: every minute, through the past every ten; `None`
-    /// once nothing is open.
+    /// When the latent probabilities move next: every minute, through the week before the start
+    /// every ten, every hour before that; `None` once nothing is open.
     fn next_move(&self) -> Option<Timestamp> {
         let started = self.event.at >= self.start;
-        let pace = if started { GRID } else { history::INTERVAL };
+        let pace = match self.start.since(self.event.at) {
+            ..=0 => GRID,
+            1..=WEEK => history::INTERVAL,
+            _ => HOUR,
+        };
         let millis = (self.event.at.millis().div_euclid(pace) + 1) * pace;
         let mut next = Timestamp::from_millis(millis);
         if !started {
@@ -301,8 +306,9 @@ impl Group<'_> {
         self.event.at = to;
     }
 
-    /// Records midpoints and, at full hours, volumes.
-    fn record(&mut self, at: Timestamp, quiet: bool) {
+    /// Records midpoints and, at full hours, volumes. In a quiet stretch from `since` the points
+    /// before the last one repeat what was recorded last.
+    fn record(&mut self, since: Timestamp, at: Timestamp, quiet: bool) {
         if at.millis() % history::INTERVAL != 0 {
             return;
         }
@@ -316,6 +322,10 @@ impl Group<'_> {
                 crowd::mid(self.exchange, market)
             };
             let mid = traded.unwrap_or_else(|| quote::quiet_mid(self.seed, market, self.event, at));
+            for _ in 1..at.since(since).div_euclid(history::INTERVAL) {
+                let before = market.history.last().unwrap_or(mid);
+                market.history.push(before);
+            }
             market.last_mid = mid;
             market.history.push(mid);
             if at.millis() % HOUR == 0 {
@@ -332,9 +342,9 @@ impl Group<'_> {
             self.move_to(next);
             if next.millis() % history::INTERVAL == 0 {
                 self.add_volume(from, next);
+                self.record(from, next, true);
                 from = next;
             }
-            self.record(next, true);
         }
         self.add_volume(from, to);
         self.event.flow_at = to;
@@ -375,7 +385,7 @@ impl Group<'_> {
                 (Some(time), next) if next.is_none_or(|(other, _)| time < other) => {
                     self.move_to(time);
                     self.event.flow_at = time;
-                    self.record(time, false);
+                    self.record(time, time, false);
                 }
                 (_, Some((time, place))) => {
                     let edge = self

@@ -28,6 +28,11 @@ impl History {
             .push((mid.clamp(0.0, 1.0) * 10_000.0).round() as u16);
     }
 
+    /// The latest point.
+    pub(in crate::sandbox) fn last(&self) -> Option<f64> {
+        self.points.last().map(|point| f64::from(*point) / 10_000.0)
+    }
+
     /// Points from `from` to `to`, both included, oldest first, in units of 0.0001.
     pub(in crate::sandbox) fn between(
         &self,

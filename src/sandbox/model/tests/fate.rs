@@ -43,7 +43,7 @@ fn trading_ends_then_the_payout_becomes_final_and_one_outcome_wins() {
 
 #[test]
 fn a_challenged_proposal_is_made_again_before_it_pays() {
-    let mut world = World::with_history(&config(3, 300, false), 0).unwrap();
+    let mut world = World::with_history(&config(3, 120, false), 0).unwrap();
     let (index, schedule) = world
         .markets
         .iter()
@@ -123,7 +123,7 @@ fn payouts_sum_to_one_and_neg_risk_events_have_exactly_one_winner() {
 
 #[test]
 fn an_even_split_pays_half_to_each_and_is_priced_so() {
-    let mut world = world(2, 60, false);
+    let mut world = world(2, 30, false);
     let place = world
         .events
         .iter()
@@ -149,9 +149,9 @@ fn an_even_split_pays_half_to_each_and_is_priced_so() {
 #[test]
 fn dates_of_a_ladder_are_monotone_in_probability_and_in_payout() {
     let (mut early, mut reached, mut ladders) = (0, 0, 0);
-    for seed in 0..5 {
-        let mut world = World::with_history(&config(seed, 60, false), 0).unwrap();
-        for _ in 0..6 {
+    for seed in 0..8 {
+        let mut world = World::with_history(&config(seed, 20, false), 0).unwrap();
+        for _ in 0..5 {
             world.step(30 * HOUR);
             for event in &world.events {
                 if event.shape != Shape::Ladder {

@@ -51,7 +51,7 @@ const RULES: [Rule; 6] = [
         if seen.bought { 1.0 } else { -1.0 }
     }),
     ("wide and quiet", |seen| {
-        f64::from(u8::from(seen.spread > 0.015 && seen.volume < 20_000.0))
+        f64::from(u8::from(seen.spread > 0.01 && seen.volume < 50_000.0))
     }),
 ];
 
@@ -59,14 +59,14 @@ const SEEDS: u64 = 200;
 
 /// Buying or selling by a rule fixed in advance and holding earns nothing against the latent
 /// probability: not after seven hours, and not at the payout. One result per event, because the
-/// markets of one event depend on each other: about 800 events, so that the standard error of a
+/// markets of one event depend on each other: about 560 events, so that the standard error of a
 /// mean is near 0.005 after seven hours and near 0.025 at the payout.
 #[test]
 fn no_rule_known_in_advance_earns_anything_against_the_latent_probability() {
     let mut held: [Mean; 6] = Default::default();
     let mut paid: [Mean; 6] = Default::default();
     for seed in 0..SEEDS {
-        let mut world = World::with_history(&config(seed, 7, false), 0).unwrap();
+        let mut world = World::with_history(&config(seed, 6, false), 0).unwrap();
         let before: Vec<f64> = world.markets.iter().map(|m| world.prices(m)[0]).collect();
         // Not at the start, where all probabilities are still the chosen ones.
         world.step(7 * HOUR);
@@ -112,7 +112,7 @@ fn no_rule_known_in_advance_earns_anything_against_the_latent_probability() {
                 }
             }
         }
-        world.step(30 * HOUR - world.now.since(now) as u64);
+        world.step(26 * HOUR - world.now.since(now) as u64);
         for (_, index, latent, positions) in &bought {
             // Who has been paid by then is known beforehand: first markets end at their dates.
             let Some([yes, _]) = world.markets[*index].payouts else {
@@ -141,10 +141,10 @@ fn no_rule_known_in_advance_earns_anything_against_the_latent_probability() {
             // A latent probability that stood still would pass.
             assert!(mean.error() * mean.count.sqrt() > 0.05, "{name}");
         }
-        assert!(held.count >= 50.0 && paid.count >= 20.0, "{name}");
+        assert!(held.count >= 50.0 && paid.count >= 15.0, "{name}");
     }
-    assert!(held[0].count >= 600.0 && held[0].error() < 0.008);
-    assert!(paid[0].count >= 150.0 && paid[0].error() < 0.04);
+    assert!(held[0].count >= 500.0 && held[0].error() < 0.008);
+    assert!(paid[0].count >= 100.0 && paid[0].error() < 0.04);
 }
 
 /// Of all markets with a latent probability near p up to a day before the end, a part p pays.
