@@ -82,6 +82,12 @@ pub async fn sandbox(args: SandboxArgs) -> Result<(), Failure> {
     let listen = parse_listen_address(&args.listen)
         .map_err(|error| Failure::new(error.to_string(), "Use e.g. 127.0.0.1:8090."))?;
     let faults = faults(&args)?;
+    if !(args.speed.is_finite() && args.speed >= 0.0) {
+        return Err(Failure::new(
+            format!("--speed is {}; it must be a number of at least 0", args.speed),
+            "Use 1 for real time, 60 for a minute a second, 0 for time that is stepped.",
+        ));
+    }
     let standard = SandboxConfig::default();
     let config = SandboxConfig {
         start: match &args.start {

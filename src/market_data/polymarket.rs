@@ -55,8 +55,9 @@ use transport::Transport;
 const CACHED_MARKETS: u64 = 20_000;
 /// Most events and lists that are remembered.
 const CACHED_ANSWERS: u64 = 500;
-/// A streamed book counts for so long after its connection was last heard, ms: the venue answers a
-/// `PING` every 10 s. After that it is asked for, while the connection may still come round.
+/// A streamed book counts for so long after its connection last told anything, ms. Of two hundred
+/// followed books some change all the time; when none does, or when the exchange answers `PING` and
+/// tells nothing, books are asked for.
 const QUIET_MS: i64 = 12_000;
 /// Requests that one call has under way at the same time.
 const CONCURRENCY: usize = 8;

@@ -22,7 +22,7 @@ pub use armed::ListedFault;
 pub(super) use armed::Place;
 pub(super) use http::layer;
 pub(super) use line::{Line, Lines};
-pub(super) use routes::routes;
+pub(super) use routes::{guarded, routes};
 pub use spec::{Budget, Cut, Delay, Fault, FaultError, FaultSpec, Host, Scope};
 pub use spoil::Spoil;
 pub(super) use spoil::{MALFORMED, half, one as spoil_row, skew};

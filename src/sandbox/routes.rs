@@ -153,9 +153,11 @@ pub(super) fn router(shared: Shared) -> Router {
         .nest("/ws", sockets::routes().merge(trading::socket_routes()))
         .nest(
             "/sandbox",
-            admin::routes()
-                .merge(faults::routes(faults.clone()))
-                .merge(trading::admin_routes()),
+            faults::guarded(
+                admin::routes()
+                    .merge(faults::routes(faults.clone()))
+                    .merge(trading::admin_routes()),
+            ),
         )
         .layer(from_fn_with_state(faults, faults::layer))
         .with_state(shared)

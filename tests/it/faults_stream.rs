@@ -149,6 +149,24 @@ fn a_socket_that_falls_silent_keeps_no_book_current() {
 }
 
 #[test]
+fn a_socket_that_answers_pings_but_tells_nothing_is_not_believed() {
+    let mut trader = streaming("", "");
+    let token = trader.listed.token.clone();
+    let stall = once(&trader, json!({"kind": "socket_stall", "pong": true}));
+    let id = trader.exchange.arm(stall);
+    wait_for("the fault to strike", || {
+        (trader.exchange.fired(id) == 1).then_some(())
+    });
+    let (old, new) = trader.exchange.step_until_moved(&token);
+    assert_ne!(old, new);
+    // The socket stands and answers, but what it told last ages: books are asked for.
+    trader.until_current();
+    assert_eq!(trader.stream("reconnects"), 0);
+    let trade = trader.buy("late");
+    trader.bought_once(&trade, new);
+}
+
+#[test]
 fn frames_that_repeat_come_late_or_cannot_be_read_leave_no_wrong_book_behind() {
     let mut trader = streaming("", "");
     let token = trader.listed.token.clone();

@@ -19,8 +19,15 @@ where
     Router::new()
         .route("/faults", get(list).post(arm).delete(clear))
         .route("/faults/{id}", axum::routing::delete(take_back))
-        .layer(from_fn(loopback_only))
         .with_state(faults)
+}
+
+/// Keeps everybody away who is not a program on this machine.
+pub(in crate::sandbox) fn guarded<S>(router: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(from_fn(loopback_only))
 }
 
 /// The listener is on loopback anyway; a proxy in front of it must not open this door.
@@ -31,13 +38,32 @@ async fn loopback_only(request: Request, next: Next) -> Response {
         .map(|ConnectInfo(line)| line.peer());
     // A page in a browser can reach loopback: it names its origin, programs do not.
     let by_browser = request.headers().contains_key(http::header::ORIGIN);
-    if by_browser || peer.is_some_and(|peer| !peer.ip().is_loopback()) {
+    // A name that somebody pointed here is not this machine's own.
+    let by_name = request
+        .headers()
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .is_some_and(|host| !names_this_machine(host));
+    if by_browser || by_name || peer.is_some_and(|peer| !peer.ip().is_loopback()) {
         return refuse(
             StatusCode::FORBIDDEN,
-            "faults are armed from this machine only",
+            "the sandbox's own routes are for programs on this machine",
         );
     }
     next.run(request).await
+}
+
+/// `localhost` or a loopback address, with or without a port.
+fn names_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {

@@ -122,8 +122,11 @@ impl Hub {
         // What is pending belongs before the snapshots: it is taken first, and a market that nobody
         // followed has nothing pending.
         let (found, new) = self.drain(shared, &mut state, |world| {
+            // A token named twice is one token: its book goes out once.
+            let mut named = HashSet::new();
             let found: Vec<_> = tokens
                 .iter()
+                .filter(|token| named.insert(token.as_str()))
                 .filter_map(|token| find(world, token))
                 .collect();
             let mut new = HashMap::new();

@@ -78,12 +78,21 @@ impl Seat {
     fn change(&mut self, operation: &str, named: Vec<String>) {
         match (operation, &mut self.markets) {
             ("unsubscribe", Some(markets)) => markets.retain(|id| !named.contains(id)),
-            ("subscribe", Some(markets)) => markets.extend(named),
+            ("subscribe", Some(markets)) => {
+                for id in named {
+                    if markets.len() < MAX_MARKETS && !markets.contains(&id) {
+                        markets.push(id);
+                    }
+                }
+            }
             // One who gets everything stays as it is.
             _ => {}
         }
     }
 }
+
+/// Most markets that one socket names.
+const MAX_MARKETS: usize = 10_000;
 
 /// Every admitted socket.
 #[derive(Debug, Default)]

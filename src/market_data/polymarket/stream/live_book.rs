@@ -101,7 +101,7 @@ impl LiveBook {
         }
     }
 
-    /// The book, known to be current at `heard`; `None` unless it is live and agrees with all that
+    /// The book, known to be current when its connection last told anything, at `heard`; `None` unless it is live and agrees with all that
     /// was told.
     #[must_use]
     pub fn book(&self, heard: Timestamp) -> Option<Book> {

@@ -18,6 +18,9 @@ pub struct LiveBooks {
     books: HashMap<TokenId, LiveBook>,
     connected: bool,
     heard: Option<Timestamp>,
+    /// When a message last came. An answer to a `PING` is none: an overloaded exchange has been seen to
+    /// go on answering while it told no changes any more.
+    told: Option<Timestamp>,
     last_lost: Option<String>,
     messages: u64,
     reconnects: u64,
@@ -51,13 +54,14 @@ impl LiveBooks {
     pub fn connected(&mut self, now: Timestamp) {
         self.connected = true;
         self.heard = Some(now);
+        self.told = Some(now);
         for book in self.books.values_mut() {
             book.connected(now);
         }
         self.check_by(now);
     }
 
-    /// Something came over the connection, so all that it keeps is current.
+    /// Something came over the connection, so it stands.
     pub fn heard(&mut self, now: Timestamp) {
         self.heard = Some(now);
     }
@@ -101,6 +105,7 @@ impl LiveBooks {
         events: &mut Vec<StreamEvent>,
     ) {
         self.messages += 1;
+        self.told = Some(now);
         match message {
             Ok(message) => self.message(message, now, events),
             Err(FrameError::NotJson(_)) => {
@@ -311,7 +316,7 @@ impl LiveBooks {
     /// The token's book; `None` unless it is live.
     #[must_use]
     pub fn book(&self, token: &TokenId) -> Option<Book> {
-        self.books.get(token)?.book(self.heard?)
+        self.books.get(token)?.book(self.told?)
     }
 
     /// The token's state, right or wrong.
