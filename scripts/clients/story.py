@@ -125,9 +125,10 @@ class Story:
         self.tell("analyze", f"estimate {probability} stored for {self.outcome}")
 
     def order(self, **more):
-        # 1 is refused, so the most that may be paid is the ask and a little, on the coarsest grid
+        # 1 is refused, so the most that may be paid is the ask and something, for a market that moves
+        # on meanwhile, on the coarsest grid
         # that this range of prices has.
-        limit = min(0.99, round(self.ask + 0.01, 2))
+        limit = min(0.99, round(self.ask + 0.05, 2))
         return dict(
             market_id=self.market, token_id=self.token, side="buy", size=SIZE, price=limit, order_type="FAK", **more
         )

@@ -84,7 +84,10 @@ pub async fn sandbox(args: SandboxArgs) -> Result<(), Failure> {
     let faults = faults(&args)?;
     if !(args.speed.is_finite() && args.speed >= 0.0) {
         return Err(Failure::new(
-            format!("--speed is {}; it must be a number of at least 0", args.speed),
+            format!(
+                "--speed is {}; it must be a number of at least 0",
+                args.speed
+            ),
             "Use 1 for real time, 60 for a minute a second, 0 for time that is stepped.",
         ));
     }

@@ -64,7 +64,7 @@ impl Running {
 
     fn get(&self, path: &str) -> String {
         self.ask(&format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ))
     }
 }
@@ -97,6 +97,19 @@ fn flags_set_the_time_and_the_faults_and_the_socket_opens() {
     let listed = body(&running.get("/sandbox/faults"));
     assert_eq!(listed["faults"][0]["fired"], 1);
     assert_eq!(listed["faults"][0]["armed"], false);
+    // A page in a browser must not move the clock, nor a name that points here.
+    for header in [
+        "Host: 127.0.0.1\r\nOrigin: http://rebind.example",
+        "Host: rebind.example",
+    ] {
+        let step = format!(
+            "POST /sandbox/step HTTP/1.1\r\n{header}\r\nContent-Length: 15\r\nConnection: \
+             close\r\n\r\n{{\"millis\": 1000}}"
+        );
+        let answer = running.ask(&step);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    assert_eq!(body(&running.get("/clob/time")), 1_796_126_400);
     // The handshake of RFC 6455, section 1.3, with its own example of a key.
     let path = running.url("ws_url").split_once("/ws").unwrap().1;
     assert_eq!(path, "");
@@ -129,6 +142,9 @@ fn what_is_no_fault_and_no_time_is_refused_with_a_hint() {
         ),
         ("--start", "yesterday", "RFC 3339"),
         ("--latency-ms", "99999999", "3600000"),
+        ("--speed=NaN", "--markets=1", "at least 0"),
+        ("--speed=-5", "--markets=1", "at least 0"),
+        ("--speed=inf", "--markets=1", "at least 0"),
     ] {
         let run = workspace
             .cli_bare(&["sandbox", "--listen", "127.0.0.1:0", flag, value])

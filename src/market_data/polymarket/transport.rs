@@ -99,14 +99,12 @@ impl Transport {
     /// The answer of a route that is never 404 when the venue is well.
     pub async fn send_expected(&self, request: &Request) -> Result<Answer, DataError> {
         // The host answered: it is well, whatever this one route is.
-        self.send(request)
-            .await?
-            .ok_or_else(|| DataError::Status {
-                route: self.route(request),
-                status: StatusCode::NOT_FOUND.as_u16(),
-                detail: "the route does not exist there".to_owned(),
-                retry_after: None,
-            })
+        self.send(request).await?.ok_or_else(|| DataError::Status {
+            route: self.route(request),
+            status: StatusCode::NOT_FOUND.as_u16(),
+            detail: "the route does not exist there".to_owned(),
+            retry_after: None,
+        })
     }
 
     /// Sends, with retries; a GET that is under way already is waited for instead. `None` for
