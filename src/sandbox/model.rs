@@ -19,7 +19,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 pub(super) use history::INTERVAL as HISTORY_INTERVAL;
 pub(super) use lifecycle::Phase;
-pub(super) use market::{OutcomeSide, Shape, SimEvent, SimMarket, Version};
+pub(super) use market::{Category, OutcomeSide, Shape, SimEvent, SimMarket, Version};
 pub(super) use naming::{book_hash, wallet as wallet_address};
 pub use plant::{Planted, PlantedKind};
 pub(super) use tape::Print;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::wire::recorded::{recording, same_shape};
 use super::{Sandbox, SandboxConfig, SandboxError, start};
 
 /// reqwest is built without a TLS provider of its own; the sandbox speaks plain HTTP, but the
@@ -368,6 +369,179 @@ async fn wallets_search_state_and_planted_answer() {
         let is_estimate = entry["kind"] == "estimate";
         assert_eq!(entry["probability"].is_number(), is_estimate, "{entry}");
     }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn tags_are_listed_found_by_slug_and_filter_markets() {
+    let sandbox = sandbox(false).await;
+    let gamma = sandbox.gamma_url();
+    let (_, tags) = get(format!("{gamma}/tags")).await;
+    if let Some(recorded) = recording("gamma/tags.json") {
+        same_shape(&recorded, &tags, &[], &[]);
+    }
+    let tags = tags.as_array().unwrap();
+    let (_, page) = get(format!("{gamma}/tags?limit=2&offset=1")).await;
+    assert_eq!(page, json!(tags[1..3]));
+    for query in ["limit=0", "offset=-1"] {
+        let (status, body) = get(format!("{gamma}/tags?{query}")).await;
+        assert_eq!((status, &body["type"]), (422, &json!("validation error")));
+    }
+    let (status, unknown) = get(format!("{gamma}/tags/slug/nothing")).await;
+    let body = json!({"type": "not found error", "error": "slug not found"});
+    assert_eq!((status, unknown), (404, body));
+
+    let mut listed = 0;
+    for tag in tags {
+        let slug = tag["slug"].as_str().unwrap();
+        let (_, one) = get(format!("{gamma}/tags/slug/{slug}")).await;
+        assert_eq!(one, *tag);
+        let id = tag["id"].as_str().unwrap();
+        let (_, page) = get(format!("{gamma}/markets/keyset?tag_id={id}&limit=100")).await;
+        let (_, events) = get(format!("{gamma}/events/keyset?tag_id={id}&limit=100")).await;
+        let mut within = 0;
+        for event in events["events"].as_array().unwrap() {
+            assert_eq!(event["tags"][0]["slug"], slug);
+            within += event["markets"].as_array().unwrap().len();
+        }
+        let markets = page["markets"].as_array().unwrap().len();
+        assert_eq!(markets, within, "{slug}");
+        listed += markets;
+    }
+    // All open markets, each under one tag.
+    assert_eq!(listed, 60);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn holders_of_a_market_are_those_with_positions_in_it() {
+    let config = SandboxConfig {
+        // So few that each token has several holders.
+        markets: 3,
+        ..SandboxConfig::default()
+    };
+    let sandbox = start(config, loopback()).await.unwrap();
+    let (gamma, data) = (sandbox.gamma_url(), sandbox.data_url());
+    let (_, page) = get(format!("{gamma}/markets/keyset?limit=1")).await;
+    let condition = page["markets"][0]["conditionId"].as_str().unwrap();
+    let url = format!("{data}/v2/holders?condition={condition}");
+    let (_, whole) = get(url.clone()).await;
+    let (_, positions) = get(format!("{data}/v2/positions?condition={condition}")).await;
+    let mut held = Vec::new();
+    for (index, token) in whole["data"].as_array().unwrap().iter().enumerate() {
+        let rows = token["holders"].as_array().unwrap();
+        assert!(rows.is_sorted_by_key(|row| -row["amount"].as_f64().unwrap()));
+        for row in rows {
+            assert_eq!(row["outcome_index"], index);
+            assert_eq!(row["token_id"], token["token_id"]);
+            let fields = ["proxy_wallet", "token_id", "amount"];
+            held.push(fields.map(|field| row[field].to_string()));
+        }
+    }
+    let mut expected: Vec<_> = positions["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ["proxy_wallet", "token_id", "current_size"].map(|f| row[f].to_string()))
+        .collect();
+    held.sort();
+    expected.sort();
+    assert!(held.len() > 2, "{}", held.len());
+    assert_eq!(held, expected);
+
+    // So many of each token, the rest behind the cursor.
+    let (_, first) = get(format!("{url}&limit=1")).await;
+    if let Some(recorded) = recording("data/v2/holders.json") {
+        same_shape(&recorded, &first, &[], &[]);
+    }
+    let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
+    let (_, second) = get(format!("{url}&cursor={cursor}")).await;
+    for (index, token) in whole["data"].as_array().unwrap().iter().enumerate() {
+        let holders = |page: &Value, row: usize| page["data"][index]["holders"].get(row).cloned();
+        assert_eq!(holders(&first, 0).as_ref(), token["holders"].get(0));
+        assert_eq!(holders(&second, 0).as_ref(), token["holders"].get(1));
+        assert_eq!(holders(&first, 1), None);
+    }
+    for query in [
+        "".to_owned(),
+        "?condition=0x12".to_owned(),
+        format!("?condition={condition}&limit=101&include_pnl=true"),
+        format!("?condition={condition}&cursor=sim-{0}-{0}", usize::MAX),
+    ] {
+        let (status, body) = get(format!("{data}/v2/holders{query}")).await;
+        assert_eq!((status, &body["code"]), (400, &json!("invalid_parameter")));
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn prices_of_the_data_route_are_those_of_the_clob() {
+    let sandbox = sandbox(false).await;
+    let (gamma, clob, data) = (sandbox.gamma_url(), sandbox.clob_url(), sandbox.data_url());
+    let (_, page) = get(format!("{gamma}/markets/keyset?order=endDate&limit=1")).await;
+    let row = page["markets"][0].clone();
+    let token = first_token(&row);
+    let url = format!("{data}/v2/prices-history?token_id={token}");
+    let pairs = |rows: &Value, time: &str, price: &str| -> Vec<(Value, Value)> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| (row[time].clone(), row[price].clone()))
+            .collect()
+    };
+    let now = sandbox.now().secs();
+    for (theirs, ours) in [
+        (
+            "interval=1d&fidelity=60".to_owned(),
+            "interval=1d&bucket_seconds=3600".to_owned(),
+        ),
+        (
+            "interval=max&fidelity=10".to_owned(),
+            "interval=max&bucket_seconds=600&limit=10000".to_owned(),
+        ),
+        (
+            format!("startTs={}&endTs={now}&fidelity=30", now - 86_400),
+            format!("start={}&end={now}&bucket_seconds=1800", now - 86_400),
+        ),
+    ] {
+        let (_, old) = get(format!("{clob}/prices-history?market={token}&{theirs}")).await;
+        let (_, new) = get(format!("{url}&{ours}")).await;
+        let found = pairs(&new["data"], "timestamp", "price");
+        assert!(found.len() >= 25, "{ours}");
+        assert_eq!(found, pairs(&old["history"], "t", "p"), "{ours}");
+    }
+    let (_, first) = get(format!("{url}&interval=1h&bucket_seconds=60&limit=2")).await;
+    if let Some(recorded) = recording("data/v2/prices_history.json") {
+        same_shape(&recorded, &first, &[], &[]);
+    }
+    assert_eq!(first["data"][0]["resolution_seconds"], 600);
+    let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
+    let (_, second) = get(format!(
+        "{url}&interval=1h&bucket_seconds=60&cursor={cursor}"
+    ))
+    .await;
+    let time = |page: &Value, row: usize| page["data"][row]["timestamp"].as_i64().unwrap();
+    assert_eq!(time(&second, 0), time(&first, 1) + 600);
+
+    let (_, unknown) = get(format!("{data}/v2/prices-history?token_id=12&interval=1d")).await;
+    assert_eq!(unknown["data"], json!([]));
+    for query in [
+        "?interval=1d",
+        "?token_id=12",
+        "?token_id=12&interval=1d&limit=10001",
+    ] {
+        let (status, body) = get(format!("{data}/v2/prices-history{query}")).await;
+        assert_eq!((status, &body["code"]), (400, &json!("invalid_parameter")));
+    }
+
+    // Unlike the CLOB's route it keeps fine points of resolved markets.
+    let end = crate::domain::Timestamp::parse(row["endDate"].as_str().unwrap()).unwrap();
+    sandbox.step(u64::try_from(end.since(sandbox.now())).unwrap() + 6 * 86_400_000);
+    let (_, old) = get(format!(
+        "{clob}/prices-history?market={token}&interval=max&fidelity=10"
+    ))
+    .await;
+    assert_eq!(old["history"], json!([]));
+    let (_, new) = get(format!("{url}&interval=max&bucket_seconds=600")).await;
+    assert_eq!(new["pagination"]["has_more"], true);
     sandbox.shutdown().await;
 }
 

@@ -67,6 +67,11 @@ impl Category {
         }
     }
 
+    /// All of them, each once.
+    pub(in crate::sandbox) fn all() -> impl Iterator<Item = Self> {
+        (0..6).map(Category::turn)
+    }
+
     /// The `number`-th category of a round robin.
     pub(in crate::sandbox) fn turn(number: usize) -> Self {
         match number % 6 {

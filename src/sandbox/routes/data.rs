@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Shared;
 use super::params::Params;
+use super::{Shared, history};
 use crate::sandbox::model::{OutcomeSide, SimEvent, SimMarket, World};
 use crate::sandbox::noise::mix;
 use crate::sandbox::wire::data as rows;
@@ -22,6 +22,8 @@ const MAX_TOKENS: usize = 50;
 /// Rows of a page when none are asked for, and at most.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
+/// Most holders of a token on a page when their profits are asked for.
+const MAX_WITH_PNL: usize = 100;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -31,10 +33,12 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v2/positions", get(positions))
         .route("/v2/trades", get(trades))
         .route("/v2/value", get(value))
+        .route("/v2/holders", get(holders))
+        .route("/v2/prices-history", get(history::second))
         .route("/v2/leaderboard", get(leaderboard))
 }
 
-fn refuse(message: &str, parameter: &str) -> Box<Response> {
+pub(super) fn refuse(message: &str, parameter: &str) -> Box<Response> {
     let body = json!({
         "error": message,
         "code": "invalid_parameter",
@@ -53,39 +57,83 @@ fn no_offset(params: &Params) -> Result<(), Box<Response>> {
     }
 }
 
-/// A page of `rows`. `limit` counts on the first page only; the cursor carries it on.
-fn page<T: Serialize>(params: &Params, rows: Vec<T>) -> Result<Response, Box<Response>> {
-    no_offset(params)?;
-    let (limit, offset) = match params.one("cursor") {
-        Some(text) => text
-            .strip_prefix("sim-")
-            .and_then(|rest| rest.split_once('-'))
-            .and_then(|(limit, offset)| Some((limit.parse().ok()?, offset.parse().ok()?)))
-            .ok_or_else(|| refuse("invalid cursor", "cursor"))?,
-        None => match params.one("limit") {
-            None => (DEFAULT_LIMIT, 0),
-            Some(text) => match text.parse::<usize>() {
-                Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => (limit, 0),
-                _ => return Err(refuse("limit must be between 1 and 1000", "limit")),
-            },
-        },
-    };
-    let next: usize = offset + limit;
-    let has_more = rows.len() > next;
-    let data: Vec<T> = rows.into_iter().skip(offset).take(limit).collect();
-    Ok(Json(Page {
-        data,
-        pagination: Pagination {
-            limit,
-            offset,
-            has_more,
-            next_cursor: has_more.then(|| format!("sim-{limit}-{next}")),
-        },
-    })
-    .into_response())
+/// Which rows are wanted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Slice {
+    limit: usize,
+    offset: usize,
 }
 
-fn either(result: Result<Response, Box<Response>>) -> Response {
+impl Slice {
+    /// At most `most` rows. `limit` counts on the first page only; the cursor carries it on.
+    fn read(params: &Params, most: usize) -> Result<Self, Box<Response>> {
+        no_offset(params)?;
+        let known = |limit: &usize| (1..=most).contains(limit);
+        if let Some(text) = params.one("cursor") {
+            return text
+                .strip_prefix("sim-")
+                .and_then(|rest| rest.split_once('-'))
+                .and_then(|(limit, offset)| {
+                    Some(Slice {
+                        limit: limit.parse().ok().filter(known)?,
+                        offset: offset.parse().ok()?,
+                    })
+                })
+                .ok_or_else(|| refuse("invalid cursor", "cursor"));
+        }
+        let limit =
+            match params.one("limit") {
+                None => DEFAULT_LIMIT,
+                Some(text) => text.parse().ok().filter(known).ok_or_else(|| {
+                    refuse(&format!("limit must be between 1 and {most}"), "limit")
+                })?,
+            };
+        Ok(Slice { limit, offset: 0 })
+    }
+
+    fn next(self) -> usize {
+        self.offset.saturating_add(self.limit)
+    }
+
+    fn of<T>(self, rows: Vec<T>) -> Vec<T> {
+        rows.into_iter()
+            .skip(self.offset)
+            .take(self.limit)
+            .collect()
+    }
+
+    fn answer<T: Serialize>(self, data: Vec<T>, has_more: bool) -> Response {
+        let Slice { limit, offset } = self;
+        Json(Page {
+            data,
+            pagination: Pagination {
+                limit,
+                offset,
+                has_more,
+                next_cursor: has_more.then(|| format!("sim-{limit}-{}", self.next())),
+            },
+        })
+        .into_response()
+    }
+}
+
+/// A page of `rows`.
+fn page<T: Serialize>(params: &Params, rows: Vec<T>) -> Result<Response, Box<Response>> {
+    page_up_to(params, rows, MAX_LIMIT)
+}
+
+/// A page of `rows`, of at most `most`.
+pub(super) fn page_up_to<T: Serialize>(
+    params: &Params,
+    rows: Vec<T>,
+    most: usize,
+) -> Result<Response, Box<Response>> {
+    let slice = Slice::read(params, most)?;
+    let has_more = rows.len() > slice.next();
+    Ok(slice.answer(slice.of(rows), has_more))
+}
+
+pub(super) fn either(result: Result<Response, Box<Response>>) -> Response {
     result.unwrap_or_else(|refusal| *refusal)
 }
 
@@ -329,6 +377,43 @@ async fn value(State(shared): State<Shared>, params: Params) -> Response {
         .sum();
     let total = (total * 1e4).round() / 1e4;
     Json(json!({"data": {"proxy_wallet": user, "value": total}})).into_response()
+}
+
+async fn holders(State(shared): State<Shared>, params: Params) -> Response {
+    let world = shared.read();
+    let agents = shared.trading().desk().traders(&world, None);
+    either(holders_of(&world, &agents, &params))
+}
+
+/// A page has so many holders of each token, not so many tokens.
+fn holders_of(
+    world: &World,
+    agents: &[crate::sandbox::model::Wallet],
+    params: &Params,
+) -> Result<Response, Box<Response>> {
+    let most = match params.flag("include_pnl") {
+        Some(true) => MAX_WITH_PNL,
+        _ => MAX_LIMIT,
+    };
+    let slice = Slice::read(params, most)?;
+    if params
+        .one("condition")
+        .or(params.one("condition_id"))
+        .is_none()
+    {
+        return Err(refuse("condition is required", "condition"));
+    }
+    let mut has_more = false;
+    let mut data = Vec::new();
+    for (market, _) in by_conditions(world, params, MAX_CONDITIONS)? {
+        for side in [OutcomeSide::First, OutcomeSide::Second] {
+            let mut row = rows::holders(market, side, world.wallets.iter().chain(agents));
+            has_more |= row.holders.len() > slice.next();
+            row.holders = slice.of(row.holders);
+            data.push(row);
+        }
+    }
+    Ok(slice.answer(data, has_more))
 }
 
 async fn leaderboard(State(shared): State<Shared>, params: Params) -> Response {

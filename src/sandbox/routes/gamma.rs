@@ -30,6 +30,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/events/{id}", get(event))
         .route("/events/slug/{slug}", get(event_by_slug))
         .route("/public-search", get(search))
+        .route("/tags", get(tags))
+        .route("/tags/slug/{slug}", get(tag_by_slug))
 }
 
 fn not_found(what: &str) -> Response {
@@ -453,6 +455,33 @@ async fn event(State(shared): State<Shared>, Path(id): Path<String>) -> Response
 
 async fn event_by_slug(State(shared): State<Shared>, Path(slug): Path<String>) -> Response {
     one_event(&shared.read(), |event| event.slug == slug, "slug")
+}
+
+/// A bare list, paged by `offset`, unlike the keyset lists.
+async fn tags(State(shared): State<Shared>, params: Params) -> Response {
+    let whole = |name: &str, default: usize| match params.one(name) {
+        None => Some(default),
+        Some(text) => text.parse::<usize>().ok(),
+    };
+    let Some(limit) = whole("limit", DEFAULT_LIMIT).filter(|limit| *limit >= 1) else {
+        return invalid("invalid limit");
+    };
+    let Some(offset) = whole("offset", 0) else {
+        return invalid("invalid offset");
+    };
+    let page: Vec<_> = rows::tags(&shared.read())
+        .into_iter()
+        .skip(offset)
+        .take(limit.min(MAX_LIMIT))
+        .collect();
+    Json(page).into_response()
+}
+
+async fn tag_by_slug(State(shared): State<Shared>, Path(slug): Path<String>) -> Response {
+    rows::tags(&shared.read())
+        .into_iter()
+        .find(|tag| tag.slug == slug)
+        .map_or_else(|| not_found("slug"), |tag| Json(tag).into_response())
 }
 
 async fn search(State(shared): State<Shared>, params: Params) -> Response {

@@ -419,6 +419,82 @@ pub(in crate::sandbox) fn print(
     }
 }
 
+/// `/v2/holders`: those who hold one token.
+#[derive(Debug, Serialize)]
+pub(in crate::sandbox) struct TokenHolders {
+    pub token_id: String,
+    pub holders: Vec<Holder>,
+    pub simulated: bool,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+pub(in crate::sandbox) struct Holder {
+    pub proxy_wallet: String,
+    pub bio: &'static str,
+    pub token_id: String,
+    pub pseudonym: String,
+    pub amount: f64,
+    pub display_username_public: bool,
+    pub outcome_index: usize,
+    pub name: String,
+    pub profile_image: &'static str,
+    pub profile_image_optimized: &'static str,
+    pub verified: bool,
+    pub simulated: bool,
+}
+
+/// Who of `wallets` holds a token, most shares first.
+pub(in crate::sandbox) fn holders<'a>(
+    market: &SimMarket,
+    side: OutcomeSide,
+    wallets: impl IntoIterator<Item = &'a Wallet>,
+) -> TokenHolders {
+    let token_id = side.of(&market.tokens);
+    let row = |(wallet, amount): (&Wallet, f64)| Holder {
+        proxy_wallet: wallet.address.clone(),
+        bio: "",
+        token_id: token_id.clone(),
+        pseudonym: wallet.name.clone(),
+        amount,
+        // Agents have no profile.
+        display_username_public: !wallet.name.is_empty(),
+        outcome_index: side.index(),
+        name: wallet.name.clone(),
+        profile_image: "",
+        profile_image_optimized: "",
+        verified: false,
+        simulated: true,
+    };
+    let mut holders: Vec<Holder> = wallets
+        .into_iter()
+        .map(|wallet| {
+            let held = wallet.holdings.iter();
+            let here = held.filter(|held| held.market == market.index && held.side == side);
+            (wallet, round6(here.map(|held| held.size).sum()))
+        })
+        .filter(|(_, amount)| *amount > 0.0)
+        .map(row)
+        .collect();
+    holders.sort_by(|a, b| {
+        let by_amount = b.amount.total_cmp(&a.amount);
+        by_amount.then_with(|| a.proxy_wallet.cmp(&b.proxy_wallet))
+    });
+    TokenHolders {
+        token_id: token_id.clone(),
+        holders,
+        simulated: true,
+    }
+}
+
+/// `/v2/prices-history`.
+#[derive(Debug, Serialize)]
+pub(in crate::sandbox) struct PricePoint {
+    pub timestamp: i64,
+    pub price: f64,
+    pub resolution_seconds: i64,
+}
+
 /// `/v2/leaderboard`.
 #[derive(Debug, Serialize)]
 pub(in crate::sandbox) struct Standing {

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::{closed_time, date, rfc3339, round6};
 use crate::domain::Price;
-use crate::sandbox::model::{OutcomeSide, Phase, SimEvent, SimMarket, Version, World, round4};
+use crate::sandbox::model::{
+    Category, OutcomeSide, Phase, SimEvent, SimMarket, Version, World, round4,
+};
 
 /// Not a person's wallet: no deployer, no resolver.
 const NO_ADDRESS: &str = "0x0000000000000000000000000000000000000000";
@@ -239,6 +241,43 @@ pub(in crate::sandbox) struct Tag {
     pub force_show: bool,
     pub created_at: String,
     pub updated_at: String,
+}
+
+/// A row of `/tags`, which is not the tag of an event row.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::sandbox) struct ListedTag {
+    pub id: String,
+    pub label: &'static str,
+    pub slug: String,
+    /// Editors have set it on some tags only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force_show: Option<bool>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub requires_translation: bool,
+    pub simulated: bool,
+}
+
+/// All tags; they are as old as the oldest event.
+pub(in crate::sandbox) fn tags(world: &World) -> Vec<ListedTag> {
+    let oldest = world.events.iter().map(|event| event.opened).min();
+    let since = rfc3339(oldest.unwrap_or(world.start));
+    Category::all()
+        .map(|category| {
+            let (label, id) = category.tag();
+            ListedTag {
+                id: id.to_string(),
+                label,
+                slug: label.to_lowercase(),
+                force_show: (category == Category::Crypto).then_some(false),
+                created_at: since.clone(),
+                updated_at: since.clone(),
+                requires_translation: false,
+                simulated: true,
+            }
+        })
+        .collect()
 }
 
 /// What the venue keeps about an event for itself.
