@@ -1,6 +1,9 @@
 //! `download`: price histories and resolutions into a folder that backtests read.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +21,9 @@ use crate::server::tools::backtest::moment;
 
 use super::serve::stop_on_signal;
 use super::{Common, Failure, output, start_logging};
+
+/// Time between two lines about the progress where standard error is no terminal.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Options of `download`.
 #[derive(Debug, Args)]
@@ -66,6 +72,15 @@ pub async fn download(common: &Common, args: DownloadArgs) -> Result<(), Failure
         force: args.force,
         at: now,
     };
+    if request.is_too_long() {
+        return Err(Failure::new(
+            format!(
+                "--from {from} is more than ten years before {}",
+                request.end()
+            ),
+            "Give a later --from: Polymarket's first markets are of 2020.",
+        ));
+    }
     let venue = Polymarket::new(config.venue, SourceKind::Polymarket).map_err(AppError::from)?;
     let mut files = DatasetFiles::open(&args.out).map_err(|error| {
         Failure::new(
@@ -174,11 +189,12 @@ fn text_of(row: &Downloaded) -> String {
     }
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// A bar on a terminal, a line a minute elsewhere.
 struct Bar {
     bar: ProgressBar,
     markets: usize,
-    begun: std::sync::atomic::AtomicUsize,
+    begun: AtomicUsize,
+    said: Mutex<Instant>,
 }
 
 impl Bar {
@@ -193,28 +209,68 @@ impl Bar {
         Bar {
             bar,
             markets,
-            begun: std::sync::atomic::AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            said: Mutex::new(Instant::now()),
         }
     }
 
     fn step(&self, step: DownloadStep<'_>) {
         match step {
-            DownloadStep::Market(name, windows) => {
-                let begun = self
-                    .begun
-                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-                    + 1;
+            DownloadStep::Market(name) => {
+                let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
                 self.bar
                     .set_prefix(format!("market {begun}/{}", self.markets));
                 self.bar.set_message(crate::domain::text::clean(name, 60));
                 self.bar.set_position(0);
-                self.bar.set_length(windows as u64);
+                self.bar.set_length(0);
             }
+            DownloadStep::Windows(windows) => self.bar.set_length(windows as u64),
             DownloadStep::Window => self.bar.inc(1),
         }
+        if self.bar.is_hidden()
+            && let Some(line) = self.overdue(Instant::now())
+        {
+            output::error(&line);
+        }
+    }
+
+    /// A line about the progress, when the last is [`SAY_EVERY`] ago.
+    fn overdue(&self, now: Instant) -> Option<String> {
+        let mut said = self.said.lock().ok()?;
+        if now.duration_since(*said) < SAY_EVERY {
+            return None;
+        }
+        *said = now;
+        Some(format!(
+            "{} {}: {} of {} windows",
+            self.bar.prefix(),
+            self.bar.message(),
+            self.bar.position(),
+            self.bar.length().unwrap_or(0),
+        ))
     }
 
     fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_minute_says_where_it_stands() {
+        let bar = Bar::new(2);
+        bar.step(DownloadStep::Market("rain"));
+        bar.step(DownloadStep::Windows(40));
+        bar.step(DownloadStep::Window);
+        let now = Instant::now();
+        assert_eq!(bar.overdue(now), None);
+        let minute = now + SAY_EVERY;
+        let line = bar.overdue(minute);
+        assert_eq!(line.as_deref(), Some("market 1/2 rain: 1 of 40 windows"));
+        assert_eq!(bar.overdue(minute + SAY_EVERY / 2), None);
+        assert!(bar.overdue(minute + SAY_EVERY).is_some());
     }
 }

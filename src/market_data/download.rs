@@ -16,6 +16,8 @@ use super::{DataError, HistorySpan, MarketData};
 const WINDOW_MS: i64 = 15 * 86_400_000;
 /// Windows of one market that are asked for at the same time; the client limits its rate anyway.
 const CONCURRENCY: usize = 4;
+/// Longest span that may be asked for: ten years, all that the venue can have and more.
+pub const MAX_SPAN_MS: i64 = 3_653 * 86_400_000;
 /// Spacing at which the venue tells a resolved market's whole history.
 const WHOLE_HISTORY_MINUTES: u32 = 720;
 
@@ -24,7 +26,7 @@ const WHOLE_HISTORY_MINUTES: u32 = 720;
 pub struct DownloadRequest {
     /// Slugs, ids or condition ids.
     pub markets: Vec<String>,
-    /// First moment, included.
+    /// First moment, included; at most [`MAX_SPAN_MS`] before the last, or every market fails.
     pub from: Timestamp,
     /// Last moment, included; what lies after [`DownloadRequest::at`] cannot be had.
     pub to: Timestamp,
@@ -34,6 +36,20 @@ pub struct DownloadRequest {
     pub force: bool,
     /// The present.
     pub at: Timestamp,
+}
+
+impl DownloadRequest {
+    /// The last moment that can be had.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.to.min(self.at)
+    }
+
+    /// True when the span up to [`DownloadRequest::end`] is longer than [`MAX_SPAN_MS`].
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.end().since(self.from) > MAX_SPAN_MS
+    }
 }
 
 /// What became of a market.
@@ -76,8 +92,10 @@ pub struct Downloaded {
 /// Where a download stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DownloadStep<'a> {
-    /// The next market, whose history comes in so many windows.
-    Market(&'a str, usize),
+    /// The next market.
+    Market(&'a str),
+    /// Its history comes in so many windows.
+    Windows(usize),
     /// A window has come.
     Window,
 }
@@ -154,8 +172,10 @@ impl Job<'_> {
         asked: &str,
         row: &mut Downloaded,
     ) -> Result<DownloadStatus, Trouble> {
-        let windows = windows(self.request);
-        (self.progress)(DownloadStep::Market(asked, windows.len()));
+        (self.progress)(DownloadStep::Market(asked));
+        if self.request.is_too_long() {
+            return Err(Trouble::Other("the span is over ten years".to_owned()));
+        }
         let market = self.source.market(asked).await?.ok_or_else(|| {
             Trouble::Other("there is no such market (slug, id or condition id)".to_owned())
         })?;
@@ -184,6 +204,8 @@ impl Job<'_> {
         let Some(token) = market.outcomes.first().map(|o| o.token.clone()) else {
             return Err(Trouble::Other("the market has no outcomes".to_owned()));
         };
+        let windows = windows(self.request, market.start);
+        (self.progress)(DownloadStep::Windows(windows.len()));
         let points = self.history(&token, windows).await?;
         let (Some(first), Some(last)) = (points.first(), points.last()) else {
             return Err(Trouble::Other(format!(
@@ -288,11 +310,13 @@ impl Job<'_> {
     }
 }
 
-/// The span in windows that the venue answers at once, up to the present.
-fn windows(request: &DownloadRequest) -> Vec<(Timestamp, Timestamp)> {
-    let end = request.to.min(request.at);
+/// The span in windows that the venue answers at once, up to the present. Of the time before the
+/// market's start, where that is known, one window is left: the venue may date a start too late.
+fn windows(request: &DownloadRequest, start: Option<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
+    let end = request.end();
     let mut windows = Vec::new();
-    let mut start = request.from;
+    let earliest = start.map_or(request.from, |start| start.plus_millis(-WINDOW_MS));
+    let mut start = earliest.min(end).max(request.from);
     while start < end || windows.is_empty() {
         let next = start.plus_millis(WINDOW_MS).min(end).max(start);
         windows.push((start, next));
@@ -311,7 +335,7 @@ mod tests {
     #[test]
     fn a_span_is_cut_into_fifteen_days_up_to_the_present() {
         let day = |days: i64| Timestamp::from_secs(days * 86_400);
-        let cut = |from: i64, to: i64, at: i64| {
+        let cut_since = |from: i64, to: i64, at: i64, start: Option<i64>| {
             let request = DownloadRequest {
                 markets: Vec::new(),
                 from: day(from),
@@ -320,14 +344,40 @@ mod tests {
                 force: false,
                 at: day(at),
             };
-            windows(&request)
+            windows(&request, start.map(day))
                 .into_iter()
                 .map(|(from, to)| (from.day(), to.day()))
                 .collect::<Vec<_>>()
         };
+        let cut = |from, to, at| cut_since(from, to, at, None);
         assert_eq!(cut(0, 40, 100), [(0, 15), (15, 30), (30, 40)]);
         assert_eq!(cut(0, 30, 100), [(0, 15), (15, 30)]);
         assert_eq!(cut(0, 40, 20), [(0, 15), (15, 20)]);
         assert_eq!(cut(5, 5, 100), [(5, 5)]);
+        // Not from before the market was, but for a window.
+        assert_eq!(cut_since(0, 1000, 980, Some(975)), [(960, 975), (975, 980)]);
+        assert_eq!(cut_since(0, 20, 100, Some(10)), [(0, 15), (15, 20)]);
+        assert_eq!(cut_since(0, 20, 100, Some(90)), [(20, 20)]);
+        assert_eq!(cut_since(30, 40, 100, Some(10)), [(30, 40)]);
+    }
+
+    #[test]
+    fn a_span_is_at_most_ten_years_up_to_the_present() {
+        let day = |days: i64| Timestamp::from_secs(days * 86_400);
+        let too_long = |from: i64, to: i64, at: i64| {
+            let request = DownloadRequest {
+                markets: Vec::new(),
+                from: day(from),
+                to: day(to),
+                fidelity_minutes: 10,
+                force: false,
+                at: day(at),
+            };
+            request.is_too_long()
+        };
+        assert!(!too_long(0, 3653, 20_000));
+        assert!(too_long(0, 3654, 20_000));
+        assert!(!too_long(19_000, 3_000_000, 20_000));
+        assert!(too_long(-62_000, 3_000_000, 20_000));
     }
 }

@@ -82,14 +82,14 @@ async fn run(
         Box::new(Tap::new(number, lines.clone(), waiting.clone()))
     });
     let begun = Instant::now();
-    let end = limits.duration.map(|duration| begun + duration);
+    let end = limits.duration.and_then(|time| later(begun, time));
     let mut flush = every(begun, FLUSH_EVERY);
-    let mut rotate = limits.rotate_every.map(|time| every(begun, time));
+    let mut rotate = limits.rotate_every.and_then(|time| every(begun, time));
     let reason = loop {
         tokio::select! {
             () = stop.cancelled() => break "interrupted",
             () = until(end) => break "the duration was reached",
-            _ = flush.tick() => {
+            () = next(&mut flush) => {
                 blocking(|| writer.flush())?;
                 progress(writer);
                 if limits.max_bytes.is_some_and(|most| writer.bytes() >= most) {
@@ -118,10 +118,18 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 
-fn every(begun: Instant, time: Duration) -> tokio::time::Interval {
-    let mut ticks = interval_at(begun + time, time);
+/// `None` for what is so late that no clock gets there: never.
+fn later(begun: Instant, time: Duration) -> Option<Instant> {
+    // The timer adds to what it is given.
+    let room = |end: &Instant| end.checked_add(FLUSH_EVERY).is_some();
+    begun.checked_add(time).filter(room)
+}
+
+/// `None` for a time that never passes.
+fn every(begun: Instant, time: Duration) -> Option<tokio::time::Interval> {
+    let mut ticks = interval_at(later(begun, time)?, time);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+    Some(ticks)
 }
 
 async fn until(end: Option<Instant>) {

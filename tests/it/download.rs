@@ -168,6 +168,36 @@ fn what_is_there_is_kept_unless_forced() {
     }
 }
 
+#[test]
+fn a_span_goes_from_the_markets_start_to_now_and_is_never_over_ten_years() {
+    let venue = Venue::start();
+    let workspace = Workspace::with_config(&venue.config());
+    let span = |from, to| {
+        let out = ["download", "--out", "data", "--market", "slow"];
+        [&out[..], &["--from", from, "--to", to]].concat()
+    };
+    let refused = workspace.cli(&span("1800-01-01", "9999-01-01")).failed();
+    for words in ["more than ten years", "later --from"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    assert_eq!(venue.seen().len(), 0, "nothing was asked");
+    workspace.cli(&span("2020-01-01", "2026-06-03")).ok();
+    let mut asked = venue.seen();
+    asked.retain(|question| question.starts_with("history 5041 "));
+    asked.sort();
+    // A window before its start on 2026-05-20, and one to the end of June 3.
+    let start = 1_779_235_200;
+    let window = |from: i64, to: i64| format!("history 5041 {from} {to} 10");
+    let day = 86_400;
+    assert_eq!(
+        asked,
+        [
+            window(start - 15 * day, start),
+            window(start, start + 15 * day - 1)
+        ]
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stop_leaves_complete_files_and_the_next_run_goes_on() {

@@ -221,6 +221,43 @@ async fn a_recording_ends_at_its_size() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_that_no_clock_reaches_never_come() {
+    // As `--duration` and `--rotate-minutes` take them; the second only just fits the clock.
+    for seconds in [u64::MAX, u64::try_from(i64::MAX).unwrap() - 1] {
+        let time = Duration::from_secs(seconds);
+        let dir = tempfile::tempdir().unwrap();
+        let (url, _asked) = serve(vec![vec![BOOK]]).await;
+        let (writer, _) =
+            CaptureWriter::open(dir.path(), "test", BTreeMap::new(), SystemClock.now()).unwrap();
+        let limits = RecordLimits {
+            duration: Some(time),
+            max_bytes: Some(1),
+            rotate_every: Some(time),
+        };
+        let stop = CancellationToken::new();
+        let markets = [market()];
+        let done = record(writer, &markets, settings(url), limits, &stop, &mut |_| {}).await;
+        let manifest = done.unwrap();
+        assert_eq!(manifest.ended_by.as_deref(), Some("the size was reached"));
+        assert_eq!(manifest.files.len(), 1);
+    }
+    let begun = Instant::now();
+    let mut second = 1_u64 << 63;
+    // The last moment that fits, to the second.
+    let mut last = Duration::ZERO;
+    while second > 0 {
+        let time = last.saturating_add(Duration::from_secs(second));
+        if begun.checked_add(time).is_some() {
+            last = time;
+        }
+        second /= 2;
+    }
+    assert_eq!(later(begun, last), None);
+    let hour = Duration::from_secs(3600);
+    assert_eq!(later(begun, hour), Some(begun + hour));
+}
+
 #[test]
 fn what_the_disk_cannot_take_becomes_a_gap_and_the_books_are_asked_for_anew() {
     let (lines, mut inbox) = mpsc::unbounded_channel();

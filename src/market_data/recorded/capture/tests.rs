@@ -337,6 +337,11 @@ fn folders_of_others_are_refused() {
     };
     std::fs::write(dir.path().join("prices.csv"), "x").unwrap();
     assert!(refused().contains("it holds `prices.csv` but no manifest.json"));
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["prices.csv"], "nothing is left in it");
     std::fs::write(dir.path().join(MANIFEST), "{\"format\": 2}").unwrap();
     assert!(refused().contains("format 2"));
     std::fs::write(dir.path().join(MANIFEST), "{\"name\": \"another\"}").unwrap();

@@ -64,6 +64,12 @@ impl CaptureWriter {
         at: Timestamp,
     ) -> Result<(Self, Vec<Repaired>), CaptureError> {
         std::fs::create_dir_all(dir).map_err(|error| CaptureError::file(dir, error))?;
+        // Nothing is put into somebody else's folder, not even a lock. The manifest is looked at
+        // second: another recorder that begins just now makes it before its other files.
+        let strange = refuse_strange(dir);
+        if Manifest::read(dir)?.is_none() {
+            strange?;
+        }
         let lock = lock(dir)?;
         let (mut manifest, repaired) = match Manifest::read(dir)? {
             Some(mut manifest) => {
