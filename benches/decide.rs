@@ -1,5 +1,5 @@
-//! What deciding costs: a tick over a thousand candidate markets (budget 5 ms in a release build)
-//! and the events that a ledger takes in per second.
+//! What deciding costs: a tick over a thousand candidate markets (budget 5 ms in a release build),
+//! with all four strategies and each alone, and the events that a ledger takes in per second.
 //!
 //! `cargo bench --bench decide`
 
@@ -8,17 +8,21 @@
     reason = "a benchmark whose inputs are unsound has nothing to measure"
 )]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
 use polymarket_agent::domain::{
-    Book, BookOrigin, FeeSchedule, Intent, LedgerEvent, Level, Market, MarketId, MarketStatus,
-    MarketView, Outcome, Price, ProtocolVersion, Shares, Side, Signal, Snapshot, SourceKind,
-    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    Book, BookOrigin, Estimate, EventId, FeeSchedule, History, Intent, LedgerEvent, Level, Market,
+    MarketId, MarketStatus, MarketView, Outcome, Price, PricePoint, ProtocolVersion, Shares, Side,
+    Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
 };
-use polymarket_agent::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
+use polymarket_agent::strategy::{
+    AiAnalystParams, Analysis, ArbitrageurParams, MarketMakerParams, SignalTraderParams,
+    StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
+};
 use polymarket_agent::trading::config::TradingConfig;
 use polymarket_agent::trading::desk;
 use polymarket_agent::trading::ledger::Ledger;
@@ -177,6 +181,173 @@ fn decide(bencher: Bencher<'_, '_>, every: usize) {
     bencher.with_inputs(|| rich().0).bench_values(|mut ledger| {
         desk::tick(&mut ledger, &snapshot, &strategies, &config).expect("a tick")
     });
+}
+
+/// All four strategies, as configured by default.
+fn all_four() -> StrategySet {
+    let config = StrategiesConfig {
+        signal_trader: Some(SignalTraderParams {
+            enabled: true,
+            ..SignalTraderParams::default()
+        }),
+        market_maker: Some(MarketMakerParams {
+            enabled: true,
+            ..MarketMakerParams::default()
+        }),
+        arbitrageur: Some(ArbitrageurParams {
+            enabled: true,
+            trust_event_sets: true,
+            ..ArbitrageurParams::default()
+        }),
+        ai_analyst: Some(AiAnalystParams {
+            enabled: true,
+            ..AiAnalystParams::default()
+        }),
+    };
+    StrategySet::from_config(&config).expect("sound parameters")
+}
+
+/// A thousand markets as a venue has them: a week of history each, every fifth market in a neg-risk
+/// event of five, every fourth of the rest a rung of a date ladder, rules of a page, prices that
+/// carry an edge here and there.
+fn venue(at: Timestamp) -> Snapshot {
+    let dates = ["March 31", "June 30", "September 30", "December 31"];
+    let rules =
+        "This market will resolve to Yes if the treaty is ratified by the date. ".repeat(15);
+    let views = (0..MARKETS)
+        .map(|number| {
+            let mut market = market(number);
+            market.volume_24h = Some(Usdc::whole(50_000));
+            market.volume = Some(Usdc::whole(900_000));
+            market.liquidity = Some(Usdc::whole(20_000));
+            market.start = Some(at.plus_millis(-40 * 86_400_000));
+            market.end = Some(at.plus_millis(90 * 86_400_000));
+            market.description = Some(rules.clone());
+            let mut mid = 20 + number % 60;
+            if number < 200 {
+                market.event_id = Some(EventId::new(format!("set {}", number / 5)));
+                market.neg_risk = true;
+                mid = 20;
+            } else if number % 4 == 0 {
+                let rung = number / 4 % 4;
+                let date = dates.get(rung as usize).copied().unwrap_or_default();
+                market.event_id = Some(EventId::new(format!("ladder {}", number / 16)));
+                market.question = format!(
+                    "Will country {} ratify the treaty by {date}, 2027?",
+                    number / 16
+                );
+                // One ladder in eight is not in order.
+                let up = if number / 16 % 8 == 0 { 3 - rung } else { rung };
+                mid = 30 + 8 * up;
+            }
+            let book_of = |(index, outcome): (usize, &Outcome)| {
+                let own = if index == 0 { mid } else { 100 - mid };
+                Some(Arc::new(book(&outcome.token, own, at)))
+            };
+            let books = market.outcomes.iter().enumerate().map(book_of).collect();
+            // Every twentieth market has moved by eight cents.
+            let moved = if number % 20 == 0 { 0.08 } else { 0.0 };
+            let points = (0..1_008_i64)
+                .map(|step| PricePoint {
+                    at: at.plus_millis((step - 1_008) * 600_000),
+                    price: f64::from(mid) / 100.0 - moved + 0.002 * (step % 5 - 2) as f64,
+                })
+                .collect();
+            MarketView {
+                market: Arc::new(market),
+                books,
+                history: Some(History::new(points)),
+                candidate: true,
+            }
+        })
+        .collect();
+    Snapshot::new(at, SourceKind::Polymarket, views, Vec::new())
+}
+
+/// An opinion on every third market, far from its price now and then.
+fn opinions(snapshot: &Snapshot) -> BTreeMap<MarketId, Vec<Estimate>> {
+    let views = snapshot.markets().iter().step_by(3).enumerate();
+    views
+        .filter_map(|(index, view)| {
+            let outcome = view.market.outcomes.first()?;
+            let mid = view.book(&outcome.token)?.mid()?;
+            let off = if index % 10 == 0 { 0.25 } else { 0.02 };
+            let estimate = Estimate {
+                market_id: view.market.id.clone(),
+                token_id: outcome.token.clone(),
+                outcome: outcome.name.clone(),
+                probability: (mid + off).min(0.97),
+                confidence: None,
+                author: "ann".to_owned(),
+                rationale: String::new(),
+                ask_then: None,
+                bid_then: None,
+                created_at: snapshot.at.plus_millis(-60_000),
+                expires_at: snapshot.at.plus_millis(3_600_000),
+            };
+            Some((view.market.id.clone(), vec![estimate]))
+        })
+        .collect()
+}
+
+/// One strategy's look at a thousand markets.
+#[divan::bench(args = ["signal_trader", "market_maker", "arbitrageur", "ai_analyst"])]
+fn analyze(bencher: Bencher<'_, '_>, name: &str) {
+    let snapshot = venue(NOON);
+    let estimates = opinions(&snapshot);
+    let set = all_four();
+    let strategy = set.get(name).expect("it runs");
+    let nothing = BTreeMap::new();
+    let resting = BTreeMap::new();
+    let context = StrategyContext {
+        snapshot: &snapshot,
+        positions: &nothing,
+        resting: &resting,
+        estimates: &estimates,
+    };
+    let found = strategy.analyze(&context).expect("an analysis");
+    assert!(!found.intents.is_empty(), "{name} finds nothing");
+    bencher.bench(|| strategy.analyze(&context).expect("an analysis"));
+}
+
+/// What all four cost together.
+#[divan::bench]
+fn analyze_all_four(bencher: Bencher<'_, '_>) {
+    let snapshot = venue(NOON);
+    let estimates = opinions(&snapshot);
+    let set = all_four();
+    let nothing = BTreeMap::new();
+    let resting = BTreeMap::new();
+    let context = StrategyContext {
+        snapshot: &snapshot,
+        positions: &nothing,
+        resting: &resting,
+        estimates: &estimates,
+    };
+    bencher.bench(|| {
+        set.iter()
+            .map(|strategy| strategy.analyze(&context).expect("an analysis"))
+            .collect::<Vec<_>>()
+    });
+}
+
+/// A whole tick over a thousand changed markets with all four strategies: the budget is 5 ms. An
+/// account that holds estimates on a third of the markets, under the default limits.
+#[divan::bench]
+fn decide_all_four(bencher: Bencher<'_, '_>) {
+    let snapshot = venue(NOON);
+    let set = all_four();
+    let config = TradingConfig::default();
+    let mut ledger = rich().0;
+    for estimate in opinions(&snapshot).into_values().flatten() {
+        let (stored, _) = desk::store_estimate(&mut ledger, estimate, NOON).expect("a ledger");
+        stored.expect("an estimate");
+    }
+    bencher
+        .with_inputs(|| ledger.clone())
+        .bench_values(|mut ledger| {
+            desk::tick(&mut ledger, &snapshot, set.as_slice(), &config).expect("a tick")
+        });
 }
 
 /// The events of a hundred purchases with their exits and of a tick that marks them.

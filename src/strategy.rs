@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 pub mod ai_analyst;
 pub mod arbitrageur;
 mod cause;
+// The worked example of docs/writing-a-strategy.md: compiled and tested, not part of the program.
+#[cfg(test)]
+mod favourite;
+#[cfg(test)]
+mod faults;
 mod indicators;
 pub mod market_maker;
 mod params;

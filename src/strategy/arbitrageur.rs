@@ -1,5 +1,6 @@
-//! Buys sets of outcomes that together pay a known amount for less: both outcomes of a market, or
-//! one outcome of each market of a neg-risk event. Always the whole set, never one leg.
+//! Buys sets of outcomes that together pay a known amount for less: both outcomes of a market, one
+//! outcome of each market of a neg-risk event, or a later Yes with an earlier No of a date ladder.
+//! Always the whole set, never one leg.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::params::{self, MAX_AMOUNT};
 use super::pricing;
 use super::{Analysis, Strategy, StrategyContext, StrategyError};
-use crate::domain::{EventId, Intent, MarketId, MarketView, Usdc};
+use crate::domain::{Basket, EventId, Intent, MarketId, MarketView, Usdc};
 
 mod basket;
+mod deadline;
 mod event;
+mod ladder;
 
 use basket::{SetTerms, plan_set};
+use ladder::Ladders;
 
 /// Its name in the configuration.
 pub const NAME: &str = "arbitrageur";
@@ -38,6 +42,9 @@ pub struct ArbitrageurParams {
     /// Whether the Yes outcomes of an event may be bought as a set. That pays only if the listed
     /// markets are all there are, which a snapshot cannot prove. Default false.
     pub trust_event_sets: bool,
+    /// Whether a later Yes and an earlier No of the same question with different dates ("by March
+    /// 31", "by June 30") may be bought as a set. Default true.
+    pub date_ladders: bool,
 }
 
 impl Default for ArbitrageurParams {
@@ -49,6 +56,7 @@ impl Default for ArbitrageurParams {
             min_edge: 0.01,
             order_size: 25.0,
             trust_event_sets: false,
+            date_ladders: true,
         }
     }
 }
@@ -64,6 +72,7 @@ impl ArbitrageurParams {
 #[derive(Debug, Clone)]
 pub struct Arbitrageur {
     trust_event_sets: bool,
+    date_ladders: bool,
     terms: SetTerms,
 }
 
@@ -78,6 +87,7 @@ impl Arbitrageur {
         let order_size: Usdc = params::amount("order_size", p.order_size, 0.01..=MAX_AMOUNT)?;
         Ok(Arbitrageur {
             trust_event_sets: p.trust_event_sets,
+            date_ladders: p.date_ladders,
             terms: SetTerms {
                 tolerance: p.price_sum_tolerance,
                 min_edge: p.min_deviation.max(p.min_edge),
@@ -116,14 +126,10 @@ impl Strategy for Arbitrageur {
 
     fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
         // Pairs come first: two legs carry less leg risk than many, and the same depth must not
-        // be counted on twice.
+        // be counted on twice. Ladders come last: they rest on wording, the others on contracts.
         let mut analysis = pricing::look_at_each(context, |view| self.look_at_pair(context, view));
         let mut taken: BTreeSet<MarketId> = BTreeSet::new();
-        for intent in &analysis.intents {
-            if let Intent::Basket(basket) = intent {
-                taken.extend(basket.legs.iter().map(|leg| leg.market_id.clone()));
-            }
-        }
+        take(&mut taken, &analysis.intents);
         let mut events: BTreeMap<&EventId, Vec<&MarketView>> = BTreeMap::new();
         for view in context.snapshot.markets() {
             if view.market.neg_risk
@@ -136,18 +142,42 @@ impl Strategy for Arbitrageur {
         // An event of which strategies may look at nothing is not looked at.
         events.retain(|_, members| members.iter().any(|view| view.candidate));
         for (event, members) in events {
-            analysis.looked_at += 1;
             let looked = if members.iter().any(|view| taken.contains(&view.market.id)) {
                 Err(event::PAIR_TAKEN)
             } else {
                 event::look(context, &self.terms, self.trust_event_sets, event, &members)
             };
-            match looked {
-                Ok(basket) => analysis.intents.push(Intent::Basket(basket)),
-                Err(cause) => analysis.pass(cause),
+            note(&mut analysis, looked);
+        }
+        if self.date_ladders {
+            take(&mut taken, &analysis.intents);
+            let ladders = Ladders::find(context);
+            for looked in ladders.look(context, &self.terms, &taken) {
+                note(&mut analysis, looked);
+            }
+            for _ in 0..ladders.ambiguous {
+                note(&mut analysis, Err(ladder::AMBIGUOUS));
             }
         }
         Ok(analysis)
+    }
+}
+
+/// Adds the markets of these sets to those that are taken.
+fn take(taken: &mut BTreeSet<MarketId>, intents: &[Intent]) {
+    for intent in intents {
+        if let Intent::Basket(basket) = intent {
+            taken.extend(basket.legs.iter().map(|leg| leg.market_id.clone()));
+        }
+    }
+}
+
+/// Counts one group, as a set to buy or under its cause.
+fn note(analysis: &mut Analysis, looked: Result<Basket, &str>) {
+    analysis.looked_at += 1;
+    match looked {
+        Ok(basket) => analysis.intents.push(Intent::Basket(basket)),
+        Err(cause) => analysis.pass(cause),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Statistics of past prices. Floats: nothing here is money.
 
-use crate::domain::{History, PricePoint, Timestamp};
+use crate::domain::{Book, History, Level, PricePoint, Timestamp};
 
 /// The points of `history` at or after `since`, oldest first.
 pub(super) fn points_since(history: &History, since: Timestamp) -> &[PricePoint] {
@@ -41,6 +41,22 @@ pub(super) fn deviation_of_changes(points: &[PricePoint]) -> Option<f64> {
         squares += distance * (change - mean);
     }
     (count >= 2.0).then(|| (squares / (count - 1.0)).sqrt())
+}
+
+/// Book imbalance, −1 to 1: (bid depth − ask depth) / (bid depth + ask depth) in shares, of levels
+/// within `distance` of `mid`. `None` when there is none so near.
+pub(super) fn imbalance(book: &Book, mid: f64, distance: f64) -> Option<f64> {
+    let depth = |levels: &[Level]| -> f64 {
+        levels
+            .iter()
+            // A hair more, for decimals that binary cannot tell from the distance.
+            .take_while(|level| (level.price.to_f64() - mid).abs() <= distance + 1e-9)
+            .map(|level| level.size.to_f64())
+            .sum()
+    };
+    let (bids, asks) = (depth(book.bids()), depth(book.asks()));
+    let all = bids + asks;
+    (all > 0.0).then(|| (bids - asks) / all)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::domain::Usdc;
+use crate::domain::{Shares, Usdc};
 
 /// Largest amount of pUSD that any parameter may name; a typing error above it is more likely
 /// than a wish.
@@ -50,6 +50,16 @@ pub(super) fn lookback(minutes: u32) -> Result<(), String> {
 pub(super) fn amount(name: &str, value: f64, allowed: RangeInclusive<f64>) -> Result<Usdc, String> {
     in_range(name, value, allowed)?;
     Usdc::from_f64(value).map_err(|error| format!("{name} is {value}: {error}"))
+}
+
+/// A number of shares within `allowed`, exact: more than six decimals are refused.
+pub(super) fn shares(
+    name: &str,
+    value: f64,
+    allowed: RangeInclusive<f64>,
+) -> Result<Shares, String> {
+    in_range(name, value, allowed)?;
+    Shares::from_f64(value).map_err(|error| format!("{name} is {value}: {error}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What must hold on any books whatever: no trade without its edge, off the tick, beyond the
 //! market, of something not held, or that costs more than it pays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 // proptest's trait has the name of ours.
@@ -14,8 +14,8 @@ use super::{
     MarketMakerParams, SignalTrader, SignalTraderParams, Strategy,
 };
 use crate::domain::{
-    Basket, FeeSchedule, Intent, Level, Market, MarketStatus, Price, Quote, Rounding, Shares, Side,
-    Signal, TokenId, Usdc, notional,
+    Basket, BasketLeg, EventId, FeeSchedule, Intent, Level, Market, MarketId, MarketStatus, Price,
+    Quote, Rounding, Shares, Side, Signal, TokenId, Usdc, notional,
 };
 
 const TICKS: [u32; 6] = [100_000, 10_000, 5_000, 2_500, 1_000, 100];
@@ -43,8 +43,14 @@ struct Draw {
     held: (u32, u32),
     quoted: bool,
     in_event: bool,
+    /// Month of the deadline that the question names, where it names one.
+    rung: Option<usize>,
+    /// A resting order of the market maker: on the second outcome, a sale, at so many cents.
+    resting: Option<(bool, bool, u32)>,
     flags: u8,
 }
+
+const MONTHS: [&str; 4] = ["March", "June", "September", "December"];
 
 fn sides() -> impl Generator<Value = Sides> {
     let levels = || prop::collection::vec((1..40_000_u32, 1..300_u32), 0..4);
@@ -72,12 +78,14 @@ fn draw() -> impl Generator<Value = Draw> {
         ],
         any::<bool>(),
         any::<bool>(),
+        prop::option::weighted(0.3, 0..MONTHS.len()),
+        prop::option::of((any::<bool>(), any::<bool>(), 2..98_u32)),
         0..24_u8,
     );
     (book, rest).prop_map(
         |(
             (centre, shift, tick, rate, exponent, on_tick, yes, no),
-            (history, estimates, held, quoted, in_event, flags),
+            (history, estimates, held, quoted, in_event, rung, resting, flags),
         )| Draw {
             centre,
             shift,
@@ -92,6 +100,8 @@ fn draw() -> impl Generator<Value = Draw> {
             held,
             quoted,
             in_event,
+            rung,
+            resting,
             flags,
         },
     )
@@ -112,9 +122,31 @@ fn event_draws() -> impl Generator<Value = Vec<Draw>> {
             no,
             held: (0, 0),
             in_event: true,
+            rung: None,
             ..draw
         };
         members.into_iter().map(member).collect()
+    })
+}
+
+/// The same question with different dates, priced in the right order or not.
+fn ladder_draws() -> impl Generator<Value = Vec<Draw>> {
+    let near = || prop::collection::vec((1..8_000_u32, 5..300_u32), 1..4);
+    let sides = move || (near(), near());
+    let rung = (draw(), 200_000..800_000_u32, sides(), sides());
+    prop::collection::vec(rung, 2..5).prop_map(|rungs| {
+        let rung = |(month, (draw, centre, yes, no)): (usize, (Draw, u32, Sides, Sides))| Draw {
+            centre,
+            shift: 0,
+            tick: draw.tick.max(1),
+            yes,
+            no,
+            held: (0, 0),
+            in_event: false,
+            rung: Some(month),
+            ..draw
+        };
+        rungs.into_iter().enumerate().map(rung).collect()
     })
 }
 
@@ -172,6 +204,9 @@ fn build(draws: &[Draw]) -> World {
             .history(&points);
         if draw.in_event {
             builder = builder.event("e");
+        } else if let Some(month) = draw.rung {
+            let question = format!("Will it happen by {} 15, 2027?", MONTHS[month]);
+            builder = builder.asks("l", &question);
         }
         if draw.flags == 4 {
             builder = builder.not_candidate();
@@ -192,6 +227,11 @@ fn build(draws: &[Draw]) -> World {
                 let cost = Usdc::from_micros(i64::from(count) * 300_000).to_string();
                 world.hold(&id, &format!("{id}-{outcome}"), count, &cost, owner);
             }
+        }
+        if let Some((on_no, sale, cents)) = draw.resting {
+            let token = format!("{id}-{}", if on_no { "no" } else { "yes" });
+            let side = if sale { Side::Sell } else { Side::Buy };
+            world.rest(&token, side, &format!("0.{cents:02}"), 10, "market_maker");
         }
         for (author, (on_yes, probability, minutes_ago)) in draw.estimates.iter().enumerate() {
             let token = format!("{id}-{}", if *on_yes { "yes" } else { "no" });
@@ -272,16 +312,12 @@ fn check_signal(world: &World, signal: &Signal) {
 
 fn check_quote(world: &World, quote: &Quote) {
     let market = &world.snapshot.market(&quote.market_id).unwrap().market;
-    assert_eq!(quote.token_id, market.outcomes[0].token);
     let book = world.snapshot.book(&quote.token_id).unwrap();
-    let (best_bid, best_ask) = (book.best_bid().unwrap(), book.best_ask().unwrap());
-    assert!(best_bid < best_ask);
+    assert!(!book.is_crossed());
     assert!(quote.bid.is_some() || quote.ask.is_some());
     assert!((0.5..=1.0).contains(&quote.confidence));
-    let held = world
-        .positions
-        .get(&quote.token_id)
-        .map_or(Shares::ZERO, |position| position.shares);
+    let position = world.positions.get(&quote.token_id);
+    let held = position.map_or(Shares::ZERO, |position| position.shares);
     for side in quote.bid.iter().chain(&quote.ask) {
         tradable(market, side.price);
         assert!(side.shares >= market.min_size);
@@ -290,15 +326,65 @@ fn check_quote(world: &World, quote: &Quote) {
         assert!(spent <= Usdc::whole(50));
     }
     if let Some(bid) = quote.bid {
-        assert!(bid.price < best_ask, "would take");
+        assert!(
+            book.best_ask().is_none_or(|ask| bid.price < ask),
+            "would take"
+        );
         assert!(quote.fair_price - bid.price.to_f64() >= MIN_EDGE - TOLERANCE);
         assert!(bid.shares.plus(held) <= Shares::whole(200));
     }
     if let Some(ask) = quote.ask {
-        assert!(ask.price > best_bid, "would take");
+        assert!(
+            book.best_bid().is_none_or(|bid| ask.price > bid),
+            "would take"
+        );
         assert!(ask.price.to_f64() - quote.fair_price >= MIN_EDGE - TOLERANCE);
         assert!(ask.shares <= held, "sells what is not held");
+        assert_eq!(position.unwrap().entry_strategy.as_str(), "market_maker");
     }
+}
+
+/// Both quotes of one market: two sides around one fair price, within the market's limit.
+fn check_both(world: &World, quotes: &[&Quote]) {
+    assert!(quotes.len() <= 2);
+    let market = &world.snapshot.market(&quotes[0].market_id).unwrap().market;
+    let held = market.outcomes.iter().map(|outcome| {
+        let position = world.positions.get(&outcome.token);
+        position.map_or(Shares::ZERO, |position| position.shares)
+    });
+    let bids = quotes.iter().filter_map(|quote| quote.bid);
+    let all = held
+        .chain(bids.clone().map(|bid| bid.shares))
+        .fold(Shares::ZERO, Shares::plus);
+    assert!(bids.count() == 0 || all <= Shares::whole(300), "{all}");
+    if let [first, second] = quotes {
+        assert!((first.fair_price + second.fair_price - 1.0).abs() < TOLERANCE);
+        if let (Some(first), Some(second)) = (first.bid, second.bid) {
+            let sum = first.price.to_f64() + second.price.to_f64();
+            assert!(sum <= 1.0 - 2.0 * MIN_EDGE + TOLERANCE, "{sum}");
+        }
+    }
+}
+
+/// What a leg costs in pUSD, level by level, as the venue fills and charges.
+fn leg_cost(world: &World, leg: &BasketLeg, shares: Shares) -> Usdc {
+    let market = &world.snapshot.market(&leg.market_id).unwrap().market;
+    let mut left = shares;
+    let mut cost = Usdc::ZERO;
+    for level in world.snapshot.book(&leg.token_id).unwrap().asks() {
+        let taken = level.size.min(left);
+        left = left.minus(taken);
+        if !taken.is_zero() {
+            assert!(level.price <= leg.limit, "beyond its limit");
+            // Off the tick, the strategy counts on the next price above.
+            let price = level.price.ceil_to(market.tick);
+            cost = cost
+                .plus(notional(price, taken, Rounding::Up).unwrap())
+                .plus(market.fee.fee(price, taken).unwrap());
+        }
+    }
+    assert!(left.is_zero(), "more than is offered");
+    cost
 }
 
 fn check_basket(world: &World, basket: &Basket) {
@@ -308,7 +394,7 @@ fn check_basket(world: &World, basket: &Basket) {
     assert_eq!(basket.shares, basket.shares.floor_to_lot());
     assert!((0.5..=1.0).contains(&basket.confidence));
     let mut cost = Usdc::ZERO;
-    let mut per_set = 0.0;
+    let mut last_set = 0.0;
     for leg in &basket.legs {
         let view = world.snapshot.market(&leg.market_id).unwrap();
         assert!(view.candidate);
@@ -316,19 +402,25 @@ fn check_basket(world: &World, basket: &Basket) {
         let book = world.snapshot.book(&leg.token_id).unwrap();
         assert_eq!(book.depth_to(Side::Buy, leg.limit), leg.depth);
         assert!(basket.shares <= leg.depth && basket.shares >= view.market.min_size);
+        assert!(notional(leg.limit, basket.shares, Rounding::Down).unwrap() >= Usdc::whole(1));
         // The exact money of the fills, not the estimate of the plan.
-        cost = cost
-            .plus(notional(leg.limit, basket.shares, Rounding::Up).unwrap())
-            .plus(view.market.fee.fee(leg.limit, basket.shares).unwrap());
+        cost = cost.plus(leg_cost(world, leg, basket.shares));
         let limit = leg.limit.to_f64();
-        per_set += limit + view.market.fee.per_share(limit);
+        last_set += limit + view.market.fee.per_share(limit);
     }
     let paid = basket.payout * basket.shares.to_f64();
     assert!(cost.to_f64() < paid, "{cost} buys {paid}");
-    assert!(cost <= Usdc::from_micros(25_000_010), "over budget: {cost}");
+    assert!(cost <= Usdc::from_micros(25_000_050), "over budget: {cost}");
+    // Not the average set only: the last one has its edge, too.
+    assert!(basket.payout - last_set >= 0.03 - 1e-5);
     assert!(basket.edge >= 0.03 - TOLERANCE);
-    // Fees are rounded up to a micro-unit a leg.
-    assert!((basket.payout - per_set - basket.edge).abs() < 1e-5);
+    // Fees are rounded up to a micro-unit a share in the plan.
+    let per_set = (paid - cost.to_f64()) / basket.shares.to_f64();
+    assert!(
+        (per_set - basket.edge).abs() < 2e-5,
+        "{per_set} {}",
+        basket.edge
+    );
     for pair in basket.legs.windows(2) {
         assert!(pair[0].depth <= pair[1].depth, "thinnest first");
     }
@@ -337,26 +429,61 @@ fn check_basket(world: &World, basket: &Basket) {
         market.outcome_of(token).unwrap().0
     };
     let kinds: BTreeSet<usize> = basket.legs.iter().map(|leg| index(&leg.token_id)).collect();
-    match &basket.event_id {
-        None => {
+    let markets: BTreeSet<_> = basket.legs.iter().map(|leg| &leg.market_id).collect();
+    match kind_of(basket) {
+        Kind::Pair => {
             assert_eq!(kinds.len(), 2, "both outcomes");
-            assert_eq!(basket.legs[0].market_id, basket.legs[1].market_id);
+            assert_eq!(markets.len(), 1);
             assert_eq!(basket.payout, 1.0);
         }
-        Some(_) => {
+        Kind::Event => {
             assert_eq!(kinds.len(), 1, "the same outcome of each market");
             assert!(basket.legs.len() >= 3);
             let losers = (basket.legs.len() - 1) as f64;
             let payout = if kinds.contains(&0) { 1.0 } else { losers };
             assert_eq!(basket.payout, payout);
         }
+        Kind::Ladder => {
+            assert_eq!((markets.len(), basket.legs.len()), (2, 2));
+            assert_eq!(basket.payout, 1.0);
+            let month_of = |kind: usize| {
+                let leg = basket.legs.iter().find(|leg| index(&leg.token_id) == kind);
+                let market = &world
+                    .snapshot
+                    .market(&leg.unwrap().market_id)
+                    .unwrap()
+                    .market;
+                let month = |name: &&str| market.question.contains(*name);
+                MONTHS.iter().position(|name| month(name)).unwrap()
+            };
+            assert!(
+                month_of(0) > month_of(1),
+                "Yes of the later, No of the earlier"
+            );
+        }
     }
 }
 
-/// Checks everything; says how many signals, quotes, pairs and event sets there were.
-fn check(draws: &[Draw]) -> [usize; 4] {
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Pair,
+    Event,
+    Ladder,
+}
+
+fn kind_of(basket: &Basket) -> Kind {
+    match basket.event_id.as_ref().map(EventId::as_str) {
+        None => Kind::Pair,
+        Some("l") => Kind::Ladder,
+        Some(_) => Kind::Event,
+    }
+}
+
+/// Checks everything; says how many signals, quotes, pairs, event sets, ladders and markets quoted
+/// on both outcomes there were.
+fn check(draws: &[Draw]) -> [usize; 6] {
     let world = build(draws);
-    let mut seen = [0; 4];
+    let mut seen = [0; 6];
     for strategy in strategies() {
         let run = || -> Analysis { strategy.analyze(&world.context()).unwrap() };
         let analysis = run();
@@ -368,6 +495,7 @@ fn check(draws: &[Draw]) -> [usize; 4] {
             "every market is accounted for"
         );
         let mut in_baskets = BTreeSet::new();
+        let mut quoted: BTreeMap<&MarketId, Vec<&Quote>> = BTreeMap::new();
         for intent in &analysis.intents {
             match intent {
                 Intent::Directional(signal) => {
@@ -377,6 +505,7 @@ fn check(draws: &[Draw]) -> [usize; 4] {
                 }
                 Intent::Quote(quote) => {
                     check_quote(&world, quote);
+                    quoted.entry(&quote.market_id).or_default().push(quote);
                     seen[1] += 1;
                 }
                 Intent::Basket(basket) => {
@@ -386,9 +515,18 @@ fn check(draws: &[Draw]) -> [usize; 4] {
                     for market in markets {
                         assert!(in_baskets.insert(market.clone()), "in two baskets");
                     }
-                    seen[if basket.event_id.is_some() { 3 } else { 2 }] += 1;
+                    let kind = match kind_of(basket) {
+                        Kind::Pair => 2,
+                        Kind::Event => 3,
+                        Kind::Ladder => 4,
+                    };
+                    seen[kind] += 1;
                 }
             }
+        }
+        for quotes in quoted.values() {
+            check_both(&world, quotes);
+            seen[5] += usize::from(quotes.len() == 2);
         }
     }
     seen
@@ -404,6 +542,11 @@ proptest! {
     fn no_intent_breaks_a_rule_on_any_event(draws in event_draws()) {
         check(&draws);
     }
+
+    #[test]
+    fn no_intent_breaks_a_rule_on_any_ladder(draws in ladder_draws()) {
+        check(&draws);
+    }
 }
 
 /// The properties above would hold if nothing were ever wanted: over the same kind of books, all
@@ -411,8 +554,12 @@ proptest! {
 #[test]
 fn the_properties_are_not_about_nothing() {
     let mut runner = TestRunner::deterministic();
-    let any = prop_oneof![prop::collection::vec(draw(), 1..6), event_draws()];
-    let mut seen = [0; 4];
+    let any = prop_oneof![
+        prop::collection::vec(draw(), 1..6),
+        event_draws(),
+        ladder_draws()
+    ];
+    let mut seen = [0; 6];
     for _ in 0..2000 {
         let tree = any.new_tree(&mut runner).unwrap();
         for (total, count) in seen.iter_mut().zip(check(&tree.current())) {

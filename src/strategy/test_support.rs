@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::StrategyContext;
 use crate::domain::{
     Book, BookOrigin, Estimate, EventId, FeeSchedule, History, Level, Market, MarketId,
-    MarketStatus, MarketView, Outcome, Position, Price, PricePoint, ProtocolVersion, RestingOrder,
-    Shares, Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
+    MarketStatus, MarketView, Order, OrderType, Outcome, Position, Price, PricePoint,
+    ProtocolVersion, RestingOrder, Shares, Side, Snapshot, SourceKind, StrategyName, Timestamp,
+    TokenId, Usdc,
 };
 
 /// The moment of every test snapshot.
@@ -133,6 +134,24 @@ impl MarketBuilder {
         self
     }
 
+    /// Makes the books there are those of a recording: made from one price.
+    pub(super) fn synthetic(mut self) -> Self {
+        for book in self.books.iter_mut().flatten() {
+            let mut made = Book::clone(book);
+            made.origin = BookOrigin::Synthetic;
+            *book = Arc::new(made);
+        }
+        self
+    }
+
+    /// Asks about this, in an ordinary event whose markets do not exclude each other.
+    pub(super) fn asks(self, event: &str, question: &str) -> Self {
+        self.with(|market| {
+            market.event_id = Some(EventId::new(event));
+            market.question = question.to_owned();
+        })
+    }
+
     /// The first outcome's book.
     pub(super) fn yes(self, bids: Levels<'_>, asks: Levels<'_>) -> Self {
         self.book(0, levels(bids), levels(asks))
@@ -216,6 +235,37 @@ impl World {
                 opened_at: now(),
                 entry_strategy: StrategyName::new(strategy),
                 mark: None,
+            },
+        );
+    }
+
+    /// Rests an order of a strategy.
+    pub(super) fn rest(&mut self, token: &str, side: Side, at: &str, count: u32, strategy: &str) {
+        let id = u64::try_from(self.resting.len()).unwrap() + 1;
+        let order = Order {
+            id,
+            client_order_id: None,
+            signal_id: None,
+            strategy: StrategyName::new(strategy),
+            market_id: MarketId::new("m"),
+            token_id: TokenId::new(token),
+            outcome: String::new(),
+            side,
+            limit: price(at),
+            shares: Shares::whole(count),
+            order_type: OrderType::PostOnly,
+            basket: None,
+            reason: String::new(),
+            stop_loss: None,
+            take_profit: None,
+            trail_percent: None,
+        };
+        self.resting.insert(
+            id,
+            RestingOrder {
+                order,
+                remaining: Shares::whole(count),
+                placed_at: now(),
             },
         );
     }

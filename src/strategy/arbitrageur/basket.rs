@@ -1,11 +1,18 @@
-//! One set of outcomes: what it costs now, with fees, how much of it there is, whether it pays.
+//! One set of outcomes: what it costs now, level by level with fees, how much of it there is,
+//! whether it pays.
 
 use super::super::{StrategyContext, cause, pricing};
+use crate::domain::money::MICRO;
 use crate::domain::{
-    Basket, BasketLeg, EventId, MarketView, Outcome, Price, Shares, Side, StrategyName, Usdc,
+    Basket, BasketLeg, Book, EventId, Level, Market, MarketView, Outcome, Price, Rounding, Shares,
+    Side, StrategyName, Usdc, notional,
 };
 
 pub(super) const THIN: &str = "too little offered for a set";
+pub(super) const SMALL_LEG: &str = "a leg would cost less than 1 pUSD";
+
+/// The venue takes no marketable buy below this.
+const MIN_MARKETABLE_BUY: Usdc = Usdc::from_micros(MICRO);
 
 /// When a set is worth buying, and how much of it.
 #[derive(Debug, Clone)]
@@ -22,16 +29,29 @@ pub(super) struct SetTerms {
     pub small_deviation: String,
 }
 
-/// One outcome of the set with its price.
-struct PricedLeg<'a> {
-    view: &'a MarketView,
-    outcome: &'a Outcome,
-    limit: Price,
-    depth: Shares,
+impl SetTerms {
+    /// Whether a set that pays `payout` is worth buying at these `asks` and, with fees, `units`;
+    /// all in micro-units per set.
+    fn check(&self, payout: i64, asks: i64, units: i64) -> Result<(), &str> {
+        if pricing::reaches(self.tolerance, (payout - asks) as f64 / 1e6) {
+            return Err(&self.within_tolerance);
+        }
+        if !pricing::reaches((payout - units) as f64 / 1e6, self.min_edge) {
+            return Err(&self.small_deviation);
+        }
+        Ok(())
+    }
 }
 
-/// Plans to buy one share of each outcome per set, at its own best ask, for a set that pays
-/// `payout` whole pUSD. Errors with the cause that keeps it from being bought.
+/// One outcome of the set with its book.
+struct Leg<'a> {
+    view: &'a MarketView,
+    outcome: &'a Outcome,
+    book: &'a Book,
+}
+
+/// Plans to buy one share of each outcome per set, for a set that pays `payout` whole pUSD, up the
+/// asks as far as every set still pays. Errors with the cause that keeps it from being bought.
 pub(super) fn plan_set<'terms>(
     context: &StrategyContext<'_>,
     terms: &'terms SetTerms,
@@ -41,27 +61,35 @@ pub(super) fn plan_set<'terms>(
 ) -> Result<Basket, &'terms str> {
     let mut legs = Vec::with_capacity(outcomes.len());
     for (view, outcome) in outcomes {
-        legs.push(price_leg(context, view, outcome)?);
+        legs.push(find_leg(context, view, outcome)?);
     }
-    // Whole micro-units: the sum of prices is exact, each fee rounds up, against us.
-    let asks: i64 = legs.iter().map(|leg| i64::from(leg.limit.micros())).sum();
-    let fees: i64 = legs.iter().map(fee_micros).sum();
-    let payout_micros = i64::from(payout) * crate::domain::money::MICRO;
-    let gross = (payout_micros - asks) as f64 / 1e6;
-    let edge = (payout_micros - asks - fees) as f64 / 1e6;
-    if pricing::reaches(terms.tolerance, gross) {
-        return Err(&terms.within_tolerance);
+    let payout_micros = i64::from(payout) * MICRO;
+    let mut walkers = Vec::with_capacity(legs.len());
+    for leg in &legs {
+        walkers.push(Walker::new(leg).ok_or(cause::EXTREME_PRICE)?);
     }
-    if !pricing::reaches(edge, terms.min_edge) {
-        return Err(&terms.small_deviation);
+    terms.check(payout_micros, asks_of(&walkers), units_of(&walkers))?;
+    let shares = matched_shares(context, terms, &legs, walkers, payout_micros)?;
+    let mut filled = Vec::with_capacity(legs.len());
+    for leg in legs {
+        let fill = leg.fill(shares).ok_or(THIN)?;
+        if notional(fill.limit, shares, Rounding::Down).is_ok_and(|paid| paid < MIN_MARKETABLE_BUY)
+        {
+            return Err(SMALL_LEG);
+        }
+        filled.push((leg, fill));
     }
-    let shares = matched_shares(context, terms, &legs, asks + fees)?;
     // Thin legs go first: if one fails, the least has been bought by then.
-    legs.sort_by(|a, b| {
-        a.depth
-            .cmp(&b.depth)
+    filled.sort_by(|(a, at), (b, bt)| {
+        at.depth
+            .cmp(&bt.depth)
             .then_with(|| a.outcome.token.cmp(&b.outcome.token))
     });
+    // pUSD per set, averaged over all of them.
+    let each = |total: i128| total as f64 / shares.micros() as f64 / 1e6;
+    let asks: f64 = each(filled.iter().map(|(_, fill)| fill.asks).sum());
+    let cost: f64 = each(filled.iter().map(|(_, fill)| fill.cost).sum());
+    let edge = f64::from(payout) - cost;
     Ok(Basket {
         strategy: StrategyName::new(super::NAME),
         event_id: event.cloned(),
@@ -70,52 +98,136 @@ pub(super) fn plan_set<'terms>(
         edge,
         confidence: pricing::threshold_confidence(edge, terms.min_edge),
         reason: format!(
-            "{} outcomes cost {:.4} + fees {:.4} and pay {payout}; edge {edge:.4} a set",
-            legs.len(),
-            asks as f64 / 1e6,
-            fees as f64 / 1e6,
+            "{} outcomes cost {asks:.4} + fees {:.4} and pay {payout}; edge {edge:.4} a set",
+            filled.len(),
+            cost - asks,
         ),
-        legs: legs
+        legs: filled
             .into_iter()
-            .map(|leg| BasketLeg {
+            .map(|(leg, fill)| BasketLeg {
                 market_id: leg.view.market.id.clone(),
                 token_id: leg.outcome.token.clone(),
                 outcome: leg.outcome.name.clone(),
-                limit: leg.limit,
-                depth: leg.depth,
+                limit: fill.limit,
+                depth: fill.depth,
             })
             .collect(),
     })
 }
 
-fn price_leg<'a>(
+fn find_leg<'a>(
     context: &StrategyContext<'_>,
     view: &'a MarketView,
     outcome: &'a Outcome,
-) -> Result<PricedLeg<'a>, &'static str> {
+) -> Result<Leg<'a>, &'static str> {
     let book = pricing::sane_book(view.book(&outcome.token), context.snapshot.at)?;
-    let ask = book.best_ask().ok_or(cause::NOTHING_OFFERED)?;
-    let limit = pricing::buyable_at(ask, view.market.tick).ok_or(cause::EXTREME_PRICE)?;
-    Ok(PricedLeg {
+    if book.best_ask().is_none() {
+        return Err(cause::NOTHING_OFFERED);
+    }
+    Ok(Leg {
         view,
         outcome,
-        limit,
-        depth: book.depth_to(Side::Buy, limit),
+        book,
     })
 }
 
-/// Fee of one share in micro-units, rounded up.
-fn fee_micros(leg: &PricedLeg<'_>) -> i64 {
-    // At most 1 pUSD a share: far inside what the conversion holds.
-    (leg.view.market.fee.per_share(leg.limit.to_f64()) * 1e6).ceil() as i64
+/// What so many shares of one leg come to. Sums are in micro-units squared: exact.
+struct Fill {
+    /// Worst price reached.
+    limit: Price,
+    /// Shares on offer at that price or better.
+    depth: Shares,
+    /// Σ price × shares.
+    asks: i128,
+    /// Σ (price + fee) × shares.
+    cost: i128,
 }
 
-/// Equal shares of every leg: what the thinnest offers and the budget pays, in whole lots.
+impl Leg<'_> {
+    /// Walks up the asks for `shares`; `None` when there are not so many, or for none at all.
+    fn fill(&self, shares: Shares) -> Option<Fill> {
+        let mut walker = Walker::new(self)?;
+        let mut left = shares.micros();
+        let (mut asks, mut cost) = (0_i128, 0_i128);
+        loop {
+            let taken = left.min(walker.left);
+            asks += i128::from(taken) * i128::from(walker.price.micros());
+            cost += i128::from(taken) * i128::from(walker.unit);
+            left -= taken;
+            if left == 0 {
+                break;
+            }
+            if !walker.advance() {
+                return None;
+            }
+        }
+        Some(Fill {
+            limit: walker.price,
+            depth: self.book.depth_to(Side::Buy, walker.price),
+            asks,
+            cost,
+        })
+    }
+}
+
+/// A place in the asks of one leg.
+struct Walker<'a> {
+    market: &'a Market,
+    levels: std::slice::Iter<'a, Level>,
+    /// Price of this level, moved up to the tick.
+    price: Price,
+    /// Price and fee of one share here in micro-units; the fee is rounded up, against us.
+    unit: i64,
+    /// Shares that are left of this level, in micro-units.
+    left: i64,
+}
+
+impl<'a> Walker<'a> {
+    /// At the best ask; `None` when there is none that an order can reach.
+    fn new(leg: &Leg<'a>) -> Option<Self> {
+        let mut walker = Walker {
+            market: &leg.view.market,
+            levels: leg.book.asks().iter(),
+            price: Price::ZERO,
+            unit: 0,
+            left: 0,
+        };
+        walker.advance().then_some(walker)
+    }
+
+    /// To the next level; false at the end, or where no price on the tick reaches it.
+    fn advance(&mut self) -> bool {
+        let Some(level) = self.levels.next() else {
+            return false;
+        };
+        let Some(price) = pricing::buyable_at(level.price, self.market.tick) else {
+            return false;
+        };
+        self.price = price;
+        // At most 1 pUSD a share: far inside what the conversion holds.
+        let fee = (self.market.fee.per_share(price.to_f64()) * 1e6).ceil() as i64;
+        self.unit = i64::from(price.micros()) + fee;
+        self.left = level.size.micros();
+        true
+    }
+}
+
+fn asks_of(walkers: &[Walker<'_>]) -> i64 {
+    walkers.iter().map(|w| i64::from(w.price.micros())).sum()
+}
+
+fn units_of(walkers: &[Walker<'_>]) -> i64 {
+    walkers.iter().map(|w| w.unit).sum()
+}
+
+/// Equal shares of every leg, in whole lots: as many sets as the thinnest leg offers at prices at
+/// which the next set still pays, and as the budget pays.
 fn matched_shares(
     context: &StrategyContext<'_>,
     terms: &SetTerms,
-    legs: &[PricedLeg<'_>],
-    set_cost: i64,
+    legs: &[Leg<'_>],
+    walkers: Vec<Walker<'_>>,
+    payout: i64,
 ) -> Result<Shares, &'static str> {
     let spent: Usdc = legs
         .iter()
@@ -126,42 +238,51 @@ fn matched_shares(
     if budget <= Usdc::ZERO {
         return Err(cause::HELD);
     }
-    let affordable = affordable_sets(budget, set_cost);
-    let depth = legs
-        .iter()
-        .map(|leg| leg.depth)
-        .min()
-        .unwrap_or(Shares::ZERO);
+    let (shares, out_of_budget) = walk(terms, walkers, payout, budget);
+    let shares = Shares::from_micros(shares)
+        .unwrap_or(Shares::ZERO)
+        .floor_to_lot();
     let smallest = legs
         .iter()
         .map(|leg| leg.view.market.min_size)
         .max()
         .unwrap_or(Shares::ZERO)
         .max(Shares::LOT);
-    if depth.floor_to_lot() < smallest {
-        return Err(THIN);
+    if shares >= smallest {
+        return Ok(shares);
     }
-    if affordable < smallest {
-        return Err(if spent > Usdc::ZERO {
-            cause::HELD
-        } else {
-            cause::TOO_SMALL
-        });
-    }
-    Ok(affordable.min(depth).floor_to_lot())
+    Err(match (out_of_budget, spent > Usdc::ZERO) {
+        (false, _) => THIN,
+        (true, true) => cause::HELD,
+        (true, false) => cause::TOO_SMALL,
+    })
 }
 
-/// The most whole lots of sets that `budget` buys at `set_cost` micro-units each; a set of several
-/// No outcomes costs more than 1, so this is no [`Price`].
-fn affordable_sets(budget: Usdc, set_cost: i64) -> Shares {
-    if set_cost <= 0 {
-        return Shares::ZERO;
+/// Sets to buy in micro-units, and whether it was the budget that ended it. All legs go up their
+/// asks together, from one end of a level to the next.
+fn walk(terms: &SetTerms, mut walkers: Vec<Walker<'_>>, payout: i64, budget: Usdc) -> (i64, bool) {
+    let mut money = i128::from(budget.micros()) * i128::from(MICRO);
+    let mut shares = 0_i64;
+    loop {
+        let units = units_of(&walkers);
+        if units <= 0 || terms.check(payout, asks_of(&walkers), units).is_err() {
+            return (shares, false);
+        }
+        let offered = walkers.iter().map(|w| w.left).min().unwrap_or(0);
+        let affordable = i64::try_from(money / i128::from(units)).unwrap_or(i64::MAX);
+        let taken = offered.min(affordable);
+        shares = shares.saturating_add(taken);
+        money -= i128::from(taken) * i128::from(units);
+        if affordable < offered {
+            return (shares, true);
+        }
+        let mut ended = taken == 0;
+        for walker in &mut walkers {
+            walker.left -= taken;
+            ended |= walker.left == 0 && !walker.advance();
+        }
+        if ended {
+            return (shares, false);
+        }
     }
-    let micros = i128::from(budget.micros()) * i128::from(crate::domain::money::MICRO)
-        / i128::from(set_cost);
-    i64::try_from(micros)
-        .ok()
-        .and_then(|micros| Shares::from_micros(micros).ok())
-        .unwrap_or(Shares::ZERO)
-        .floor_to_lot()
 }

@@ -152,10 +152,12 @@ fn fault_19_the_edge_is_the_deviation_of_the_asks_and_nothing_else() {
                 continue;
             };
             let text = |cents: u32| format!("0.{cents:02}");
-            let analysis = analyze(
-                &views(vec![pair("m", &text(yes), &text(no))]),
-                ArbitrageurParams::default(),
-            );
+            // Large enough that no leg is below the venue's 1 pUSD.
+            let large = ArbitrageurParams {
+                order_size: 100.0,
+                ..ArbitrageurParams::default()
+            };
+            let analysis = analyze(&views(vec![pair("m", &text(yes), &text(no))]), large);
             assert_eq!(analysis.intents.is_empty(), sum > 97, "{yes} + {no}");
             for basket in baskets(&analysis) {
                 close(basket.edge, 1.0 - f64::from(sum) / 100.0);
@@ -196,13 +198,70 @@ fn both_original_parameters_must_be_met() {
 fn the_set_is_as_large_as_the_thinnest_leg() {
     let thin = market("m")
         .yes(&[], &[("0.45", 200)])
-        .no(&[], &[("0.50", 7), ("0.51", 500)]);
+        .no(&[], &[("0.50", 7), ("0.53", 500)]);
     let analysis = analyze(&views(vec![thin]), ArbitrageurParams::default());
+    // At 0.45 + 0.53 the next set would leave 0.02 only.
     assert_eq!(baskets(&analysis)[0].shares, Shares::whole(7));
     let too_thin = market("m")
         .yes(&[], &[("0.45", 200)])
-        .no(&[], &[("0.50", 4), ("0.51", 500)]);
+        .no(&[], &[("0.50", 4), ("0.53", 500)]);
     passes(too_thin, "too little offered for a set");
+}
+
+/// Both legs go up their asks as long as the next set still leaves the edge, fees included.
+#[test]
+fn sets_are_bought_level_by_level_while_each_one_pays() {
+    let deep = market("m")
+        .yes(&[], &[("0.45", 10), ("0.46", 200)])
+        .no(&[], &[("0.50", 7), ("0.51", 8), ("0.52", 500)]);
+    let analysis = analyze(&views(vec![deep]), ArbitrageurParams::default());
+    let basket = baskets(&analysis)[0];
+    // 7 at 0.45 + 0.50, 3 at 0.45 + 0.51, 5 at 0.46 + 0.51 (0.03 left); 0.46 + 0.52 leaves 0.02.
+    assert_eq!(basket.shares, Shares::whole(15));
+    // 15 − (7 × 0.95 + 3 × 0.96 + 5 × 0.97) = 15 − 14.38 = 0.62, over 15 sets.
+    close(basket.edge, 0.62 / 15.0);
+    assert_eq!(tokens(basket), ["m-no", "m-yes"]);
+    assert_eq!(basket.legs[0].limit, price("0.51"));
+    assert_eq!(basket.legs[0].depth, Shares::whole(15));
+    assert_eq!(basket.legs[1].limit, price("0.46"));
+    assert_eq!(basket.legs[1].depth, Shares::whole(210));
+    // With 10 pUSD: 6.65 + 2.88 for ten sets, then 0.47 / 0.97 = 0.4845 of another one.
+    let deep = market("m")
+        .yes(&[], &[("0.45", 10), ("0.46", 200)])
+        .no(&[], &[("0.50", 7), ("0.51", 8), ("0.52", 500)]);
+    let small = ArbitrageurParams {
+        order_size: 10.0,
+        ..ArbitrageurParams::default()
+    };
+    let analysis = analyze(&views(vec![deep]), small);
+    assert_eq!(baskets(&analysis)[0].shares, shares("10.48"));
+}
+
+/// The fee of each level counts: at 0.50 a rate of 0.04 costs 0.01, at 0.45 0.0099.
+#[test]
+fn a_level_that_only_the_fee_spoils_is_not_reached_for() {
+    let deep = |rate: &str| {
+        let builder = market("m")
+            .fee(rate)
+            .yes(&[], &[("0.45", 200)])
+            .no(&[], &[("0.49", 10), ("0.50", 200)]);
+        let analysis = analyze(&views(vec![builder]), ArbitrageurParams::default());
+        baskets(&analysis)[0].shares
+    };
+    // Free: the next set at 0.95 leaves 0.05, and 25 pUSD buy 10 + 15.6 / 0.95 = 26.42.
+    assert_eq!(deep("0"), shares("26.42"));
+    // 1 − 0.95 − 0.0199 = 0.0301 is enough; at 0.05 the fees are 0.024875 and 0.0251 is left.
+    assert!(deep("0.04") > Shares::whole(10));
+    assert_eq!(deep("0.05"), Shares::whole(10));
+}
+
+#[test]
+fn a_leg_that_the_venue_would_refuse_is_not_planned() {
+    // 26 sets of 0.02 + 0.90 are 0.54 pUSD of the first outcome.
+    passes(
+        pair("m", "0.02", "0.90"),
+        "a leg would cost less than 1 pUSD",
+    );
 }
 
 #[test]
@@ -379,3 +438,5 @@ fn legs_name_their_own_tokens() {
         assert_eq!(leg.outcome, "Yes");
     }
 }
+
+mod ladder;
