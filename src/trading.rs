@@ -3,6 +3,7 @@
 
 pub mod aggregation;
 pub mod conditional;
+pub mod conditional_config;
 pub mod config;
 pub mod desk;
 pub mod ledger;
