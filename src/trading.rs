@@ -14,3 +14,4 @@ pub mod sizing;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod venue_rules;
+pub mod watch;

@@ -57,6 +57,7 @@ pub fn tick(
     step.begin_day()?;
     step.mark()?;
     step.settle()?;
+    step.list_unsettled();
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
@@ -69,8 +70,8 @@ pub fn tick(
     Ok((step.report, step.recorder.into_events()))
 }
 
-/// Books changed between two ticks: marks, resting orders and exits look at them. Strategies do not,
-/// nothing is settled, and no tick is counted.
+/// Books changed between two ticks: marks, resting orders and exits look at them, and markets that
+/// have resolved by then are settled. Strategies do not look, and no tick is counted.
 pub fn books_changed(
     ledger: &mut Ledger,
     snapshot: &Snapshot,
@@ -79,6 +80,7 @@ pub fn books_changed(
     let mut step = Step::new(ledger, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.settle()?;
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
@@ -210,6 +212,9 @@ impl<'a> Step<'a> {
                 continue;
             };
             self.record_fill(order, &level, true)?;
+            // Those that the order names: who rests an order wants its stop when it fills.
+            let bought = view.market.clone();
+            self.attach_exits(order, &bought, false)?;
             let matched = Matched {
                 fills: vec![level],
                 unfilled: resting.remaining.minus(level.shares),

@@ -28,6 +28,8 @@ pub struct NewConditional {
     pub shares: Option<Shares>,
     /// Trailing distance as a fraction.
     pub trail_percent: Option<Price>,
+    /// An order of the same position: when one of them has sold, the other is withdrawn.
+    pub oco_with: Option<u64>,
     /// Best bid now, where there is one.
     pub bid: Option<Price>,
     /// Why.
@@ -59,6 +61,11 @@ pub fn create_conditional(
     if let Some(refusal) = refuse_conditional(wanted, held) {
         return Ok((Err(refusal), Vec::new()));
     }
+    let partner = match wanted.oco_with.map(|id| partner(ledger, wanted, id)) {
+        Some(Err(refusal)) => return Ok((Err(refusal), Vec::new())),
+        Some(Ok(partner)) => Some(partner),
+        None => None,
+    };
     let trailing = wanted.kind == ConditionalKind::TrailingStop;
     let start = wanted
         .bid
@@ -70,11 +77,13 @@ pub fn create_conditional(
         market_id: wanted.market.id.clone(),
         kind: wanted.kind,
         trigger_price: wanted.trigger_price,
-        shares: wanted.shares.unwrap_or(held),
+        shares: partner.map_or(wanted.shares.unwrap_or(held), |order| order.shares),
         high_watermark: trailing.then_some(start),
         trail_percent: wanted.trail_percent.filter(|_| trailing),
         parent_strategy: StrategyName::new("mcp_manual"),
-        group: None,
+        group: partner.map(ConditionalOrder::group_key),
+        doubted_since: None,
+        sales: None,
         reason: wanted.reason.clone(),
         created_at: now,
     };
@@ -83,6 +92,37 @@ pub fn create_conditional(
         conditional: conditional.clone(),
     })?;
     Ok((Ok(conditional), recorder.into_events()))
+}
+
+/// The order that a new one is to be grouped with: of the same position, and for the same shares, so
+/// that it is clear what is left to one when the other has sold some.
+fn partner<'a>(
+    ledger: &'a Ledger,
+    wanted: &NewConditional,
+    id: u64,
+) -> Result<&'a ConditionalOrder, Refusal> {
+    let order = ledger
+        .conditionals()
+        .get(&id)
+        .filter(|order| order.token_id == wanted.token_id)
+        .ok_or_else(|| {
+            Refusal::new(
+                "unknown_order",
+                format!("No active conditional order with id {id} on this position"),
+                "get_conditional_orders lists the active ones with their tokens.",
+            )
+        })?;
+    match wanted.shares {
+        Some(shares) if shares != order.shares => Err(Refusal::new(
+            "size",
+            format!(
+                "{shares} shares cannot be grouped with conditional order {id}, which sells {}",
+                order.shares
+            ),
+            "Leave size out: orders that cancel each other sell the same shares.",
+        )),
+        _ => Ok(order),
+    }
 }
 
 fn refuse_conditional(wanted: &NewConditional, held: Shares) -> Option<Refusal> {

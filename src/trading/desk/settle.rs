@@ -1,8 +1,8 @@
 //! Settlement: positions of resolved markets are paid out, once.
 
-use crate::domain::{LedgerEvent, Rounding, notional};
+use crate::domain::{LedgerEvent, MarketStatus, Position, Rounding, notional};
 
-use super::super::report::SettlementReport;
+use super::super::report::{SettlementReport, UnsettledReport};
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -61,5 +61,70 @@ impl Step<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says which positions wait for their market's end, and why nothing is paid yet. They keep
+    /// their shares and their last mark: a closed market, a past end or a price of 0.99 is no
+    /// resolution.
+    pub(super) fn list_unsettled(&mut self) {
+        let unsettled: Vec<UnsettledReport> = self
+            .ledger()
+            .positions()
+            .values()
+            .filter_map(|position| self.unsettled(position))
+            .collect();
+        self.report.unsettled = unsettled;
+    }
+
+    fn unsettled(&self, position: &Position) -> Option<UnsettledReport> {
+        let id = &position.market_id;
+        let (state, end) = match self.view(id).map(|view| &view.market) {
+            Some(market) => match market.status {
+                MarketStatus::Open => return None,
+                MarketStatus::Paused => ("paused", market.end),
+                MarketStatus::Closed => ("closed", market.end),
+            },
+            None => ("unknown", None),
+        };
+        let pending = self
+            .snapshot
+            .pending
+            .iter()
+            .find(|pending| pending.market_id == *id);
+        let mut why = match state {
+            "unknown" => {
+                "the source does not know this market now; the position keeps its shares and its \
+                 last mark"
+                    .to_owned()
+            }
+            "paused" => "the market takes no orders now and has not resolved".to_owned(),
+            _ => "the market is closed and awaits its resolution".to_owned(),
+        };
+        if let Some(pending) = pending {
+            why.push_str(&format!(
+                "; {} by {} at {}",
+                pending.state, pending.evidence, pending.seen_at
+            ));
+        }
+        if let Some(end) = end {
+            why.push_str(&format!("; its end was set for {end}"));
+        }
+        if self
+            .snapshot
+            .resolutions
+            .iter()
+            .any(|resolution| resolution.market_id == *id)
+        {
+            why = "the market resolved, but its resolution does not name this token".to_owned();
+        }
+        Some(UnsettledReport {
+            market_id: id.to_string(),
+            token_id: position.token_id.to_string(),
+            outcome: position.outcome.clone(),
+            shares: position.shares.to_f64(),
+            cost: position.cost.to_f64(),
+            state: state.to_owned(),
+            why,
+        })
     }
 }
