@@ -1,6 +1,7 @@
 //! The application: a source, a ledger with its one writer, strategies and alerts, wired from the
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
+mod awaiting;
 pub mod config;
 mod desk;
 mod error;
@@ -9,6 +10,7 @@ mod fresh;
 mod gather;
 mod open;
 mod orders;
+mod reactions;
 mod standing;
 mod tick;
 
@@ -55,6 +57,7 @@ pub struct App {
     desk: Desk,
     alerts: Alerts,
     fresh: fresh::Fresh,
+    awaiting: awaiting::Awaiting,
     questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,

@@ -20,13 +20,17 @@ pub mod text;
 pub mod time;
 
 pub use book::{Book, BookFeed, BookOrigin, Level};
-pub use conditional::{ConditionalKind, ConditionalOrder, ConditionalStatus};
+pub use conditional::{
+    ConditionalKind, ConditionalOrder, ConditionalSale, ConditionalStatus, Sales,
+};
 pub use estimate::Estimate;
 pub use fee::FeeSchedule;
 pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
 pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteSide, Signal};
 pub use ledger_event::{ConfigChange, HaltCause, LedgerEvent, StampedEvent};
-pub use market::{Event, Market, MarketStatus, Outcome, ProtocolVersion, Resolution};
+pub use market::{
+    Event, Market, MarketStatus, Outcome, PendingResolution, ProtocolVersion, Resolution,
+};
 pub use money::{MICRO_U64, MoneyError, Price, Rounding, Shares, Usdc, notional};
 pub use order::{Fill, Order, OrderOutcome, OrderType, RestingOrder, Side};
 pub use position::{Mark, Position};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Book, Event, EventId, Market, MarketId, PricePoint, Resolution, Shares, Side, SourceKind,
+    Book, Event, EventId, Market, MarketId, PendingResolution, PricePoint, Resolution, Shares, Side, SourceKind,
     Timestamp, TokenId, Usdc,
 };
 
@@ -260,6 +260,18 @@ pub trait MarketData: Send + Sync {
     /// called inside an async runtime. [`MarketData::books`] then answers from them at once.
     /// A source without a stream does nothing.
     fn follow(&self, _tokens: &[TokenId]) {}
+
+    /// Those books of these tokens that a stream keeps current. Asks nobody; empty where there is no
+    /// stream.
+    fn live_books(&self, _tokens: &[TokenId]) -> HashMap<TokenId, Arc<Book>> {
+        HashMap::new()
+    }
+
+    /// How far the source was with a market's end when it was last asked; `None` where it did not
+    /// say, or the market has resolved.
+    fn pending(&self, _market: &MarketId) -> Option<PendingResolution> {
+        None
+    }
 
     /// What happens to the followed tokens from now on; `None` where the source has no stream. A
     /// receiver that falls behind is told so and should look at all its books again.

@@ -3,6 +3,7 @@
 
 pub mod aggregation;
 pub mod conditional;
+pub mod conditional_config;
 pub mod config;
 pub mod desk;
 pub mod ledger;
@@ -13,3 +14,4 @@ pub mod sizing;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod venue_rules;
+pub mod watch;

@@ -19,6 +19,7 @@ use crate::market_data::{DataError, MarketQuery, TICK_HISTORY, TICK_HISTORY_FIDE
 use crate::trading::ledger::Ledger;
 
 use super::fresh::{FreshReport, HISTORY_AGE_MS, Kind, Progress};
+use super::reactions::Reactions;
 use super::{App, AppError};
 
 /// Between two looks at what is due.
@@ -37,6 +38,7 @@ const LONGEST_WAIT_MS: i64 = 60_000;
 #[derive(Debug)]
 pub struct Feed {
     task: JoinHandle<()>,
+    reactions: Option<Reactions>,
 }
 
 impl Feed {
@@ -44,6 +46,9 @@ impl Feed {
     pub async fn ended(self, limit: Duration) {
         if tokio::time::timeout(limit, self.task).await.is_err() {
             tracing::warn!("the background refresh was still busy at the end");
+        }
+        if let Some(reactions) = self.reactions {
+            reactions.ended(limit).await;
         }
     }
 }
@@ -124,7 +129,8 @@ impl App {
                 }
             }
         });
-        Some(Feed { task })
+        let reactions = self.start_reactions(shutdown);
+        Some(Feed { task, reactions })
     }
 
     /// What the background keeps fresh, how old it is, and what keeps failing.

@@ -14,7 +14,7 @@ use super::fresh::{HISTORY_AGE_MS, Parted};
 use super::{App, AppError};
 
 /// How far a clock may fall behind the account's last event: corrections of a machine's clock.
-const BACKWARDS_MS: i64 = 60_000;
+pub(super) const BACKWARDS_MS: i64 = 60_000;
 /// Questions that are kept.
 const QUESTIONS_KEPT: usize = 20_000;
 
@@ -152,7 +152,10 @@ impl App {
                 market,
             })
             .collect();
-        let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions);
+        // Held markets that have not resolved: as far as the source has got with them.
+        let pending = held.iter().filter_map(|market| self.source.pending(&market.id));
+        let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions)
+            .with_pending(pending.collect());
         Ok(MarketSnapshot { snapshot, notes })
     }
 

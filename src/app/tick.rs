@@ -49,6 +49,7 @@ impl App {
         };
         report.timing = Some(timing);
         report.notes.splice(0..0, gathered.notes);
+        self.awaiting.keep(&report);
         let signals = report
             .signal_log
             .iter()

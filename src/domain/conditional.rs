@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{MarketId, StrategyName, TokenId};
-use super::money::{MICRO, Price, Shares};
+use super::money::{MICRO, MoneyError, Price, Rounding, Shares, Usdc, notional};
 use super::time::Timestamp;
 
 /// What sets the order off. All compare with the best bid, which is what a sale would get.
@@ -54,6 +54,36 @@ impl ConditionalStatus {
     }
 }
 
+/// A sale that a conditional order set off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionalSale {
+    /// Executable bid that set it off.
+    pub bid: Price,
+    /// The price that the bid had to reach.
+    pub trigger: Price,
+    /// Shares sold.
+    pub sold: Shares,
+    /// What they brought, fees not included, pUSD.
+    pub proceeds: Usdc,
+}
+
+impl ConditionalSale {
+    /// What the shares would have brought at `price` less what they did bring, pUSD; negative when
+    /// they brought more. The product is floored, as each fill is. Errors: it does not fit.
+    pub fn slippage_from(&self, price: Price) -> Result<Usdc, MoneyError> {
+        Ok(notional(price, self.sold, Rounding::Down)?.minus(self.proceeds))
+    }
+}
+
+/// What the sales of a conditional order that is not done yet came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sales {
+    /// Shares sold.
+    pub sold: Shares,
+    /// What they brought, fees not included, pUSD.
+    pub proceeds: Usdc,
+}
+
 /// An order to sell shares of a position once the bid reaches a price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConditionalOrder {
@@ -79,6 +109,13 @@ pub struct ConditionalOrder {
     /// number of the group is that of its first order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u64>,
+    /// Since when its price has been reached on a book too wide or too thin to believe; `None` when
+    /// it is not, or the book is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted_since: Option<Timestamp>,
+    /// What it has sold so far; `None` before the first sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sales: Option<Sales>,
     /// Why, in one line.
     pub reason: String,
     /// When it was created.
@@ -86,6 +123,13 @@ pub struct ConditionalOrder {
 }
 
 impl ConditionalOrder {
+    /// What the orders of its group have in common: the group's number, or its own, which becomes
+    /// the group's when another order joins it.
+    #[must_use]
+    pub fn group_key(&self) -> u64 {
+        self.group.unwrap_or(self.id)
+    }
+
     /// The bid at which it fires now; for a trailing stop floored to micro-units.
     #[must_use]
     pub fn effective_trigger(&self) -> Price {
@@ -130,6 +174,8 @@ mod tests {
             trail_percent: None,
             parent_strategy: "test".into(),
             group: None,
+            doubted_since: None,
+            sales: None,
             reason: String::new(),
             created_at: Timestamp::default(),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::conditional::ConditionalOrder;
+use super::conditional::{ConditionalOrder, ConditionalSale};
 use super::estimate::Estimate;
 use super::ids::{MarketId, StrategyName, TokenId};
 use super::intent::Signal;
@@ -130,18 +130,32 @@ pub enum LedgerEvent {
         /// New watermark.
         watermark: Price,
     },
-    /// A conditional order fired and sold.
+    /// The price of a stop was reached on a book too wide or too thin to believe, or is no longer.
+    ConditionalDoubted {
+        /// The conditional order.
+        id: u64,
+        /// Bid then; `None` when nobody bids.
+        bid: Option<Price>,
+        /// Ask then; `None` when nobody asks.
+        ask: Option<Price>,
+        /// Since when its price is reached; `None` when the bid has come back.
+        since: Option<Timestamp>,
+    },
+    /// A conditional order fired and sold the last of its shares.
     ConditionalTriggered {
         /// The conditional order.
         id: u64,
-        /// Bid that set it off.
+        /// Executable bid that set it off.
         bid: Price,
-        /// Shares sold.
+        /// Shares sold now.
         sold: Shares,
-        /// What they brought before the fee, pUSD: `bid × sold − proceeds` is the slippage from the
-        /// trigger. `None` in logs of 1.0.
+        /// What they brought before the fee, pUSD: `trigger × sold − proceeds` is the slippage from
+        /// the trigger, `bid × sold − proceeds` that from the bid. `None` in logs of 1.0.
         #[serde(default)]
         proceeds: Option<Usdc>,
+        /// The price that the bid had to reach. `None` in logs of 1.0.
+        #[serde(default)]
+        trigger: Option<Price>,
     },
     /// A conditional order sold part of its shares and goes on waiting with the rest, or its
     /// position became smaller.
@@ -150,6 +164,9 @@ pub enum LedgerEvent {
         id: u64,
         /// Shares it now covers.
         shares: Shares,
+        /// What it sold; `None` when its position or its group became smaller otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sale: Option<ConditionalSale>,
     },
     /// A conditional order was withdrawn.
     ConditionalCancelled {

@@ -170,6 +170,19 @@ pub struct Resolution {
     pub evidence: String,
 }
 
+/// How far the source is with a market that has not resolved yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingResolution {
+    /// The market.
+    pub market_id: MarketId,
+    /// In the source's own word, cleaned: `proposed`, `disputed`, …
+    pub state: String,
+    /// When it was last said so, by the clock of the source.
+    pub seen_at: Timestamp,
+    /// What told us.
+    pub evidence: String,
+}
+
 impl Resolution {
     /// What one share of `token` pays, `None` when the resolution does not name it.
     #[must_use]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::book::Book;
 use super::ids::{MarketId, TokenId};
-use super::market::{Market, Resolution};
+use super::market::{Market, PendingResolution, Resolution};
 use super::money::{Price, Shares};
 use super::order::Side;
 use super::time::Timestamp;
@@ -132,6 +132,8 @@ pub struct Snapshot {
     by_token: HashMap<TokenId, usize>,
     /// Markets that have ended, as far as positions and estimates need to know.
     pub resolutions: Vec<Resolution>,
+    /// How far the source is with held markets that have not resolved yet, where it says.
+    pub pending: Vec<PendingResolution>,
     /// Trades of others in tokens that we rest orders in, oldest first.
     pub prints: Vec<Print>,
 }
@@ -175,6 +177,7 @@ impl Snapshot {
             by_market,
             by_token,
             resolutions,
+            pending: Vec::new(),
             prints: Vec::new(),
         }
     }
@@ -184,6 +187,13 @@ impl Snapshot {
     pub fn with_prints(mut self, mut prints: Vec<Print>) -> Self {
         prints.sort_by_key(|print| print.at);
         self.prints = prints;
+        self
+    }
+
+    /// The same with how far the source is with markets that have not resolved yet.
+    #[must_use]
+    pub fn with_pending(mut self, pending: Vec<PendingResolution>) -> Self {
+        self.pending = pending;
         self
     }
 

@@ -15,7 +15,7 @@ use super::{
     Period, StreamEvent, Trader, WalletPosition, WalletSummary,
 };
 use crate::domain::{
-    Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
+    Book, Clock, Event, Market, MarketId, PendingResolution, PricePoint, Resolution, SourceKind, SystemClock,
     Timestamp, TokenId,
 };
 
@@ -70,6 +70,8 @@ pub struct Polymarket {
     cache: Option<Metadata>,
     /// Books kept current; `None` where they are asked for each time.
     stream: Option<Stream>,
+    /// How far the venue was with markets that have not resolved.
+    pending: resolution::Pending,
 }
 
 /// Markets and events of the last seconds. Prices in them are not traded on, books are not in it.
@@ -117,10 +119,19 @@ impl Polymarket {
         Ok(Polymarket {
             kind,
             stream,
+            pending: resolution::Pending::default(),
             transport: Transport::new(&config, kind)?,
             cache,
         })
     }
+}
+
+/// The books of these tokens that the stream keeps and has heard about lately.
+fn current(stream: &Stream, tokens: &[TokenId]) -> HashMap<TokenId, Arc<Book>> {
+    let mut books = stream.books(tokens);
+    let now = SystemClock.now();
+    books.retain(|_, book| now.since(book.at) <= QUIET_MS);
+    books
 }
 
 #[async_trait]
@@ -170,9 +181,7 @@ impl MarketData for Polymarket {
         let Some(stream) = &self.stream else {
             return self.fetch_books(tokens).await;
         };
-        let mut books = stream.books(tokens);
-        let now = SystemClock.now();
-        books.retain(|_, book| now.since(book.at) <= QUIET_MS);
+        let mut books = current(stream, tokens);
         let rest: Vec<TokenId> = tokens
             .iter()
             .filter(|token| !books.contains_key(*token))
@@ -226,6 +235,15 @@ impl MarketData for Polymarket {
         if let Some(stream) = &self.stream {
             stream.follow(tokens);
         }
+    }
+
+    fn live_books(&self, tokens: &[TokenId]) -> HashMap<TokenId, Arc<Book>> {
+        let stream = self.stream.as_ref();
+        stream.map_or_else(HashMap::new, |stream| current(stream, tokens))
+    }
+
+    fn pending(&self, market: &MarketId) -> Option<PendingResolution> {
+        self.pending.get(market)
     }
 
     fn changes(&self) -> Option<broadcast::Receiver<StreamEvent>> {

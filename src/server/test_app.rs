@@ -82,6 +82,7 @@ impl Account {
             trigger_price: price("0.2"),
             shares: None,
             trail_percent: None,
+            oco_with: None,
             bid: Some(price("0.39")),
             reason: "a guard".to_owned(),
         });

@@ -122,6 +122,7 @@ fn touch(touched: &mut Touched, event: &LedgerEvent) {
         | LedgerEvent::WatermarkRaised { .. }
         | LedgerEvent::ConditionalTriggered { .. }
         | LedgerEvent::ConditionalReduced { .. }
+        | LedgerEvent::ConditionalDoubted { .. }
         | LedgerEvent::ConditionalCancelled { .. }
         | LedgerEvent::Marked { .. }
         | LedgerEvent::BidsGone { .. }

@@ -210,6 +210,7 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::WatermarkRaised { .. } => "watermark_raised",
         LedgerEvent::ConditionalTriggered { .. } => "conditional_triggered",
         LedgerEvent::ConditionalReduced { .. } => "conditional_reduced",
+        LedgerEvent::ConditionalDoubted { .. } => "conditional_doubted",
         LedgerEvent::ConditionalCancelled { .. } => "conditional_cancelled",
         LedgerEvent::Marked { .. } => "marked",
         LedgerEvent::Settled { .. } => "settled",
@@ -321,12 +322,17 @@ mod tests {
                 id: 1,
                 watermark: price("0.6"),
             },
-            LedgerEvent::ConditionalReduced { id: 1, shares: one },
+            LedgerEvent::ConditionalReduced {
+                id: 1,
+                shares: one,
+                sale: None,
+            },
             LedgerEvent::ConditionalTriggered {
                 id: 1,
                 bid: price("0.54"),
                 sold: one,
                 proceeds: None,
+                trigger: None,
             },
             LedgerEvent::ConditionalCancelled {
                 id: 2,

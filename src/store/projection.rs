@@ -59,7 +59,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
                 watermark.micros()
             ],
         ),
-        LedgerEvent::ConditionalReduced { id, shares } => step.conditional_changed(
+        LedgerEvent::ConditionalReduced { id, shares, .. } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET size = ?2, size_micros = ?3 \
              WHERE id = ?1 AND status = 'active'",
@@ -94,6 +94,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
         // In the log alone: nothing reads them by SQL.
         LedgerEvent::AccountOpened { .. }
         | LedgerEvent::BidsGone { .. }
+        | LedgerEvent::ConditionalDoubted { .. }
         | LedgerEvent::ConfigChanged { .. }
         | LedgerEvent::EstimateScored { .. }
         | LedgerEvent::Halted { .. }

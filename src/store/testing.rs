@@ -121,6 +121,8 @@ pub(super) fn conditional(id: u64, kind: ConditionalKind) -> LedgerEvent {
             trail_percent: trailing.then(|| price("0.1")),
             parent_strategy: "mcp_manual".into(),
             group: None,
+            doubted_since: None,
+            sales: None,
             reason: "guard".to_owned(),
             created_at: at(0),
         },

@@ -1,8 +1,11 @@
-//! Prices of conditional orders: where exits are placed, and how far a triggered sale may go.
+//! Prices of conditional orders: where exits are placed, when they fire, and how far a triggered
+//! sale may go.
 
-use crate::domain::{ConditionalKind, MICRO_U64, Order, Price};
+use crate::domain::{
+    Book, ConditionalKind, ConditionalOrder, MICRO_U64, Order, Price, Shares, Side, Timestamp,
+};
 
-use super::config::ConditionalConfig;
+use super::conditional_config::ConditionalConfig;
 
 /// What exits of a new position are placed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,111 @@ pub fn sale_limit(bid: Price, tick: Price, max_slippage: Price) -> Price {
         on_tick
     } else {
         lowest.floor_to(tick)
+    }
+}
+
+/// What one look at a book tells a conditional order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// Its price is not reached.
+    Waits {
+        /// A new watermark for a trailing stop.
+        raised: Option<Price>,
+    },
+    /// Its price is reached, on a book too wide or too thin to believe at once.
+    Doubts {
+        /// Executable bid.
+        bid: Price,
+        /// Best ask; `None` when nobody asks.
+        ask: Option<Price>,
+        /// True when fewer shares are bid in all than the trigger asks for.
+        thin: bool,
+    },
+    /// It fires, at this executable bid.
+    Fires {
+        /// Executable bid.
+        bid: Price,
+    },
+}
+
+/// The executable bid: the best price at which `shares` could be sold, which is the price of the
+/// level where so many have been added up from the top; the best bid for no shares. `None` when
+/// fewer are bid in all.
+#[must_use]
+pub fn executable_bid(book: &Book, shares: Shares) -> Option<Price> {
+    let mut sum = Shares::ZERO;
+    for level in book.against(Side::Sell) {
+        sum = sum.plus(level.size);
+        if sum >= shares {
+            return Some(level.price);
+        }
+    }
+    None
+}
+
+/// One look of a conditional order at a book; `None` when nobody bids: an empty side is no price.
+///
+/// All kinds compare the executable bid for `min_trigger_depth` shares (or all of the order's, if
+/// fewer): a few shares bid high neither make a profit nor raise a watermark, and a few bid above a
+/// stop do not keep it from firing.
+///
+/// A stop is sold at a loss and cannot be taken back, so it also wants the book to look like a
+/// market: spread within `max_trigger_spread` (nobody asking counts as an ask of 1) and the depth
+/// there at all. When makers pull their quotes for a moment the bid falls, the ask rises, and both
+/// come back within seconds; a price that has really fallen brings its asks down with it and is
+/// sold at once, or stays down and is sold once it has been so for `confirm_seconds`. The time
+/// counts, not the number of looks: how often somebody looks depends on the stream.
+///
+/// A take-profit loses nothing by waiting and sells at its price or better only: it needs the depth
+/// and no more.
+#[must_use]
+pub fn look(
+    order: &ConditionalOrder,
+    book: &Book,
+    config: &ConditionalConfig,
+    now: Timestamp,
+) -> Option<Finding> {
+    let best = book.best_bid()?;
+    let firm = executable_bid(book, config.min_trigger_depth.min(order.shares));
+    if order.kind == ConditionalKind::TakeProfit {
+        return Some(match firm {
+            Some(bid) if order.fires_at(bid) => Finding::Fires { bid },
+            _ => Finding::Waits { raised: None },
+        });
+    }
+    let bid = firm.unwrap_or(best);
+    if !order.fires_at(bid) {
+        let trailing = order.kind == ConditionalKind::TrailingStop;
+        let raised = firm.filter(|bid| trailing && order.high_watermark.is_none_or(|w| *bid > w));
+        return Some(Finding::Waits { raised });
+    }
+    let ask = book.best_ask();
+    let spread = ask.unwrap_or(Price::ONE).minus(bid);
+    let thin = firm.is_none();
+    let waited = order.doubted_since.map_or(0, |since| now.since(since));
+    Some(
+        if (!thin && spread <= config.max_trigger_spread) || waited >= config.confirm_ms() {
+            Finding::Fires { bid }
+        } else {
+            Finding::Doubts { bid, ask, thin }
+        },
+    )
+}
+
+/// The limit of a triggered sale: no further below the bid than the slippage allows, and for a
+/// take-profit never below its own price.
+#[must_use]
+pub fn limit_of(order: &ConditionalOrder, bid: Price, tick: Price, max_slippage: Price) -> Price {
+    let limit = sale_limit(bid, tick, max_slippage);
+    if order.kind != ConditionalKind::TakeProfit {
+        return limit;
+    }
+    let least = order.trigger_price.ceil_to(tick);
+    // A bid between ticks is reached by the tick below it.
+    if least <= bid {
+        limit.max(least)
+    } else {
+        bid.floor_to(tick)
     }
 }
 

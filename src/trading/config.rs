@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Price, Usdc, plain};
+use crate::domain::{Usdc, plain};
+
+pub use super::conditional_config::ConditionalConfig;
 
 /// Limits that no order passes, whoever asks. Amounts in pUSD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -102,49 +104,6 @@ impl Default for SizingConfig {
     }
 }
 
-/// Orders attached to what strategies buy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ConditionalConfig {
-    /// Attach a stop-loss and a take-profit to every buy of a directional strategy.
-    pub enabled: bool,
-    /// Stop-loss distance below the price paid, as a fraction of it.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub default_stop_loss_pct: Price,
-    /// Take-profit distance above the price paid, as a fraction of it (never above one tick below 1).
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub default_take_profit_pct: Price,
-    /// Attach a trailing stop too.
-    pub trailing_stop_enabled: bool,
-    /// Trailing distance below the highest bid seen, as a fraction of it.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub trailing_stop_pct: Price,
-    /// How far below the bid that set it off a triggered sale may go, as a fraction of that bid.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub max_slippage_pct: Price,
-}
-
-fn fraction(micros: u32) -> Price {
-    Price::from_micros(micros).unwrap_or(Price::ZERO)
-}
-
-impl Default for ConditionalConfig {
-    fn default() -> Self {
-        ConditionalConfig {
-            enabled: false,
-            default_stop_loss_pct: fraction(100_000),
-            default_take_profit_pct: fraction(200_000),
-            trailing_stop_enabled: false,
-            trailing_stop_pct: fraction(50_000),
-            max_slippage_pct: fraction(50_000),
-        }
-    }
-}
-
 /// What the desk is allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -231,25 +190,7 @@ impl TradingConfig {
                 return Err(format!("{key} is {value}; it must be between 0 and 1"));
             }
         }
-        let conditional = &self.conditional;
-        for (key, value) in [
-            (
-                "conditional_orders.default_stop_loss_pct",
-                conditional.default_stop_loss_pct,
-            ),
-            (
-                "conditional_orders.default_take_profit_pct",
-                conditional.default_take_profit_pct,
-            ),
-            (
-                "conditional_orders.trailing_stop_pct",
-                conditional.trailing_stop_pct,
-            ),
-        ] {
-            if value == Price::ZERO || value == Price::ONE {
-                return Err(format!("{key} is {value}; it must be above 0 and below 1"));
-            }
-        }
+        self.conditional.validate()?;
         if self.aggregation.min_strategies == 0 {
             return Err("aggregation.min_strategies is 0; it must be at least 1".to_owned());
         }
@@ -260,6 +201,7 @@ impl TradingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Price;
 
     fn refused(change: impl FnOnce(&mut TradingConfig)) -> String {
         let mut config = TradingConfig::default();

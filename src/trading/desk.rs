@@ -8,14 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
     Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
-    Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
+    Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
 use super::config::{Mode, TradingConfig};
 use super::ledger::{Ledger, LedgerError, Recorder};
 use super::matching::{self, LevelFill, Matched};
-use super::report::{self, OrderReport, SettlementReport, TickReport};
+use super::report::{self, OrderReport, TickReport};
 use super::risk::{Approved, Refusal, RiskGate};
 use super::venue_rules;
 
@@ -24,13 +24,15 @@ mod basket;
 mod command;
 mod directional;
 mod exits;
+mod guard;
 pub mod input;
 mod quotes;
+mod settle;
 
 pub use agent::{
-    AgentOrder, NewConditional, OrderPreview, agent_order, cancel_conditional, create_conditional,
-    open_account, preview_order, store_estimate,
+    AgentOrder, OrderPreview, agent_order, open_account, preview_order, store_estimate,
 };
+pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
 
 /// A step that could not be carried out. Nothing of it counts.
@@ -55,6 +57,7 @@ pub fn tick(
     step.begin_day()?;
     step.mark()?;
     step.settle()?;
+    step.list_unsettled();
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
@@ -67,8 +70,8 @@ pub fn tick(
     Ok((step.report, step.recorder.into_events()))
 }
 
-/// Books changed between two ticks: marks, resting orders and exits look at them. Strategies do not,
-/// nothing is settled, and no tick is counted.
+/// Books changed between two ticks: marks, resting orders and exits look at them, and markets that
+/// have resolved by then are settled. Strategies do not look, and no tick is counted.
 pub fn books_changed(
     ledger: &mut Ledger,
     snapshot: &Snapshot,
@@ -77,6 +80,7 @@ pub fn books_changed(
     let mut step = Step::new(ledger, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.settle()?;
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
@@ -182,63 +186,6 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Pays out positions of resolved markets, once, and withdraws what waits on them.
-    fn settle(&mut self) -> Result<(), DeskError> {
-        let snapshot = self.snapshot;
-        for resolution in &snapshot.resolutions {
-            let market_id = &resolution.market_id;
-            let waiting: Vec<u64> = self
-                .ledger()
-                .resting()
-                .iter()
-                .filter(|(_, resting)| resting.order.market_id == *market_id)
-                .map(|(id, _)| *id)
-                .collect();
-            for id in waiting {
-                self.cancel_resting(id, "the market resolved")?;
-            }
-            let held: Vec<_> = self
-                .ledger()
-                .positions()
-                .values()
-                .filter(|position| position.market_id == *market_id)
-                .cloned()
-                .collect();
-            for position in held {
-                let token = position.token_id.clone();
-                let Some(payout) = resolution.payout_of(&token) else {
-                    self.report.notes.push(format!(
-                        "market {market_id} resolved, but its resolution does not name token \
-                         {token}; the position stays"
-                    ));
-                    continue;
-                };
-                let proceeds = notional(payout, position.shares, Rounding::Down)?;
-                self.recorder.record(LedgerEvent::Settled {
-                    market_id: market_id.clone(),
-                    token_id: token.clone(),
-                    payout,
-                    shares: position.shares,
-                    proceeds,
-                    evidence: resolution.evidence.clone(),
-                })?;
-                self.traded = true;
-                self.withdraw_conditionals(&token, "the market resolved")?;
-                self.report.settlements.push(SettlementReport {
-                    market_id: market_id.to_string(),
-                    token_id: token.to_string(),
-                    outcome: position.outcome.clone(),
-                    payout: payout.to_f64(),
-                    shares: position.shares.to_f64(),
-                    proceeds: proceeds.to_f64(),
-                    pnl: proceeds.minus(position.cost).to_f64(),
-                    evidence: resolution.evidence.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Fills resting orders that the market traded through.
     fn fill_resting(&mut self) -> Result<(), DeskError> {
         let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
@@ -265,6 +212,9 @@ impl<'a> Step<'a> {
                 continue;
             };
             self.record_fill(order, &level, true)?;
+            // Those that the order names: who rests an order wants its stop when it fills.
+            let bought = view.market.clone();
+            self.attach_exits(order, &bought, false)?;
             let matched = Matched {
                 fills: vec![level],
                 unfilled: resting.remaining.minus(level.shares),

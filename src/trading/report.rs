@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Market, Order, OrderOutcome, Signal};
+use crate::domain::{
+    ConditionalOrder, ConditionalSale, Market, MoneyError, Order, OrderOutcome, Shares, Signal,
+};
 
 use super::matching::Matched;
 
@@ -168,6 +170,85 @@ pub struct SettlementReport {
     pub evidence: String,
 }
 
+/// A sale that a conditional order set off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExitReport {
+    /// Number of the conditional order.
+    pub id: u64,
+    /// stop_loss, take_profit or trailing_stop.
+    pub kind: String,
+    /// Token id.
+    pub token_id: String,
+    /// The price that the bid had to reach, 0–1.
+    pub trigger: f64,
+    /// The best price at which enough could be sold then, 0–1.
+    pub bid: f64,
+    /// Shares sold.
+    pub sold: f64,
+    /// Shares that go on waiting.
+    pub left: f64,
+    /// What they brought, pUSD, fees not included.
+    pub proceeds: f64,
+    /// Average price, 0–1.
+    pub average: f64,
+    /// `trigger × sold − proceeds`, pUSD; negative when they brought more.
+    pub slippage_from_trigger: f64,
+    /// `bid × sold − proceeds`, pUSD; negative when they brought more.
+    pub slippage_from_bid: f64,
+    /// The same in words, exact.
+    pub words: String,
+}
+
+impl ExitReport {
+    /// Of a sale. Errors: a product does not fit.
+    pub fn new(
+        order: &ConditionalOrder,
+        sale: &ConditionalSale,
+        left: Shares,
+    ) -> Result<Self, MoneyError> {
+        let from_trigger = sale.slippage_from(sale.trigger)?;
+        let from_bid = sale.slippage_from(sale.bid)?;
+        let kind = order.kind.as_str();
+        Ok(ExitReport {
+            id: order.id,
+            kind: kind.to_owned(),
+            token_id: order.token_id.to_string(),
+            trigger: sale.trigger.to_f64(),
+            bid: sale.bid.to_f64(),
+            sold: sale.sold.to_f64(),
+            left: left.to_f64(),
+            proceeds: sale.proceeds.to_f64(),
+            average: sale.proceeds.to_f64() / sale.sold.to_f64(),
+            slippage_from_trigger: from_trigger.to_f64(),
+            slippage_from_bid: from_bid.to_f64(),
+            words: format!(
+                "{kind} {} at bid {} (trigger {}): sold {} shares for {} pUSD, {left} left; \
+                 slippage {from_trigger} pUSD from the trigger, {from_bid} from the bid",
+                order.id, sale.bid, sale.trigger, sale.sold, sale.proceeds
+            ),
+        })
+    }
+}
+
+/// A position whose market has ended, or is not known, and has not been paid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnsettledReport {
+    /// Market id.
+    pub market_id: String,
+    /// Token id.
+    pub token_id: String,
+    /// Outcome name. Untrusted text.
+    pub outcome: String,
+    /// Shares held.
+    pub shares: f64,
+    /// What they cost, pUSD.
+    pub cost: f64,
+    /// closed, paused or unknown.
+    pub state: String,
+    /// What is known so far, in words.
+    pub why: String,
+}
+
 /// Where the time of a tick went, in ms of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TickTiming {
@@ -198,8 +279,12 @@ pub struct TickReport {
     pub orders: Vec<OrderReport>,
     /// Conditional orders that fired, in words.
     pub triggered: Vec<String>,
+    /// The same in numbers.
+    pub exits: Vec<ExitReport>,
     /// Positions paid out.
     pub settlements: Vec<SettlementReport>,
+    /// Positions that wait for their market's end, with what is known of it.
+    pub unsettled: Vec<UnsettledReport>,
     /// Cash, pUSD.
     pub cash: f64,
     /// Cash and positions at their marks, pUSD.

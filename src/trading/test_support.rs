@@ -302,6 +302,7 @@ pub fn conditional(kind: ConditionalKind, trigger: &str) -> NewConditional {
         trigger_price: p(trigger),
         shares: None,
         trail_percent: None,
+        oco_with: None,
         bid: None,
         reason: "test".to_owned(),
     }

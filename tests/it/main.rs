@@ -30,6 +30,8 @@ mod order_terms;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]
+mod reactions;
+#[cfg(test)]
 mod record;
 #[cfg(test)]
 mod recorded;

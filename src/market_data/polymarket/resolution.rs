@@ -4,7 +4,7 @@
 //! A closed market, a past end date or a price of 0.99 is not a resolution.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
@@ -15,8 +15,10 @@ use super::data_rows::{self, RESOLUTION_ROW, ResolutionRow};
 use super::row::{self, Oddities, Problem, RowFault};
 use super::transport::{Request, Scope};
 use super::{CONCURRENCY, Polymarket};
-use crate::domain::{Market, MarketStatus, Price, Resolution, TokenId};
-use crate::market_data::DataError;
+use crate::domain::{
+    Market, MarketId, MarketStatus, PendingResolution, Price, Resolution, TokenId,
+};
+use crate::market_data::{DataError, MarketData};
 
 /// Conditions per `/v2/resolutions`.
 const CONDITIONS_PER_REQUEST: usize = 20;
@@ -24,6 +26,41 @@ const CONDITIONS_PER_REQUEST: usize = 20;
 const TOKENS_PER_REQUEST: usize = 50;
 /// Gamma's price of a winner is at least this, and that of a loser at most 1 minus it.
 const SETTLED_MICROS: u32 = 999_000;
+
+/// Markets that are remembered as not resolved yet.
+const PENDING_KEPT: usize = 5_000;
+
+/// How far the venue was with the ends of markets when it was last asked.
+#[derive(Debug, Default)]
+pub struct Pending(Mutex<HashMap<MarketId, PendingResolution>>);
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, HashMap<MarketId, PendingResolution>> {
+        // Entries are whole, so they stay usable after a panic elsewhere.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of one market; `None` when nothing is known, or it has resolved.
+    pub fn get(&self, market: &MarketId) -> Option<PendingResolution> {
+        self.lock().get(market).cloned()
+    }
+
+    /// Keeps what was last said of a market; `None` when it has resolved.
+    fn put(&self, market: &MarketId, state: Option<PendingResolution>) {
+        let mut known = self.lock();
+        match state {
+            Some(state) => {
+                if known.len() >= PENDING_KEPT && !known.contains_key(market) {
+                    known.clear();
+                }
+                known.insert(market.clone(), state);
+            }
+            None => {
+                known.remove(market);
+            }
+        }
+    }
+}
 
 /// What one source says about one market.
 enum Verdict {
@@ -45,21 +82,41 @@ impl Polymarket {
         let (rows, mut first_error) = self.resolution_rows(markets).await;
         let mut found = Vec::new();
         let mut unclear = Vec::new();
+        let mut open = Vec::new();
         let mut oddities = Oddities::default();
         for market in markets {
             let row = market
                 .condition_id
                 .as_ref()
                 .and_then(|condition| rows.get(&row::padded(condition)));
-            match row.map_or(Verdict::Unknown, |row| {
+            let verdict = row.map_or(Verdict::Unknown, |row| {
                 by_payouts(market, row, &mut oddities)
-            }) {
+            });
+            match (row, &verdict) {
+                (Some(row), Verdict::Open) => open.push((market.id.clone(), row.status.clone())),
+                _ => self.pending.put(&market.id, None),
+            }
+            match verdict {
                 Verdict::Resolved(resolution) => found.push(resolution),
                 Verdict::Open => {}
                 Verdict::Unknown => unclear.push(Arc::clone(market)),
             }
         }
         self.transport.count(&oddities);
+        // Asking a sandbox for its time is a request: only where there is something to date.
+        if !open.is_empty()
+            && let Ok(seen_at) = self.now().await
+        {
+            for (market_id, state) in open {
+                let waits = PendingResolution {
+                    market_id: market_id.clone(),
+                    state,
+                    seen_at,
+                    evidence: "data /v2/resolutions".to_owned(),
+                };
+                self.pending.put(&market_id, Some(waits));
+            }
+        }
         let (paid, token_error) = self.final_prices(&unclear).await;
         if let Some(error) = token_error {
             first_error.get_or_insert(error);

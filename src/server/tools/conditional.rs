@@ -29,7 +29,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "Create a conditional order",
             "Sells shares of a held position once the best bid reaches a price: stop_loss at or \
              below, take_profit at or above, trailing_stop at trail_percent below the highest bid \
-             seen. Looked at in every tick. `size` is shares; the whole position when left out. \
+             seen. Looked at in every tick, and as live books move. `size` is shares; the whole position when left out. \
              Example: {\"token_id\": \"5453…\", \"market_id\": \"559652\", \"order_type\": \
              \"stop_loss\", \"trigger_price\": 0.12}.",
             ToolAnnotations::ADD,
@@ -69,6 +69,24 @@ pub struct ConditionalView {
     pub high_watermark: Option<f64>,
     /// Distance below it, as a fraction (trailing stop).
     pub trail_percent: Option<f64>,
+    /// Others of the same number are withdrawn when it has sold.
+    // Present only where they say something, and said in docs/conditional-orders.md: the schemas of
+    // all tools together have a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub group: Option<u64>,
+    /// Since when the price has been reached on a book too wide or thin to believe, RFC 3339 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub doubted_since: Option<String>,
+    /// Shares sold so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub sold: Option<f64>,
+    /// What they brought, pUSD, fees not included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub proceeds: Option<f64>,
     /// Who created it.
     pub parent_strategy: String,
     /// Why.
@@ -90,6 +108,10 @@ impl ConditionalView {
             size: order.shares.to_f64(),
             high_watermark: order.high_watermark.map(|price| price.to_f64()),
             trail_percent: order.trail_percent.map(|fraction| fraction.to_f64()),
+            group: order.group,
+            doubted_since: order.doubted_since.map(|since| since.to_rfc3339()),
+            sold: order.sales.map(|sales| sales.sold.to_f64()),
+            proceeds: order.sales.map(|sales| sales.proceeds.to_f64()),
             parent_strategy: order.parent_strategy.to_string(),
             reason: order.reason.clone(),
             created_at: order.created_at.to_rfc3339(),
@@ -135,6 +157,9 @@ struct CreateArgs {
     /// For a trailing_stop: fraction below the highest bid, above 0 and below 1, e.g. 0.05.
     #[serde(default, deserialize_with = "lenient::number")]
     trail_percent: Option<f64>,
+    /// Order id: one cancels other.
+    #[serde(default, deserialize_with = "lenient::number")]
+    oco_with: Option<u64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -197,6 +222,7 @@ async fn create(app: Arc<App>, args: CreateArgs, caller: Caller) -> Result<Creat
         trigger_price,
         shares,
         trail_percent,
+        oco_with: args.oco_with,
         bid,
         reason: format!("Manual {} via {}", kind.as_str(), caller.kind),
     };

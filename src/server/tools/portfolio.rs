@@ -52,6 +52,11 @@ pub struct PositionView {
     pub opened_at: String,
     /// Who opened it.
     pub entry_strategy: String,
+    /// Why it has not been paid though its market takes no orders any more.
+    // Present only then; the schemas of all tools together have a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub awaiting: Option<String>,
 }
 
 /// A recent trade.
@@ -138,6 +143,7 @@ pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
                     .map(|value| value.minus(position.cost).to_f64()),
                 opened_at: position.opened_at.to_rfc3339(),
                 entry_strategy: position.entry_strategy.to_string(),
+                awaiting: app.awaiting(position),
             };
             (position.token_id.to_string(), view)
         })

@@ -293,12 +293,14 @@ fn conditional_orders_follow_their_events() {
         LedgerEvent::ConditionalReduced {
             id: 2,
             shares: Shares::whole(4),
+            sale: None,
         },
         LedgerEvent::ConditionalTriggered {
             id: 1,
             bid: price("0.39"),
             sold: Shares::whole(10),
             proceeds: None,
+            trigger: None,
         },
         LedgerEvent::ConditionalCancelled {
             id: 3,
@@ -332,6 +334,7 @@ fn conditional_orders_follow_their_events() {
             bid: price("0.38"),
             sold: Shares::whole(10),
             proceeds: None,
+            trigger: None,
         }],
     );
     assert_eq!(

@@ -1,11 +1,13 @@
 //! Conditional orders: evaluated before strategies, in shares of the position, against the bid.
 
 use crate::domain::{
-    ConditionalKind, ConditionalOrder, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
+    ConditionalOrder, ConditionalSale, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
     TokenId, Usdc,
 };
 
-use super::super::conditional::{self, ExitPrices};
+use super::super::conditional::{self, ExitPrices, Finding};
+use super::super::report::ExitReport;
+use super::super::venue_rules;
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -21,27 +23,75 @@ impl Step<'_> {
                 self.cancel_conditional(id, "the position is gone")?;
                 continue;
             }
-            // The bid as the market shows it. What we took from the book ourselves is counted when
-            // the sale is matched, but is no fall of the price: one exit must not set off the next.
-            let seen = self.snapshot.market_of(&order.token_id).zip(
-                self.snapshot
-                    .book(&order.token_id)
-                    .filter(|book| book.is_sound())
-                    .and_then(|book| book.best_bid()),
-            );
-            let Some((view, bid)) = seen else {
-                let note = format!("conditional order {id}: no usable bid, not evaluated");
-                self.report.notes.push(note);
-                continue;
-            };
-            if order.fires_at(bid) {
-                self.fire(&order, bid, &view.market)?;
-            } else if order.kind == ConditionalKind::TrailingStop
-                && order.high_watermark.is_none_or(|watermark| bid > watermark)
-            {
-                self.recorder
-                    .record(LedgerEvent::WatermarkRaised { id, watermark: bid })?;
+            self.look_at(&order)?;
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, order: &ConditionalOrder) -> Result<(), DeskError> {
+        let id = order.id;
+        let snapshot = self.snapshot;
+        // The book as the market shows it. What we took from it ourselves is counted when the sale
+        // is matched, but is no fall of the price: one exit must not set off the next.
+        let seen = snapshot.market_of(&order.token_id).zip(
+            snapshot
+                .book(&order.token_id)
+                .filter(|book| book.is_sound()),
+        );
+        let now = self.recorder.at();
+        let config = &self.config.conditional;
+        let finding = seen.and_then(|(view, book)| {
+            let finding = conditional::look(order, book, config, now)?;
+            Some((view, book, finding))
+        });
+        let Some((view, book, finding)) = finding else {
+            let note = format!("conditional order {id}: no usable bid, not evaluated");
+            self.report.notes.push(note);
+            return Ok(());
+        };
+        if let Err(refusal) = venue_rules::fit(book, &self.gate()) {
+            let note = format!("conditional order {id}: not evaluated: {refusal}");
+            self.report.notes.push(note);
+            return Ok(());
+        }
+        match finding {
+            Finding::Waits { raised } => {
+                if order.doubted_since.is_some() {
+                    let (bid, ask) = (book.best_bid(), book.best_ask());
+                    self.recorder.record(LedgerEvent::ConditionalDoubted {
+                        id,
+                        bid,
+                        ask,
+                        since: None,
+                    })?;
+                }
+                if let Some(watermark) = raised {
+                    self.recorder
+                        .record(LedgerEvent::WatermarkRaised { id, watermark })?;
+                }
             }
+            Finding::Doubts { bid, ask, thin } => {
+                if order.doubted_since.is_none() {
+                    self.recorder.record(LedgerEvent::ConditionalDoubted {
+                        id,
+                        bid: Some(bid),
+                        ask,
+                        since: Some(now),
+                    })?;
+                }
+                let why = if thin {
+                    "too few shares are bid".to_owned()
+                } else {
+                    let ask = ask.map_or("nobody asks".to_owned(), |ask| format!("the ask {ask}"));
+                    format!("the spread is too wide ({ask})")
+                };
+                self.report.notes.push(format!(
+                    "conditional order {id}: the bid {bid} reaches its trigger, but {why}; it fires \
+                     if that lasts {} s",
+                    self.config.conditional.confirm_seconds
+                ));
+            }
+            Finding::Fires { bid } => self.fire(order, bid, &view.market)?,
         }
         Ok(())
     }
@@ -53,6 +103,24 @@ impl Step<'_> {
         market: &Market,
     ) -> Result<(), DeskError> {
         let token = &conditional.token_id;
+        let id = conditional.id;
+        let limit = conditional::limit_of(
+            conditional,
+            bid,
+            market.tick,
+            self.config.conditional.max_slippage_pct,
+        );
+        let book = self.book(token);
+        if book
+            .as_ref()
+            .is_some_and(|book| book.depth_to(Side::Sell, limit).is_zero())
+        {
+            self.report.notes.push(format!(
+                "conditional order {id} fired but sold nothing: what was bid at {limit} or better \
+                 is sold already"
+            ));
+            return Ok(());
+        }
         // Shares that rest for sale elsewhere come back first: an exit goes before a quote.
         let quoted: Vec<u64> = self
             .ledger()
@@ -65,38 +133,11 @@ impl Step<'_> {
             self.cancel_resting(id, "an exit of the same position was triggered")?;
         }
         let shares = conditional.shares.min(self.ledger().held(token));
-        let limit =
-            conditional::sale_limit(bid, market.tick, self.config.conditional.max_slippage_pct);
-        let kind = conditional.kind.as_str();
-        let outcome = market
-            .outcome_of(token)
-            .map(|(_, o)| o.name.clone())
-            .unwrap_or_default();
-        let order = Order {
-            id: self.ledger().next_order_id(),
-            client_order_id: None,
-            signal_id: None,
-            strategy: conditional.parent_strategy.clone(),
-            market_id: conditional.market_id.clone(),
-            event_id: market.event_id.clone(),
-            token_id: token.clone(),
-            outcome,
-            side: Side::Sell,
-            limit,
-            shares,
-            order_type: OrderType::Fak,
-            expires_at: None,
-            basket: None,
-            reason: format!("Conditional {kind} triggered at {bid}"),
-            stop_loss: None,
-            take_profit: None,
-            trail_percent: None,
-        };
-        let book = self.book(token);
+        let order = self.sale(conditional, market, (bid, limit, shares));
+        let order_id = order.id;
         let approved = match self.approve(order, market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
-                let id = conditional.id;
                 self.report
                     .notes
                     .push(format!("conditional order {id} could not sell: {refusal}"));
@@ -114,12 +155,11 @@ impl Step<'_> {
                 return Ok(());
             }
         };
-        let id = conditional.id;
         self.firing = Some(id);
         let report = self.submit(approved, market);
         self.firing = None;
         let report = report?;
-        let sold = Shares::from_f64(report.filled_shares)?;
+        let (sold, proceeds) = self.filled_of(order_id);
         if sold.is_zero() {
             self.report.notes.push(format!(
                 "conditional order {id} fired but sold nothing: {}",
@@ -127,26 +167,112 @@ impl Step<'_> {
             ));
             return Ok(());
         }
-        let slippage = report
-            .average_price
-            .map_or(0.0, |average| bid.to_f64() - average);
-        self.report.triggered.push(format!(
-            "{kind} {id} at bid {bid}: sold {sold} shares, {slippage:.4} below the bid that set it off"
-        ));
-        let event = if sold < shares {
-            LedgerEvent::ConditionalReduced {
-                id,
-                shares: shares.minus(sold),
-            }
-        } else {
+        let trigger = conditional.effective_trigger();
+        let left = shares.minus(sold);
+        let sale = ConditionalSale {
+            bid,
+            trigger,
+            sold,
+            proceeds,
+        };
+        let told = ExitReport::new(conditional, &sale, left)?;
+        self.report.triggered.push(told.words.clone());
+        self.report.exits.push(told);
+        let event = if left.is_zero() {
             LedgerEvent::ConditionalTriggered {
                 id,
                 bid,
                 sold,
-                proceeds: Some(Usdc::from_f64_rounded(report.notional)?),
+                proceeds: Some(proceeds),
+                trigger: Some(trigger),
+            }
+        } else {
+            LedgerEvent::ConditionalReduced {
+                id,
+                shares: left,
+                sale: Some(sale),
             }
         };
         self.recorder.record(event)?;
+        self.fit_group(conditional, left)
+    }
+
+    fn sale(
+        &self,
+        conditional: &ConditionalOrder,
+        market: &Market,
+        (bid, limit, shares): (Price, Price, Shares),
+    ) -> Order {
+        let token = &conditional.token_id;
+        Order {
+            id: self.ledger().next_order_id(),
+            client_order_id: None,
+            signal_id: None,
+            strategy: conditional.parent_strategy.clone(),
+            market_id: conditional.market_id.clone(),
+            event_id: market.event_id.clone(),
+            token_id: token.clone(),
+            outcome: market
+                .outcome_of(token)
+                .map(|(_, outcome)| outcome.name.clone())
+                .unwrap_or_default(),
+            side: Side::Sell,
+            limit,
+            shares,
+            order_type: OrderType::Fak,
+            expires_at: None,
+            basket: None,
+            reason: format!(
+                "Conditional {} triggered at {bid}",
+                conditional.kind.as_str()
+            ),
+            stop_loss: None,
+            take_profit: None,
+            trail_percent: None,
+        }
+    }
+
+    /// Shares that an order filled in this step, and what they came to, fees not included.
+    fn filled_of(&self, order_id: u64) -> (Shares, Usdc) {
+        self.recorder
+            .events()
+            .iter()
+            .filter_map(|stamped| match &stamped.event {
+                LedgerEvent::Filled { fill } if fill.order_id == order_id => Some(fill),
+                _ => None,
+            })
+            .fold((Shares::ZERO, Usdc::ZERO), |(shares, sum), fill| {
+                (shares.plus(fill.shares), sum.plus(fill.notional))
+            })
+    }
+
+    /// One cancels other: after a sale by one order of a group, the others cover what is left to
+    /// it, or are withdrawn.
+    fn fit_group(&mut self, sold: &ConditionalOrder, left: Shares) -> Result<(), DeskError> {
+        let others: Vec<(u64, Shares)> = self
+            .ledger()
+            .conditionals()
+            .values()
+            .filter(|other| other.id != sold.id && other.group_key() == sold.group_key())
+            .map(|other| (other.id, other.shares))
+            .collect();
+        for (id, shares) in others {
+            if left.is_zero() {
+                let reason = format!("one cancels other: {} {} sold", sold.kind.as_str(), sold.id);
+                self.cancel_conditional(id, &reason)?;
+            } else if shares > left {
+                self.reduce_conditional(id, left)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reduce_conditional(&mut self, id: u64, shares: Shares) -> Result<(), DeskError> {
+        self.recorder.record(LedgerEvent::ConditionalReduced {
+            id,
+            shares,
+            sale: None,
+        })?;
         Ok(())
     }
 
@@ -154,23 +280,23 @@ impl Step<'_> {
     /// that cover more than is left.
     pub(super) fn fit_conditionals(&mut self, token: &TokenId) -> Result<(), DeskError> {
         let held = self.ledger().held(token);
+        // The one that fires, and its group, are closed or reduced by `fire` itself.
+        let firing = self
+            .firing
+            .and_then(|id| self.ledger().conditionals().get(&id))
+            .map(ConditionalOrder::group_key);
         let waiting: Vec<(u64, Shares)> = self
             .ledger()
             .conditionals()
             .values()
-            .filter(|order| order.token_id == *token)
+            .filter(|order| order.token_id == *token && Some(order.group_key()) != firing)
             .map(|order| (order.id, order.shares))
             .collect();
         for (id, shares) in waiting {
-            // The one that fires is closed or reduced by `fire` itself.
-            if self.firing == Some(id) {
-                continue;
-            }
             if held.is_zero() {
                 self.cancel_conditional(id, "the position is gone")?;
             } else if shares > held {
-                self.recorder
-                    .record(LedgerEvent::ConditionalReduced { id, shares: held })?;
+                self.reduce_conditional(id, held)?;
             }
         }
         Ok(())
@@ -201,31 +327,19 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Attaches stop, profit and trailing orders to what a buy just filled: those that the order
-    /// names, and the configured defaults where `defaults` is set and the order names none.
+    /// Attaches stop, profit and trailing orders to what a buy filled in this step: those that the
+    /// order names, and the configured defaults where `defaults` is set and the order names none.
+    /// Those of one buy are a group: one cancels other.
     pub(super) fn attach_exits(
         &mut self,
         order: &Order,
         market: &Market,
         defaults: bool,
     ) -> Result<(), DeskError> {
-        let Some(position) = self.ledger().positions().get(&order.token_id).cloned() else {
-            return Ok(());
-        };
         // What this order bought and paid; the position may hold older shares at other prices.
-        let (filled, spent) = self
-            .recorder
-            .events()
-            .iter()
-            .filter_map(|stamped| match &stamped.event {
-                LedgerEvent::Filled { fill } if fill.order_id == order.id => Some(fill),
-                _ => None,
-            })
-            .fold((Shares::ZERO, Usdc::ZERO), |(shares, spent), fill| {
-                (shares.plus(fill.shares), spent.plus(fill.notional))
-            });
-        let filled = filled.min(position.shares);
-        if filled.is_zero() {
+        let (filled, spent) = self.filled_of(order.id);
+        let filled = filled.min(self.ledger().held(&order.token_id));
+        if order.side != Side::Buy || filled.is_zero() {
             return Ok(());
         }
         let paid = Price::from_f64_rounded(spent.to_f64() / filled.to_f64())?;
@@ -238,12 +352,10 @@ impl Step<'_> {
             bid,
             tick: market.tick,
         };
-        let automatic = if defaults {
-            Some(&self.config.conditional)
-        } else {
-            None
-        };
+        let automatic = defaults.then_some(&self.config.conditional);
         let wanted = conditional::exits_for(order, &prices, automatic);
+        let first = self.ledger().next_conditional_id();
+        let group = (wanted.len() > 1).then_some(first);
         for exit in wanted {
             let conditional = ConditionalOrder {
                 id: self.ledger().next_conditional_id(),
@@ -255,7 +367,9 @@ impl Step<'_> {
                 high_watermark: exit.watermark,
                 trail_percent: exit.trail,
                 parent_strategy: order.strategy.clone(),
-                group: None,
+                group,
+                doubted_since: None,
+                sales: None,
                 reason: exit.reason,
                 created_at: self.recorder.at(),
             };

@@ -10,8 +10,9 @@ use super::super::config::TradingConfig;
 use super::super::ledger::Ledger;
 use super::super::report::{OrderReport, TickReport};
 use super::super::risk::Refusal;
-use super::agent::{self, AgentOrder, NewConditional};
+use super::agent::{self, AgentOrder};
 use super::command;
+use super::guard::{self, NewConditional};
 use super::{DeskError, books_changed, tick};
 
 /// One input of the desk, with everything that its step looks at.
@@ -171,11 +172,11 @@ pub fn step(
             (Output::Cancelled(verdict), events)
         }
         Input::CreateConditional { wanted, at } => {
-            let (verdict, events) = agent::create_conditional(ledger, wanted, *at)?;
+            let (verdict, events) = guard::create_conditional(ledger, wanted, *at)?;
             (Output::Conditional(Box::new(verdict)), events)
         }
         Input::CancelConditional { id, at } => {
-            let (verdict, events) = agent::cancel_conditional(ledger, *id, *at)?;
+            let (verdict, events) = guard::cancel_conditional(ledger, *id, *at)?;
             (Output::Accepted(verdict), events)
         }
         Input::Estimate { estimate, at } => {

@@ -98,8 +98,17 @@ impl Ledger {
             LedgerEvent::WatermarkRaised { id, watermark } => {
                 self.conditional_mut(*id)?.high_watermark = Some(*watermark);
             }
-            LedgerEvent::ConditionalReduced { id, shares } => {
-                self.conditional_mut(*id)?.shares = *shares;
+            LedgerEvent::ConditionalDoubted { id, since, .. } => {
+                self.conditional_mut(*id)?.doubted_since = *since;
+            }
+            LedgerEvent::ConditionalReduced { id, shares, sale } => {
+                let conditional = self.conditional_mut(*id)?;
+                conditional.shares = *shares;
+                if let Some(sale) = sale {
+                    let so_far = conditional.sales.get_or_insert_default();
+                    so_far.sold = so_far.sold.plus(sale.sold);
+                    so_far.proceeds = so_far.proceeds.plus(sale.proceeds);
+                }
             }
             LedgerEvent::ConditionalTriggered { id, .. }
             | LedgerEvent::ConditionalCancelled { id, .. } => {

@@ -137,6 +137,8 @@ fn conditional(id: u64) -> ConditionalOrder {
         trail_percent: None,
         parent_strategy: "test".into(),
         group: None,
+        doubted_since: None,
+        sales: None,
         reason: String::new(),
         created_at: NOON,
     }
@@ -555,6 +557,7 @@ fn conditional_orders_are_made_moved_reduced_and_ended() {
     log.add(LedgerEvent::ConditionalReduced {
         id: 1,
         shares: sh("4"),
+        sale: None,
     });
     let first = &log.ledger.conditionals()[&1];
     assert_eq!(
@@ -566,6 +569,7 @@ fn conditional_orders_are_made_moved_reduced_and_ended() {
         bid: p("0.4"),
         sold: sh("4"),
         proceeds: None,
+        trigger: None,
     });
     log.add(LedgerEvent::ConditionalCancelled {
         id: 2,

@@ -1,11 +1,17 @@
 //! Conditional orders: when they fire, what they sell, what becomes of the others.
 
-use crate::domain::{ConditionalKind, ConditionalOrder, Intent, LedgerEvent, Price, Side, Signal};
+use crate::domain::{
+    ConditionalKind, ConditionalOrder, Intent, LedgerEvent, Order, OrderType, Price, Side, Signal,
+    Snapshot,
+};
+use crate::strategy::Strategy;
 use crate::trading::config::TradingConfig;
 use crate::trading::desk::NewConditional;
+use crate::trading::ledger::Recorder;
 use crate::trading::report::TickReport;
 use crate::trading::test_support::{
-    Account, Levels, NOON, Scene, after, conditional, p, quote, says, sh, signal, usd, wanted,
+    Account, Fails, Levels, NOON, Panics, Scene, after, basket, book, conditional, market, order,
+    p, quote, says, sh, signal, usd, wanted,
 };
 
 use ConditionalKind::{StopLoss, TakeProfit, TrailingStop};
@@ -19,8 +25,17 @@ fn guarded(kind: ConditionalKind, trigger: &str) -> Account {
     account
 }
 
+/// A tick on these bids, with an ask two cents above the best.
 fn look(account: &mut Account, at: i64, bids: Levels<'_>) -> TickReport {
-    account.look(&Scene::new(after(at)).yes(bids, &[]).build())
+    account.look(&scene(at, bids))
+}
+
+fn scene(at: i64, bids: Levels<'_>) -> Snapshot {
+    let Some((best, _)) = bids.first() else {
+        return Scene::new(after(at)).yes(&[], &[]).build();
+    };
+    let ask = p(best).plus(p("0.02")).to_string();
+    Scene::new(after(at)).yes(bids, &[(&ask, "100")]).build()
 }
 
 fn kinds(account: &Account) -> Vec<(ConditionalKind, String, String)> {
@@ -50,7 +65,10 @@ fn a_stop_fires_at_its_trigger_or_below_and_sells_the_shares() {
     );
     assert_eq!(
         report.triggered,
-        ["stop_loss 1 at bid 0.4: sold 20 shares, 0.0000 below the bid that set it off"]
+        [
+            "stop_loss 1 at bid 0.4 (trigger 0.4): sold 20 shares for 8 pUSD, 0 left; slippage 0 pUSD \
+          from the trigger, 0 from the bid"
+        ]
     );
     assert_eq!(
         report.orders[0].reason,
@@ -169,7 +187,9 @@ fn a_stop_that_gaps_sells_within_its_slippage_and_the_rest_waits() {
     let mut account = guarded(StopLoss, "0.40");
     // 5 % below 0.30 is 0.285, on the tick 0.29.
     let gap: Levels<'_> = &[("0.30", "7"), ("0.29", "5"), ("0.28", "100")];
-    let report = look(&mut account, 1, gap);
+    let fresh = crate::trading::test_support::book("m-yes", after(1), gap, &[("0.32", "9")]);
+    let first = Scene::new(after(1)).with(crate::trading::test_support::market("m"), vec![fresh]);
+    let report = account.look(&first.build());
     // 7 × 0.30 + 5 × 0.29 = 3.55
     assert_eq!(
         (account.held("m-yes"), account.ledger.cash()),
@@ -179,7 +199,7 @@ fn a_stop_that_gaps_sells_within_its_slippage_and_the_rest_waits() {
     assert_eq!(kinds(&account), [(StopLoss, "0.4".into(), "8".into())]);
 
     // The same book again offers nothing more within the slippage of its own bid.
-    let same = crate::trading::test_support::book("m-yes", after(1), gap, &[]);
+    let same = crate::trading::test_support::book("m-yes", after(1), gap, &[("0.32", "9")]);
     let scene = Scene::new(after(2)).with(crate::trading::test_support::market("m"), vec![same]);
     let report = account.look(&scene.build());
     assert!(report.triggered.is_empty());
@@ -437,4 +457,516 @@ fn without_a_bid_the_stop_hangs_below_the_price_paid() {
         .map(|order| order.trigger_price)
         .collect();
     assert_eq!(triggers, [p("0.45"), p("0.60")]);
+}
+
+// ---- the guard: books that are too wide or too thin ----
+
+/// A tick on these bids and asks.
+fn at(account: &mut Account, seconds: i64, bids: Levels<'_>, asks: Levels<'_>) -> TickReport {
+    account.look(&Scene::new(after(seconds)).yes(bids, asks).build())
+}
+
+fn doubts(account: &Account) -> Vec<Option<i64>> {
+    account.since(0, |event| match event {
+        LedgerEvent::ConditionalDoubted { since, .. } => {
+            Some(since.map(|since| since.since(NOON) / 1000))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_stop_does_not_fire_on_a_spread_that_opens_for_a_moment() {
+    let mut account = guarded(StopLoss, "0.40");
+    // The makers pull: 0.30 to 0.55 is a spread of 0.25, allowed is 0.05.
+    let report = at(&mut account, 1, &[("0.30", "100")], &[("0.55", "100")]);
+    assert!(report.triggered.is_empty() && report.orders.is_empty());
+    assert_eq!(
+        report.notes,
+        [
+            "conditional order 1: the bid 0.3 reaches its trigger, but the spread is too wide (the \
+          ask 0.55); it fires if that lasts 20 s"
+        ]
+    );
+    at(&mut account, 11, &[("0.31", "100")], &[("0.55", "100")]);
+    assert_eq!(doubts(&account), [Some(1)], "said once");
+    // They come back after 15 s.
+    at(&mut account, 16, &[("0.48", "100")], &[("0.50", "100")]);
+    assert_eq!(doubts(&account), [Some(1), None]);
+    // The next time counts from its own beginning.
+    at(&mut account, 17, &[("0.30", "100")], &[("0.55", "100")]);
+    at(&mut account, 36, &[("0.30", "100")], &[("0.55", "100")]);
+    assert_eq!(account.held("m-yes"), sh("20"));
+    at(&mut account, 37, &[("0.30", "100")], &[("0.55", "100")]);
+    // 20 s after 17: a real fall. 90 + 20 × 0.30
+    assert_eq!(
+        (account.held("m-yes"), account.ledger.cash()),
+        (sh("0"), usd("96"))
+    );
+}
+
+#[test]
+fn a_price_that_falls_with_both_its_sides_is_sold_at_once() {
+    let mut account = guarded(StopLoss, "0.40");
+    at(&mut account, 1, &[("0.30", "100")], &[("0.55", "100")]);
+    // The asks come down after it: 0.05 is as wide as it may be.
+    at(&mut account, 2, &[("0.30", "100")], &[("0.35", "100")]);
+    assert_eq!(account.held("m-yes"), sh("0"));
+    let mut wide = guarded(StopLoss, "0.40");
+    at(&mut wide, 1, &[("0.30", "100")], &[("0.36", "100")]);
+    assert_eq!(wide.held("m-yes"), sh("20"), "a cent more is too wide");
+}
+
+#[test]
+fn an_empty_ask_side_counts_as_an_ask_of_one() {
+    let mut account = guarded(StopLoss, "0.40");
+    let report = at(&mut account, 1, &[("0.40", "100")], &[]);
+    assert!(
+        report.notes[0].contains("(nobody asks)"),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(account.held("m-yes"), sh("20"));
+    // Near 1 that is no wide spread: a stop at 0.96 of a token that cost 0.50.
+    let mut sure = guarded(StopLoss, "0.96");
+    at(&mut sure, 1, &[("0.95", "100")], &[]);
+    // 90 + 20 × 0.95
+    assert_eq!(sure.ledger.cash(), usd("109"));
+}
+
+#[test]
+fn a_missing_bid_neither_begins_a_doubt_nor_ends_one() {
+    let mut account = guarded(StopLoss, "0.40");
+    at(&mut account, 1, &[], &[("0.55", "100")]);
+    assert!(doubts(&account).is_empty());
+    at(&mut account, 2, &[("0.30", "100")], &[("0.55", "100")]);
+    at(&mut account, 10, &[], &[("0.55", "100")]);
+    at(&mut account, 40, &[], &[("0.55", "100")]);
+    assert_eq!(account.held("m-yes"), sh("20"), "time alone sells nothing");
+    assert_eq!(doubts(&account), [Some(2)]);
+}
+
+#[test]
+fn a_few_shares_bid_low_sell_nothing_at_once_and_a_few_bid_high_hold_no_stop_up() {
+    // Three bid in all, five are wanted.
+    let mut thin = guarded(StopLoss, "0.40");
+    let report = at(&mut thin, 1, &[("0.38", "3")], &[("0.41", "100")]);
+    assert!(
+        report.notes[0].contains("too few shares are bid"),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(thin.held("m-yes"), sh("20"));
+    // It stays so: 3 × 0.38 = 1.14 is what there is.
+    at(&mut thin, 21, &[("0.38", "3")], &[("0.41", "100")]);
+    assert_eq!(
+        (thin.held("m-yes"), thin.ledger.cash()),
+        (sh("17"), usd("91.14"))
+    );
+
+    // One share at 0.45 above a market of 0.36: five could be sold at 0.36.
+    let mut dust = guarded(StopLoss, "0.40");
+    let report = at(
+        &mut dust,
+        1,
+        &[("0.45", "1"), ("0.36", "100")],
+        &[("0.46", "1"), ("0.48", "9")],
+    );
+    assert!(report.triggered.is_empty(), "0.46 − 0.36 is too wide");
+    let report = at(
+        &mut dust,
+        2,
+        &[("0.38", "1"), ("0.36", "100")],
+        &[("0.40", "100")],
+    );
+    // 1 × 0.38 + 19 × 0.36 = 7.22; at the bid of 0.36 it would have been 7.20, at 0.40 8.00.
+    assert_eq!(dust.ledger.cash(), usd("97.22"));
+    assert_eq!(
+        report.triggered,
+        [
+            "stop_loss 1 at bid 0.36 (trigger 0.4): sold 20 shares for 7.22 pUSD, 0 left; slippage \
+          0.78 pUSD from the trigger, -0.02 from the bid"
+        ]
+    );
+}
+
+#[test]
+fn the_guard_can_be_switched_off() {
+    let mut account = guarded(StopLoss, "0.40").configured(|config| {
+        config.conditional.max_trigger_spread = Price::ONE;
+        config.conditional.min_trigger_depth = sh("0");
+    });
+    at(&mut account, 1, &[("0.40", "1"), ("0.39", "99")], &[]);
+    // 1 × 0.40 + 19 × 0.39 = 7.81
+    assert_eq!(account.ledger.cash(), usd("97.81"));
+    let mut hasty = guarded(StopLoss, "0.40").configured(|config| {
+        config.conditional.confirm_seconds = 0;
+    });
+    at(&mut hasty, 1, &[("0.40", "100")], &[("0.90", "9")]);
+    assert_eq!(hasty.held("m-yes"), sh("0"));
+}
+
+#[test]
+fn a_take_profit_wants_enough_at_its_price_and_sells_none_below_it() {
+    let mut account = guarded(TakeProfit, "0.60");
+    // Four at 0.65, five are wanted; the spread does not matter.
+    at(
+        &mut account,
+        1,
+        &[("0.65", "4"), ("0.55", "100")],
+        &[("0.90", "9")],
+    );
+    assert_eq!(account.held("m-yes"), sh("20"));
+    // 4 at 0.65 and 6 at 0.61 can be had at 0.60 or better. From a bid of 0.61 the slippage would
+    // go down to 0.5795, the price of the order does not.
+    let report = at(
+        &mut account,
+        2,
+        &[("0.65", "4"), ("0.61", "6"), ("0.59", "100")],
+        &[("0.90", "9")],
+    );
+    // 4 × 0.65 + 6 × 0.61 = 2.60 + 3.66 = 6.26
+    assert_eq!(
+        (account.held("m-yes"), account.ledger.cash()),
+        (sh("10"), usd("96.26"))
+    );
+    assert_eq!(kinds(&account), [(TakeProfit, "0.6".into(), "10".into())]);
+    let [exit] = report.exits.as_slice() else {
+        panic!("{:?}", report.exits);
+    };
+    // 10 × 0.60 − 6.26 and 10 × 0.61 − 6.26
+    assert_eq!(
+        (
+            exit.slippage_from_trigger,
+            exit.slippage_from_bid,
+            exit.left
+        ),
+        (-0.26, -0.16, 10.0)
+    );
+}
+
+#[test]
+fn a_trailing_stop_over_a_path_of_bids() {
+    let mut account = Account::new("100").bought("10", "0.50", NOON);
+    let trailing = NewConditional {
+        trail_percent: Some(p("0.05")),
+        bid: Some(p("0.50")),
+        ..conditional(TrailingStop, "0.50")
+    };
+    account.conditional(&trailing, NOON).unwrap();
+    // watermark and the bid at which it fires: watermark × 0.95
+    for (seconds, bid, watermark, fires) in [
+        (1, "0.52", "0.52", "0.494"),
+        (2, "0.60", "0.6", "0.57"),
+        (3, "0.58", "0.6", "0.57"),
+        (4, "0.64", "0.64", "0.608"),
+        (5, "0.61", "0.64", "0.608"),
+    ] {
+        look(&mut account, seconds, &[(bid, "100")]);
+        let order = &account.ledger.conditionals()[&1];
+        assert_eq!(
+            (order.high_watermark, order.effective_trigger()),
+            (Some(p(watermark)), p(fires)),
+            "at {bid}"
+        );
+    }
+    // One share bid at 0.90 is no new high.
+    look(&mut account, 6, &[("0.90", "1"), ("0.62", "100")]);
+    assert_eq!(
+        account.ledger.conditionals()[&1].high_watermark,
+        Some(p("0.64"))
+    );
+    let report = look(&mut account, 7, &[("0.60", "100")]);
+    // 90 + 20 × 0.60; 20 × 0.608 − 12 = 0.16 below the trigger
+    assert_eq!(account.ledger.cash(), usd("102"));
+    assert_eq!(
+        report.triggered,
+        [
+            "trailing_stop 1 at bid 0.6 (trigger 0.608): sold 20 shares for 12 pUSD, 0 left; slippage \
+          0.16 pUSD from the trigger, 0 from the bid"
+        ]
+    );
+}
+
+#[test]
+fn every_sale_of_an_exit_leaves_its_bid_and_its_proceeds() {
+    let mut account = guarded(StopLoss, "0.40");
+    look(
+        &mut account,
+        1,
+        &[("0.30", "7"), ("0.29", "5"), ("0.28", "100")],
+    );
+    let so_far = account.ledger.conditionals()[&1].sales.unwrap();
+    // 7 × 0.30 + 5 × 0.29
+    assert_eq!((so_far.sold, so_far.proceeds), (sh("12"), usd("3.55")));
+    look(&mut account, 2, &[("0.25", "100")]);
+    let sales = account.since(0, |event| match event {
+        LedgerEvent::ConditionalReduced {
+            sale: Some(sale), ..
+        } => Some((sale.bid, sale.trigger, sale.sold, sale.proceeds)),
+        LedgerEvent::ConditionalTriggered {
+            bid,
+            sold,
+            proceeds,
+            trigger,
+            ..
+        } => Some((*bid, trigger.unwrap(), *sold, proceeds.unwrap())),
+        _ => None,
+    });
+    // 8 × 0.25 = 2
+    assert_eq!(
+        sales,
+        [
+            (p("0.30"), p("0.40"), sh("12"), usd("3.55")),
+            (p("0.25"), p("0.40"), sh("8"), usd("2")),
+        ]
+    );
+}
+
+// ---- one cancels other ----
+
+fn ends(account: &Account) -> Vec<String> {
+    account.since(0, |event| match event {
+        LedgerEvent::ConditionalTriggered { id, sold, .. } => Some(format!("{id} sold {sold}")),
+        LedgerEvent::ConditionalReduced { id, shares, .. } => Some(format!("{id} left {shares}")),
+        LedgerEvent::ConditionalCancelled { id, reason } => Some(format!("{id} {reason}")),
+        _ => None,
+    })
+}
+
+/// 40 shares; a stop and a profit that cancel each other for 20 of them, a stop for 15 on its own.
+fn grouped() -> Account {
+    let mut account = Account::new("100").bought("20", "0.50", NOON);
+    let some = |kind, trigger, shares, oco_with| NewConditional {
+        shares: Some(sh(shares)),
+        oco_with,
+        ..conditional(kind, trigger)
+    };
+    for new in [
+        some(StopLoss, "0.40", "20", None),
+        some(TakeProfit, "0.60", "20", Some(1)),
+        some(StopLoss, "0.30", "15", None),
+    ] {
+        account.conditional(&new, NOON).unwrap();
+    }
+    account
+}
+
+#[test]
+fn when_one_of_a_group_has_sold_all_the_others_are_withdrawn() {
+    let mut account = grouped();
+    look(&mut account, 1, &[("0.60", "100")]);
+    // 20 of the 40 are sold; the lone stop goes on.
+    assert_eq!(account.held("m-yes"), sh("20"));
+    assert_eq!(
+        ends(&account),
+        ["2 sold 20", "1 one cancels other: take_profit 2 sold"]
+    );
+    assert_eq!(kinds(&account), [(StopLoss, "0.3".into(), "15".into())]);
+}
+
+#[test]
+fn when_one_of_a_group_has_sold_a_part_the_others_cover_what_is_left() {
+    let mut account = grouped();
+    look(&mut account, 1, &[("0.60", "12"), ("0.50", "100")]);
+    assert_eq!(ends(&account), ["2 left 8", "1 left 8"]);
+    // The stop finishes it: 40 − 12 − 8 = 20 stay.
+    look(&mut account, 2, &[("0.40", "100")]);
+    assert_eq!(
+        ends(&account)[2..],
+        ["1 sold 8", "2 one cancels other: stop_loss 1 sold"]
+    );
+    assert_eq!(account.held("m-yes"), sh("20"));
+}
+
+#[test]
+fn a_group_is_of_one_position_and_of_the_same_shares() {
+    let mut account = grouped();
+    let joins = |shares: Option<&str>, with| NewConditional {
+        shares: shares.map(sh),
+        oco_with: Some(with),
+        ..conditional(TakeProfit, "0.70")
+    };
+    let refused = account.conditional(&joins(None, 9), NOON).unwrap_err();
+    assert_eq!(refused.code, "unknown_order");
+    let refused = account
+        .conditional(&joins(Some("10"), 1), NOON)
+        .unwrap_err();
+    assert_eq!(
+        refused.message,
+        "10 shares cannot be grouped with conditional order 1, which sells 20"
+    );
+    let elsewhere = NewConditional {
+        token_id: "m-no".into(),
+        ..joins(None, 1)
+    };
+    assert!(account.conditional(&elsewhere, NOON).is_err());
+    // Without a size it takes the group's: 20, not the 40 that are held; through any member.
+    let id = account.conditional(&joins(None, 2), NOON).unwrap();
+    let order = &account.ledger.conditionals()[&id];
+    assert_eq!((order.shares, order.group), (sh("20"), Some(1)));
+}
+
+#[test]
+fn the_exits_of_one_buy_are_a_group() {
+    let mut account = Account::new("1000").configured(enabled);
+    let asks: Levels<'_> = &[("0.50", "100")];
+    tick(&mut account, 1, &[("0.48", "100")], asks, buy("0.50", "10"));
+    tick(&mut account, 2, &[("0.48", "100")], asks, buy("0.50", "5"));
+    let groups: Vec<_> = account
+        .ledger
+        .conditionals()
+        .values()
+        .map(|order| (order.id, order.shares, order.group))
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            (1, sh("20"), Some(1)),
+            (2, sh("20"), Some(1)),
+            (3, sh("10"), Some(3)),
+            (4, sh("10"), Some(3)),
+        ]
+    );
+    // Both profits fire at 0.60; each withdraws its own stop.
+    look(&mut account, 3, &[("0.60", "100")]);
+    assert_eq!(account.held("m-yes"), sh("0"));
+    assert_eq!(
+        ends(&account),
+        [
+            "2 sold 20",
+            "1 one cancels other: take_profit 2 sold",
+            "4 sold 10",
+            "3 one cancels other: take_profit 4 sold",
+        ]
+    );
+}
+
+#[test]
+fn what_the_market_maker_buys_gets_no_exits() {
+    let mut account = Account::new("1000").configured(enabled);
+    let first = Scene::new(after(1))
+        .yes(&[("0.48", "100")], &[("0.52", "100")])
+        .build();
+    let maker = || vec![quote("maker", "m", Some(("0.45", "10")), None)];
+    account.tick(&first, vec![says("maker", maker())]);
+    // The market trades through 0.45.
+    let through = Scene::new(after(2))
+        .yes(&[("0.42", "100")], &[("0.44", "100")])
+        .build();
+    account.tick(&through, vec![says("maker", maker())]);
+    assert_eq!(account.held("m-yes"), sh("10"));
+    assert!(account.ledger.conditionals().is_empty());
+}
+
+// ---- between ticks, baskets, resting orders, failing strategies ----
+
+/// A step between ticks, audited.
+fn books_changed(account: &mut Account, snapshot: &Snapshot) -> TickReport {
+    let (report, events) =
+        crate::trading::desk::books_changed(&mut account.ledger, snapshot, &account.config)
+            .unwrap();
+    account.events.extend(events);
+    crate::trading::test_support::audit(&account.ledger, &account.events);
+    report
+}
+
+#[test]
+fn an_exit_fires_between_ticks_without_strategies() {
+    let mut account = guarded(StopLoss, "0.40");
+    let report = books_changed(&mut account, &scene(1, &[("0.39", "100")]));
+    assert_eq!(report.triggered.len(), 1);
+    // 90 + 20 × 0.39
+    assert_eq!(account.ledger.cash(), usd("97.8"));
+    assert_eq!(account.ledger.ticks(), 0, "no tick is counted");
+}
+
+#[test]
+fn the_legs_of_a_basket_get_no_exits() {
+    let mut account = Account::new("100").configured(enabled);
+    let books = vec![
+        book("m-yes", after(1), &[("0.43", "99")], &[("0.45", "99")]),
+        book("m-no", after(1), &[("0.48", "99")], &[("0.50", "99")]),
+    ];
+    let scene = Scene::new(after(1)).with(market("m"), books).build();
+    let legs = [("m-yes", "0.45", "99"), ("m-no", "0.50", "99")];
+    let pair = Intent::Basket(basket("arb", &legs, "20"));
+    account.tick(&scene, vec![says("arb", vec![pair])]);
+    assert_eq!(
+        (account.held("m-yes"), account.held("m-no")),
+        (sh("20"), sh("20"))
+    );
+    assert!(account.ledger.conditionals().is_empty());
+    // Nor are they sold at the next look though the price is that of the entry.
+    look(&mut account, 2, &[("0.45", "99")]);
+    assert_eq!(account.held("m-yes"), sh("20"));
+}
+
+#[test]
+fn a_resting_buy_that_names_its_exits_gets_them_with_each_fill() {
+    let mut account = Account::new("100");
+    let order = Order {
+        stop_loss: Some(p("0.30")),
+        take_profit: Some(p("0.70")),
+        ..order(1, Side::Buy, "0.45", "20", OrderType::PostOnly)
+    };
+    let mut recorder = Recorder::new(&mut account.ledger, NOON);
+    for event in [
+        LedgerEvent::OrderAccepted { order },
+        LedgerEvent::OrderRested {
+            order_id: 1,
+            remaining: sh("20"),
+            queue_ahead: sh("0"),
+        },
+    ] {
+        recorder.record(event).unwrap();
+    }
+    let events = recorder.into_events();
+    account.events.extend(events);
+    // 12 shares are offered below 0.45, then the rest. Between ticks: in one, an order that no
+    // strategy quotes any more would be withdrawn.
+    for (seconds, offered) in [(1, "12"), (2, "50")] {
+        let scene = Scene::new(after(seconds)).yes(&[("0.40", "99")], &[("0.44", offered)]);
+        books_changed(&mut account, &scene.build());
+    }
+    assert_eq!(account.held("m-yes"), sh("20"));
+    let groups: Vec<_> = account
+        .ledger
+        .conditionals()
+        .values()
+        .map(|order| (order.kind, order.shares, order.group))
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            (StopLoss, sh("12"), Some(1)),
+            (TakeProfit, sh("12"), Some(1)),
+            (StopLoss, sh("8"), Some(3)),
+            (TakeProfit, sh("8"), Some(3)),
+        ]
+    );
+}
+
+#[test]
+fn no_failing_strategy_keeps_an_exit_from_selling_in_any_place_of_the_list() {
+    let fine = || says("one", vec![Intent::Directional(buy("0.42", "4.2"))]);
+    for first in [true, false] {
+        let mut account = guarded(StopLoss, "0.40");
+        let scene = scene(1, &[("0.40", "100")]);
+        let mut strategies: Vec<Box<dyn Strategy>> = vec![Box::new(Panics), Box::new(Fails)];
+        strategies.insert(if first { 0 } else { 2 }, fine());
+        let report = account.tick(&scene, strategies);
+        assert_eq!(report.triggered.len(), 1);
+        let failed: Vec<_> = report
+            .strategies
+            .iter()
+            .filter_map(|strategy| strategy.error.as_deref())
+            .collect();
+        assert_eq!(failed.len(), 2, "both are reported: {failed:?}");
+        // The stop sold 20, then 4.2 / 0.42 = 10 were bought: 90 + 8 − 4.2
+        assert_eq!(
+            (account.held("m-yes"), account.ledger.cash()),
+            (sh("10"), usd("93.8"))
+        );
+    }
 }

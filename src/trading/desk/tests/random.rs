@@ -288,7 +288,11 @@ impl Life {
                     market: odd_market(market_of(token)),
                     kind: kinds[usize::from(kind)],
                     trigger_price: cent(trigger),
-                    shares: shares.map(hundredths),
+                    // A quarter of them joins the oldest, whose shares it takes.
+                    shares: shares.filter(|_| trigger % 4 > 0).map(hundredths),
+                    oco_with: (trigger % 4 == 0)
+                        .then(|| self.account.ledger.conditionals().keys().next().copied())
+                        .flatten(),
                     trail_percent: Some(cent(trail)),
                     bid: self.books.get(&id).and_then(Book::best_bid),
                     token_id: id,

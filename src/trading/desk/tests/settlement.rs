@@ -162,3 +162,127 @@ fn nobody_trades_on_the_last_book_of_a_market_that_has_resolved() {
         (usd("100"), 0)
     );
 }
+
+#[test]
+fn half_a_unit_of_an_odd_number_of_micro_shares_is_floored() {
+    // 10 / 0.30 = 33.33 shares in lots of 0.01; sold 3.333333 of them elsewhere would be dust, so
+    // the account is given an odd number of micro-shares directly.
+    let mut account = Account::new("100").bought("10", "0.40", NOON);
+    let odd = crate::domain::Shares::from_micros(24_999_999).unwrap();
+    // 25 − 0.000001 shares left after a fill of one micro-share.
+    let fill = |order_id| LedgerEvent::Filled {
+        fill: crate::domain::Fill {
+            order_id,
+            strategy: "test".into(),
+            market_id: "m".into(),
+            token_id: "m-yes".into(),
+            outcome: "Yes".to_owned(),
+            side: Side::Sell,
+            price: p("0.40"),
+            shares: crate::domain::Shares::from_micros(1).unwrap(),
+            notional: usd("0"),
+            fee: usd("0"),
+            maker: false,
+            print: false,
+            reason: "test".to_owned(),
+        },
+    };
+    let mut recorder = crate::trading::ledger::Recorder::new(&mut account.ledger, after(1));
+    let id = recorder.ledger().next_order_id();
+    let order = crate::trading::test_support::order(
+        id,
+        Side::Sell,
+        "0.40",
+        "0.000001",
+        crate::domain::OrderType::Fak,
+    );
+    for event in [
+        LedgerEvent::OrderAccepted { order },
+        fill(id),
+        LedgerEvent::OrderClosed {
+            order_id: id,
+            outcome: crate::domain::OrderOutcome::Filled,
+            unfilled: sh("0"),
+            reason: "test".to_owned(),
+        },
+    ] {
+        recorder.record(event).unwrap();
+    }
+    let events = recorder.into_events();
+    account.events.extend(events);
+    assert_eq!(account.held("m-yes"), odd);
+    account.look(&over(60, "0.5"));
+    // 24.999999 × 0.5 = 12.4999995, floored to 12.499999; 90 + 12.499999
+    assert_eq!(account.ledger.cash(), usd("102.499999"));
+}
+
+#[test]
+fn another_resolution_of_the_same_market_changes_nothing() {
+    let mut account = holder();
+    account.look(&over(60, "1"));
+    let (cash, realized) = (account.ledger.cash(), account.ledger.realized());
+    let since = account.ledger.seq();
+    account.look(&over(120, "0"));
+    assert_eq!(
+        (account.ledger.cash(), account.ledger.realized()),
+        (cash, realized)
+    );
+    let settled = account.since(since, |event| {
+        matches!(event, LedgerEvent::Settled { .. }).then_some(())
+    });
+    assert!(settled.is_empty());
+}
+
+#[test]
+fn a_position_that_waits_for_its_end_says_why() {
+    let mut account = holder();
+    let mut closed = market("m");
+    closed.status = MarketStatus::Closed;
+    closed.end = Some(after(30));
+    let pending = crate::domain::PendingResolution {
+        market_id: "m".into(),
+        state: "disputed".to_owned(),
+        seen_at: after(50),
+        evidence: "data /v2/resolutions".to_owned(),
+    };
+    let scene = Scene::new(after(60)).with(closed, vec![]).build();
+    let report = account.look(&scene.with_pending(vec![pending]));
+    let [waits] = report.unsettled.as_slice() else {
+        panic!("{:?}", report.unsettled);
+    };
+    assert_eq!((waits.state.as_str(), waits.shares), ("closed", 25.0));
+    assert_eq!(
+        waits.why,
+        format!(
+            "the market is closed and awaits its resolution; disputed by data /v2/resolutions at \
+             {}; its end was set for {}",
+            after(50),
+            after(30)
+        )
+    );
+    // A market that the source does not know, and one whose resolution names others.
+    let report = account.look(&Scene::new(after(90)).build());
+    assert_eq!(report.unsettled[0].state, "unknown");
+    assert!(
+        report.unsettled[0]
+            .why
+            .contains("does not know this market")
+    );
+    let open = account.look(&Scene::new(after(120)).yes(&[("0.39", "9")], &[]).build());
+    assert!(open.unsettled.is_empty());
+    assert_eq!(account.held("m-yes"), sh("25"));
+}
+
+#[test]
+fn a_resolution_is_settled_between_ticks_too() {
+    let mut account = holder();
+    let (report, events) =
+        crate::trading::desk::books_changed(&mut account.ledger, &over(60, "1"), &account.config)
+            .unwrap();
+    account.events.extend(events);
+    crate::trading::test_support::audit(&account.ledger, &account.events);
+    assert_eq!(report.settlements.len(), 1);
+    // 90 + 25
+    assert_eq!(account.ledger.cash(), usd("115"));
+    assert!(account.ledger.conditionals().is_empty() && account.ledger.resting().is_empty());
+}

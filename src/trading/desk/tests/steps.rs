@@ -63,7 +63,7 @@ fn a_tick_goes_in_its_order() {
         )
         .with(
             market("m"),
-            vec![book("m-yes", tomorrow, &[("0.40", "100")], &[])],
+            vec![book("m-yes", tomorrow, &[("0.40", "100")], &[("0.42", "100")])],
         )
         .with(
             market("n"),
@@ -112,9 +112,9 @@ fn a_strategy_that_fails_or_panics_stops_nobody() {
         .conditional(&conditional(ConditionalKind::StopLoss, "0.40"), NOON)
         .unwrap();
     let scene = Scene::new(after(60))
-        .yes(&[("0.40", "100")], &[("0.60", "100")])
+        .yes(&[("0.40", "100")], &[("0.45", "100")])
         .build();
-    let buy = Intent::Directional(signal("one", "Yes", Side::Buy, "0.60", "6"));
+    let buy = Intent::Directional(signal("one", "Yes", Side::Buy, "0.45", "4.5"));
     let report = account.tick(
         &scene,
         vec![Box::new(Fails), Box::new(Panics), says("one", vec![buy])],
@@ -137,7 +137,7 @@ fn a_strategy_that_fails_or_panics_stops_nobody() {
         ]
     );
     assert_eq!(report.triggered.len(), 1);
-    // the stop sold the 20 shares, the other strategy bought 6 / 0.60 = 10
+    // the stop sold the 20 shares, the other strategy bought 4.5 / 0.45 = 10
     assert_eq!(account.held("m-yes"), sh("10"));
 }
 
