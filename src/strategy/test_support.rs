@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::StrategyContext;
 use crate::domain::{
-    Book, BookOrigin, Estimate, EventId, FeeSchedule, History, Level, Market, MarketId,
+    Book, BookOrigin, Calibrations, Estimate, EventId, FeeSchedule, History, Level, Market, MarketId,
     MarketStatus, MarketView, Outcome, Position, Price, PricePoint, ProtocolVersion, RestingOrder,
     Shares, Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
 };
@@ -173,6 +173,7 @@ pub(super) struct World {
     pub(super) positions: BTreeMap<TokenId, Position>,
     pub(super) resting: BTreeMap<u64, RestingOrder>,
     pub(super) estimates: BTreeMap<MarketId, Vec<Estimate>>,
+    pub(super) calibrations: Calibrations,
 }
 
 /// A world with these markets, no positions and no estimates.
@@ -182,6 +183,7 @@ pub(super) fn world(views: Vec<MarketView>) -> World {
         positions: BTreeMap::new(),
         resting: BTreeMap::new(),
         estimates: BTreeMap::new(),
+        calibrations: Calibrations::default(),
     }
 }
 
@@ -192,6 +194,7 @@ impl World {
             positions: &self.positions,
             resting: &self.resting,
             estimates: &self.estimates,
+            calibrations: &self.calibrations,
         }
     }
 

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
+    Book, Calibrations, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
     Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
@@ -23,14 +23,16 @@ mod agent;
 mod basket;
 mod command;
 mod directional;
+mod estimate;
 mod exits;
 pub mod input;
 mod quotes;
 
 pub use agent::{
     AgentOrder, NewConditional, OrderPreview, agent_order, cancel_conditional, create_conditional,
-    open_account, preview_order, store_estimate,
+    open_account, preview_order,
 };
+pub use estimate::store_estimate;
 pub use input::{CancelScope, Input, Output, Rules, step};
 
 /// A step that could not be carried out. Nothing of it counts.
@@ -182,7 +184,8 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Pays out positions of resolved markets, once, and withdraws what waits on them.
+    /// Pays out positions of resolved markets, once, withdraws what waits on them, and scores their
+    /// estimates.
     fn settle(&mut self) -> Result<(), DeskError> {
         let snapshot = self.snapshot;
         for resolution in &snapshot.resolutions {
@@ -235,6 +238,7 @@ impl<'a> Step<'a> {
                     evidence: resolution.evidence.clone(),
                 });
             }
+            self.score_estimates(resolution)?;
         }
         Ok(())
     }
@@ -303,8 +307,9 @@ impl<'a> Step<'a> {
         let mut directional = Vec::new();
         let mut baskets = Vec::new();
         let mut quotes = Vec::new();
+        let calibrations = self.ledger().calibrations();
         for strategy in strategies {
-            let analysis = self.analyze(strategy.as_ref());
+            let analysis = self.analyze(strategy.as_ref(), &calibrations);
             for intent in analysis.intents {
                 match intent {
                     Intent::Directional(signal) => directional.push(signal),
@@ -320,13 +325,14 @@ impl<'a> Step<'a> {
         self.trade_quotes(quotes)
     }
 
-    fn analyze(&mut self, strategy: &dyn Strategy) -> Analysis {
+    fn analyze(&mut self, strategy: &dyn Strategy, calibrations: &Calibrations) -> Analysis {
         let ledger = self.recorder.ledger();
         let context = StrategyContext {
             snapshot: self.snapshot,
             positions: ledger.positions(),
             resting: ledger.resting(),
             estimates: ledger.estimates(),
+            calibrations,
         };
         // A strategy may be written by anybody; a panic in one must not stop exits or others.
         let outcome = catch_unwind(AssertUnwindSafe(|| strategy.analyze(&context)));

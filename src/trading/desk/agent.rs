@@ -1,7 +1,7 @@
 //! Inputs that come from an agent or a person: orders, stops, estimates, deposits.
 
 use crate::domain::{
-    Book, ConditionalKind, ConditionalOrder, Estimate, LedgerEvent, Market, Order, OrderType,
+    Book, ConditionalKind, ConditionalOrder, LedgerEvent, Market, Order, OrderType,
     Price, Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp,
     TokenId, Usdc,
 };
@@ -426,8 +426,6 @@ pub fn create_conditional(
 
 /// Most conditional orders on one position: more is a loop gone wrong.
 const MAX_CONDITIONALS: usize = 20;
-/// Most authors whose estimates of one market are kept.
-const MAX_AUTHORS: usize = 20;
 
 fn refuse_conditional(wanted: &NewConditional, held: Shares) -> Option<Refusal> {
     if held.is_zero() {
@@ -511,31 +509,6 @@ pub fn cancel_conditional(ledger: &mut Ledger, id: u64, now: Timestamp) -> Verdi
     let mut recorder = Recorder::new(ledger, now);
     let reason = "cancelled on request".to_owned();
     recorder.record(LedgerEvent::ConditionalCancelled { id, reason })?;
-    Ok((Ok(()), recorder.into_events()))
-}
-
-/// Stores an estimate, in place of its author's earlier one for the market. Expired ones of the
-/// market are forgotten by then; more than a few authors with fresh ones are refused.
-pub fn store_estimate(ledger: &mut Ledger, estimate: Estimate, now: Timestamp) -> Verdict<()> {
-    let others = ledger
-        .estimates()
-        .get(&estimate.market_id)
-        .into_iter()
-        .flatten()
-        .filter(|known| known.author != estimate.author && known.is_fresh(now))
-        .count();
-    if others >= MAX_AUTHORS {
-        let refusal = Refusal::new(
-            "too_many_estimates",
-            format!(
-                "{others} other authors have fresh estimates of this market, at most {MAX_AUTHORS}"
-            ),
-            "Use one author name for all your estimates: a new one replaces your earlier one.",
-        );
-        return Ok((Err(refusal), Vec::new()));
-    }
-    let mut recorder = Recorder::new(ledger, now);
-    recorder.record(LedgerEvent::EstimateStored { estimate })?;
     Ok((Ok(()), recorder.into_events()))
 }
 
