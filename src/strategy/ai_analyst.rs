@@ -424,7 +424,8 @@ mod tests {
         let yes = signal(&world);
         close(yes.fair_price, 0.75);
         assert!(
-            yes.reason.ends_with("; ann 0.9000 → 0.7500 (platt, 84 resolved)"),
+            yes.reason
+                .ends_with("; ann 0.9000 → 0.7500 (platt, 84 resolved)"),
             "{}",
             yes.reason
         );

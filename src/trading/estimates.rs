@@ -46,7 +46,7 @@ pub struct Scored<'a> {
 
 impl Scoring {
     /// Keeps an estimate until its market ends. The rationale stays where it was stored.
-    pub(super) fn store(&mut self, estimate: &Estimate) {
+    pub(crate) fn store(&mut self, estimate: &Estimate) {
         let pending = self.pending.entry(estimate.market_id.clone()).or_default();
         Arc::make_mut(pending).push(Estimate {
             rationale: String::new(),
@@ -56,7 +56,7 @@ impl Scoring {
 
     /// Takes a score into its author's record. Errors, with nothing changed: what does not fit, in
     /// words.
-    pub(super) fn score(&mut self, scored: &Scored<'_>) -> Result<(), &'static str> {
+    pub(crate) fn score(&mut self, scored: &Scored<'_>) -> Result<(), &'static str> {
         let estimate = scored.estimate;
         let pending = self.pending.get_mut(&estimate.market_id);
         let pending = pending.ok_or("it was not stored, or scored before")?;
@@ -65,12 +65,13 @@ impl Scoring {
             .position(|known| same(known, estimate))
             .ok_or("it was not stored, or scored before")?;
         let near = |stated: f64, worked_out: f64| (stated - worked_out).abs() <= TOLERANCE;
-        if !near(scored.brier, score::brier(estimate.probability, scored.payout))
-            || !near(
-                scored.log_score,
-                score::log_score(estimate.probability, scored.payout),
-            )
-        {
+        if !near(
+            scored.brier,
+            score::brier(estimate.probability, scored.payout),
+        ) || !near(
+            scored.log_score,
+            score::log_score(estimate.probability, scored.payout),
+        ) {
             return Err("its score is not what payout and probability give");
         }
         if !(0.0..=1.0).contains(&scored.weight) {
@@ -98,7 +99,9 @@ impl Scoring {
     /// without rationales.
     #[must_use]
     pub fn pending(&self, market: &MarketId) -> &[Estimate] {
-        self.pending.get(market).map_or(&[], |known| known.as_slice())
+        self.pending
+            .get(market)
+            .map_or(&[], |known| known.as_slice())
     }
 
     /// Markets with estimates that wait to be scored, by id.

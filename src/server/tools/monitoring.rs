@@ -286,3 +286,88 @@ pub fn performance_by_strategy(app: &App) -> Result<BTreeMap<String, Performance
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Estimate;
+    use crate::server::test_app::{NOW, account};
+    use crate::trading::estimates::{Scored, score};
+
+    #[tokio::test]
+    async fn authors_are_shown_with_what_waits_and_why_nothing_is_calibrated() {
+        let account = account().await;
+        account.buy_and_tick().await;
+        account.estimate_and_tick("m2", "t2").await;
+        let shown = performance_record(&account.app).unwrap();
+        let author = &shown.authors["tester"];
+        assert_eq!(
+            (&author["resolved"], &author["pending"]),
+            (&0.into(), &1.into())
+        );
+        assert_eq!(author["brier"], Value::Null);
+        assert_eq!(author["calibration"]["method"], "identity");
+        assert_eq!(author["calibration"]["text"], "identity: 0 of 30 resolved");
+        let manual = &shown.strategies["mcp_manual"];
+        assert_eq!((manual.closed, manual.win_rate), (0, None));
+        assert_eq!((manual.signals_generated, manual.signals_executed), (1, 1));
+    }
+
+    #[test]
+    fn an_authors_record_is_shown_beside_the_markets() {
+        let mut scoring = Scoring::default();
+        for (market, payout) in [("a", "1"), ("b", "0")] {
+            let estimate = Estimate {
+                market_id: market.into(),
+                token_id: "t".into(),
+                outcome: "Yes".to_owned(),
+                probability: 0.75,
+                confidence: None,
+                author: "ann".to_owned(),
+                rationale: String::new(),
+                ask_then: Some(crate::domain::Price::parse("0.51").unwrap()),
+                bid_then: Some(crate::domain::Price::parse("0.49").unwrap()),
+                created_at: NOW,
+                expires_at: NOW,
+            };
+            let payout = crate::domain::Price::parse(payout).unwrap();
+            scoring.store(&estimate);
+            let scored = Scored {
+                estimate: &estimate,
+                payout,
+                brier: score::brier(0.75, payout),
+                log_score: score::log_score(0.75, payout),
+                weight: 1.0,
+            };
+            scoring.score(&scored).unwrap();
+        }
+        // Brier (0.0625 + 0.5625) / 2 = 0.3125; the market's 0.25: skill −0.25.
+        // Log score (0.287682 + 1.386294) / 2 = 0.836988; the market's ln 2.
+        assert_eq!(
+            authors(&scoring)["ann"],
+            serde_json::json!({
+                "pending": 0,
+                "resolved": 2,
+                "estimates": 2,
+                "brier": 0.3125,
+                "log_score": 0.836988,
+                "against_market": {
+                    "markets": 2.0,
+                    "brier": 0.3125,
+                    "market_brier": 0.25,
+                    "skill": -0.25,
+                    "log_score": 0.836988,
+                    "market_log_score": 0.693147,
+                },
+                "bins": [
+                    {"from": 0.7, "to": 0.8, "n": 2, "weight": 2.0, "predicted": 0.75, "observed": 0.5}
+                ],
+                "calibration": {
+                    "method": "identity",
+                    "gain": null,
+                    "text": "identity: 2 of 30 resolved",
+                },
+            })
+        );
+    }
+}

@@ -62,7 +62,9 @@ fn refuse(ledger: &Ledger, estimate: &Estimate, now: Timestamp) -> Option<Refusa
     if own >= MAX_REVISIONS {
         return Some(Refusal::new(
             "too_many_estimates",
-            format!("{own} estimates of this market by this author wait to be scored, at most {MAX_REVISIONS}"),
+            format!(
+                "{own} estimates of this market by this author wait to be scored, at most {MAX_REVISIONS}"
+            ),
             "Your last estimate stands. Estimate again only when something has changed, and let \
              estimates live longer (expires_in_hours).",
         ));

@@ -49,7 +49,9 @@ pub fn fit(markets: &[Vec<Sample>]) -> FittedCalibration {
         }
         let better = gain.mean > gain.standard_error && gain.mean > 0.0;
         if better
-            && best.as_ref().is_none_or(|(known, _)| gain.mean > known.mean)
+            && best
+                .as_ref()
+                .is_none_or(|(known, _)| gain.mean > known.mean)
             && let Some(map) = method(&all)
         {
             best = Some((gain, map));

@@ -10,8 +10,9 @@ use crate::domain::calibration::logit;
 use super::fit::Sample;
 
 const ITERATIONS: usize = 100;
-/// Both slopes of the loss must fall below this, per market.
-const FLAT: f64 = 1e-9;
+/// The last step is the one from which the loss would fall by no more than this, per market: far
+/// above what rounding hides, and after it the error is the square of that.
+const LAST_FALL: f64 = 1e-12;
 /// What is added to the curvature, so that it can always be divided by.
 const RIDGE: f64 = 1e-12;
 const SMALLEST_STEP: f64 = 1e-10;
@@ -54,13 +55,13 @@ pub(super) fn fit(samples: &[Sample]) -> Option<Calibration> {
             h_si += bend * x;
             h_ii += bend;
         }
-        if g_slope.abs() < FLAT * total && g_intercept.abs() < FLAT * total {
-            return rising(slope, intercept);
-        }
         let determinant = h_ss * h_ii - h_si * h_si;
         let d_slope = -(h_ii * g_slope - h_si * g_intercept) / determinant;
         let d_intercept = -(h_ss * g_intercept - h_si * g_slope) / determinant;
         let fall = g_slope * d_slope + g_intercept * d_intercept;
+        if fall.abs() <= LAST_FALL * total {
+            return rising(slope + d_slope, intercept + d_intercept);
+        }
         let mut step = 1.0;
         loop {
             let (s, i) = (slope + step * d_slope, intercept + step * d_intercept);
@@ -71,9 +72,7 @@ pub(super) fn fit(samples: &[Sample]) -> Option<Calibration> {
             }
             step /= 2.0;
             if step < SMALLEST_STEP {
-                // As low as the numbers resolve, if it is nearly flat here.
-                let flat = g_slope.abs() < 1e-5 * total && g_intercept.abs() < 1e-5 * total;
-                return if flat { rising(slope, intercept) } else { None };
+                return None;
             }
         }
     }

@@ -91,7 +91,8 @@ impl Sums {
             let (payout, weight) = (point.payout, point.weight);
             self.estimates += 1;
             self.weight += weight;
-            let (own_brier, own_log) = (brier(point.stated, payout), log_score(point.stated, payout));
+            let (own_brier, own_log) =
+                (brier(point.stated, payout), log_score(point.stated, payout));
             self.brier += weight * own_brier;
             self.log_score += weight * own_log;
             if let Some(market) = point.market {

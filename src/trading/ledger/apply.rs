@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ConditionalOrder, Estimate, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position, Price,
-    RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
-    notional,
+    ConditionalOrder, Estimate, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position,
+    Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId,
+    Usdc, notional,
 };
 
 use super::super::estimates::Scored;
