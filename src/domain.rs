@@ -4,6 +4,7 @@
 //! use this one; this one uses none of them.
 
 pub mod book;
+pub mod calibration;
 pub mod conditional;
 pub mod estimate;
 pub mod fee;
@@ -20,6 +21,7 @@ pub mod text;
 pub mod time;
 
 pub use book::{Book, BookFeed, BookOrigin, Level};
+pub use calibration::{Calibration, CalibrationGain, Calibrations, FittedCalibration};
 pub use conditional::{
     ConditionalKind, ConditionalOrder, ConditionalSale, ConditionalStatus, Sales,
 };

@@ -31,7 +31,7 @@ pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use set::{StrategiesConfig, StrategyConfigError, StrategySet};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
 
-use crate::domain::{Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
+use crate::domain::{Calibrations, Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
 
 /// What a strategy may look at.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,8 @@ pub struct StrategyContext<'a> {
     pub resting: &'a BTreeMap<u64, RestingOrder>,
     /// Latest estimates by market, expired ones included; several authors may have one each.
     pub estimates: &'a BTreeMap<MarketId, Vec<Estimate>>,
+    /// What has come of such statements of their authors.
+    pub calibrations: &'a Calibrations,
 }
 
 /// What a strategy made of a snapshot.

@@ -6,6 +6,7 @@ pub mod conditional;
 pub mod conditional_config;
 pub mod config;
 pub mod desk;
+pub mod estimates;
 pub mod ledger;
 pub mod matching;
 pub mod report;

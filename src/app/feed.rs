@@ -27,6 +27,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Histories that one look renews: two requests, so that a thousand take less than half a minute
 /// and a tenth of the venue's limit at the default share.
 const HISTORIES_AT_ONCE: usize = 40;
+/// Markets that a tick looks at only to score their estimates: one request.
+const SCORED_AT_ONCE: usize = 100;
 /// Between two looks at what positions could be sold for, ms.
 const MARKS_EVERY_MS: i64 = 10_000;
 /// Wait after the first failure of a kind, ms; it doubles with each further one …
@@ -70,8 +72,11 @@ impl Drop for Running {
 /// Which markets and tokens the account needs, whatever their volume.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Markets of positions, resting orders and fresh estimates.
+    /// Markets of positions, resting orders and fresh estimates, and those that wait to be scored.
     pub(super) markets: BTreeSet<MarketId>,
+    /// Of those, the ones that are here only because estimates of them wait to be scored: nothing but
+    /// their end matters.
+    pub(super) to_score: BTreeSet<MarketId>,
     /// Tokens of positions, then those of resting orders.
     tokens: Vec<TokenId>,
 }
@@ -93,6 +98,19 @@ impl Needs {
                 needs.markets.insert(market.clone());
             }
         }
+        // A part of them at each tick, all of them in turn: there may be thousands.
+        let waiting: Vec<&MarketId> = ledger
+            .scoring()
+            .pending_markets()
+            .filter(|market| !needs.markets.contains(*market))
+            .collect();
+        let turn = usize::try_from(ledger.ticks()).unwrap_or_default();
+        let from = turn.wrapping_mul(SCORED_AT_ONCE) % waiting.len().max(1);
+        let in_turn = waiting.iter().cycle().skip(from);
+        for market in in_turn.take(waiting.len().min(SCORED_AT_ONCE)) {
+            needs.to_score.insert((*market).clone());
+        }
+        needs.markets.extend(needs.to_score.iter().cloned());
         needs
     }
 }
@@ -326,14 +344,16 @@ fn wait_after(failures: u32) -> i64 {
     wait / 2 + rand::random_range(0..=wait / 2)
 }
 
-/// The markets among these that are held and no longer open: they may have resolved.
+/// The markets among these that are held or wait to be scored, and are no longer open: they may have
+/// resolved.
 pub(super) fn held_and_closed<'a>(
     ledger: &Ledger,
     markets: impl Iterator<Item = &'a Arc<Market>>,
 ) -> Vec<Arc<Market>> {
     let held: HashSet<&MarketId> = ledger.positions().values().map(|p| &p.market_id).collect();
     markets
-        .filter(|market| market.status != MarketStatus::Open && held.contains(&market.id))
+        .filter(|market| market.status != MarketStatus::Open)
+        .filter(|market| held.contains(&market.id) || ledger.scoring().waits_for(&market.id))
         .cloned()
         .collect()
 }
@@ -348,7 +368,9 @@ fn to_follow(needs: &Needs, markets: &[&Arc<Market>], most: usize) -> Vec<TokenI
         .iter()
         .copied()
         .filter(|market| market.status == MarketStatus::Open)
-        .partition(|market| needs.markets.contains(&market.id));
+        .partition(|market| {
+            needs.markets.contains(&market.id) && !needs.to_score.contains(&market.id)
+        });
     let outcomes = own
         .into_iter()
         .chain(rest)

@@ -45,6 +45,10 @@ impl App {
             listed.into_iter().map(|market| (market, true)).collect();
         let mut extra: Vec<Arc<Market>> = extra.into_values().collect();
         extra.sort_by(|a, b| a.id.cmp(&b.id));
+        // Before its end there is nothing to score.
+        extra.retain(|market| {
+            market.status != MarketStatus::Open || !needs.to_score.contains(&market.id)
+        });
         // A market that an agent has an opinion on is looked at however little it trades.
         wanted.extend(extra.into_iter().map(|market| {
             let candidate = ledger.estimates().contains_key(&market.id);

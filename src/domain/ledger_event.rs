@@ -206,16 +206,25 @@ pub enum LedgerEvent {
         estimate: Estimate,
     },
     /// A market that somebody had estimated resolved, and the estimate was scored. Each estimate
-    /// that was ever stored for the market and made before its end is scored once.
+    /// that was ever stored for the market is scored once; one made at its end or later counts for
+    /// nothing.
     EstimateScored {
-        /// The estimate as it was stored.
+        /// The estimate as it was stored, without its rationale.
         estimate: Estimate,
         /// What one share of the estimated outcome paid: 0, 0.5 or 1.
         payout: Price,
         /// `(probability − payout)²`.
         brier: f64,
-        /// `−ln` of the probability given to what happened; for a payout of 0.5 the mean of both.
+        /// `−ln` of the probability given to what happened, which is first kept within 1e-6 of 0
+        /// and 1; for a payout of 0.5 the mean of both.
         log_score: f64,
+        /// How much it counts, 0 to 1: the share of the time from its author's first estimate of the
+        /// market to the market's end during which it was his last word.
+        #[serde(default = "whole")]
+        weight: f64,
+        /// When the market ended: as the venue says, else when it was first seen to have.
+        #[serde(default)]
+        ended_at: Option<Timestamp>,
     },
     /// No order but cancels and sales that reduce a position passes from now on.
     Halted {
@@ -263,6 +272,11 @@ pub enum LedgerEvent {
         /// Fills.
         fills: u32,
     },
+}
+
+/// Weight of a score that states none.
+fn whole() -> f64 {
+    1.0
 }
 
 /// One key of the configuration that changed.

@@ -180,8 +180,7 @@ async fn conditional_orders(
 }
 
 async fn performance(State(app): State<Arc<App>>) -> Answer<PerformanceOut> {
-    let strategies = blocking(&app, monitoring::performance_by_strategy).await;
-    answer(strategies.map(|strategies| PerformanceOut { strategies }))
+    answer(blocking(&app, monitoring::performance_record).await)
 }
 
 fn answer<T: Serialize>(result: Result<T, ToolError>) -> Answer<T> {

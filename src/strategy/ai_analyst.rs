@@ -10,7 +10,8 @@ use super::params;
 use super::pricing::{self, BuyTerms};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause};
 use crate::domain::{
-    Book, Estimate, Intent, MarketView, Outcome, Side, Signal, StrategyName, Timestamp,
+    Book, Calibrations, Estimate, Intent, MarketView, Outcome, Side, Signal, StrategyName,
+    Timestamp, text,
 };
 
 /// Its name in the configuration.
@@ -19,6 +20,12 @@ pub const NAME: &str = "ai_analyst";
 const NO_ESTIMATE: &str = "no estimate";
 const EXPIRED: &str = "estimate expired";
 const UNUSABLE: &str = "estimate unusable";
+/// The calibrated estimates diverge from the price, the estimates as stated do not.
+const NOT_STATED: &str = "divergence comes from calibration alone";
+/// Authors that a reason names.
+const NAMED: usize = 3;
+/// Longest name of an author in a reason.
+const AUTHOR_NAME: usize = 24;
 
 /// Parameters of [`AiAnalyst`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,7 +62,9 @@ impl AiAnalystParams {
     }
 }
 
-/// The strategy. Fair price = the authors' estimates, averaged in log-odds, untransformed.
+/// The strategy. Fair price = the authors' estimates, each by its author's calibration, averaged in
+/// log-odds. A calibration may weaken, confirm or strengthen a disagreement with the market that the
+/// authors have stated; it cannot make one up.
 #[derive(Debug, Clone)]
 pub struct AiAnalyst {
     params: AiAnalystParams,
@@ -64,12 +73,42 @@ pub struct AiAnalyst {
 }
 
 /// What the fresh estimates of a market come to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Opinion {
-    /// Probability of the first outcome.
+#[derive(Debug, Clone, PartialEq)]
+struct Opinion<'a> {
+    /// Calibrated probability of the first outcome.
     first: f64,
-    /// How many authors.
-    authors: usize,
+    /// The same as stated.
+    stated: f64,
+    /// By author: probability of the first outcome as stated, and calibrated.
+    authors: Vec<(&'a str, f64, f64)>,
+}
+
+impl Opinion<'_> {
+    /// Each author's estimate of the outcome bought: stated → calibrated, by which method, and from
+    /// how many resolved markets.
+    fn words(&self, calibrations: &Calibrations, of_first: bool) -> String {
+        let side = |p: f64| if of_first { p } else { 1.0 - p };
+        let mut words: Vec<String> = self
+            .authors
+            .iter()
+            .take(NAMED)
+            .map(|(author, stated, calibrated)| {
+                let known = calibrations.of(author);
+                format!(
+                    "{} {:.4} → {:.4} ({}, {} resolved)",
+                    text::clean(author, AUTHOR_NAME),
+                    side(*stated),
+                    side(*calibrated),
+                    known.map_or("identity", |known| known.map.method()),
+                    known.map_or(0, |known| known.resolved),
+                )
+            })
+            .collect();
+        if self.authors.len() > NAMED {
+            words.push(format!("and {} more", self.authors.len() - NAMED));
+        }
+        words.join(", ")
+    }
 }
 
 impl AiAnalyst {
@@ -94,7 +133,7 @@ impl AiAnalyst {
             .filter(|estimates| !estimates.is_empty())
             .ok_or(NO_ESTIMATE)?;
         let (first, second) = pricing::tradable_pair(market)?;
-        let opinion = combine(estimates, first, second, now)?;
+        let opinion = combine(estimates, context.calibrations, first, second, now)?;
         let side = |outcome, fair| Candidate::new(view, outcome, fair, now);
         let candidate = more_underpriced(
             side(first, opinion.first),
@@ -109,6 +148,17 @@ impl AiAnalyst {
             fair,
             divergence,
         } = candidate;
+        let of_first = outcome.token == first.token;
+        let stated = if of_first {
+            opinion.stated
+        } else {
+            1.0 - opinion.stated
+        };
+        // Else an author who merely agrees with the market would be traded on, because the market was
+        // wrong in the past.
+        if !pricing::reaches(stated - (fair - divergence), self.params.min_divergence) {
+            return Err(NOT_STATED);
+        }
         let plan = pricing::plan_buy(context, market, book, fair, &self.terms)?;
         Ok(Intent::Directional(Signal {
             strategy: StrategyName::new(NAME),
@@ -123,12 +173,13 @@ impl AiAnalyst {
             size: plan.size,
             reason: format!(
                 "{} estimated at {fair:.4} by {} author(s), {divergence:.4} above its best ask; \
-                 buy to {}, fee {:.4}, edge {:.4}",
+                 buy to {}, fee {:.4}, edge {:.4}; {}",
                 pricing::name_of(outcome),
-                opinion.authors,
+                opinion.authors.len(),
                 plan.limit,
                 plan.fee,
                 plan.edge,
+                opinion.words(context.calibrations, of_first),
             ),
             stop_loss: None,
             take_profit: None,
@@ -180,21 +231,23 @@ fn more_underpriced<'a>(
 
 /// The first outcome's probability: the newest fresh estimate of each author, averaged in log-odds
 /// with equal weights, in which 0.01 against 0.10 is as far as 0.90 against 0.99. Each is first
-/// kept within 0.01 to 0.99, so that one author's near-certainty does not drown the others.
-fn combine(
-    estimates: &[Estimate],
+/// kept within 0.01 to 0.99, so that one author's near-certainty does not drown the others. An
+/// estimate of the second outcome is calibrated as it was stated, then turned round.
+fn combine<'a>(
+    estimates: &'a [Estimate],
+    calibrations: &Calibrations,
     first: &Outcome,
     second: &Outcome,
     now: Timestamp,
-) -> Result<Opinion, &'static str> {
-    let mut newest: BTreeMap<&str, (Timestamp, f64)> = BTreeMap::new();
+) -> Result<Opinion<'a>, &'static str> {
+    let mut newest: BTreeMap<&str, (Timestamp, f64, f64)> = BTreeMap::new();
     let mut expired = false;
     for estimate in estimates {
         let inside = estimate.probability > 0.0 && estimate.probability < 1.0;
-        let probability = if estimate.token_id == first.token {
-            estimate.probability
+        let turned = if estimate.token_id == first.token {
+            false
         } else if estimate.token_id == second.token {
-            1.0 - estimate.probability
+            true
         } else {
             continue;
         };
@@ -206,7 +259,13 @@ fn combine(
             expired = true;
             continue;
         }
-        let entry = (estimate.created_at, pricing::clamp_fair(probability));
+        let side = |p: f64| pricing::clamp_fair(if turned { 1.0 - p } else { p });
+        let calibrated = calibrations.apply(&estimate.author, estimate.probability);
+        let entry = (
+            estimate.created_at,
+            side(estimate.probability),
+            side(calibrated),
+        );
         newest
             .entry(&estimate.author)
             .and_modify(|kept| {
@@ -219,16 +278,20 @@ fn combine(
     if newest.is_empty() {
         return Err(if expired { EXPIRED } else { UNUSABLE });
     }
-    let authors = newest.len();
-    let log_odds: f64 = newest
-        .values()
-        .map(|(_, probability)| (probability / (1.0 - probability)).ln())
-        .sum();
-    let mean = log_odds / authors as f64;
     Ok(Opinion {
-        first: 1.0 / (1.0 + (-mean).exp()),
-        authors,
+        first: mean_in_log_odds(newest.values().map(|(_, _, calibrated)| *calibrated)),
+        stated: mean_in_log_odds(newest.values().map(|(_, stated, _)| *stated)),
+        authors: newest
+            .iter()
+            .map(|(author, (_, stated, calibrated))| (*author, *stated, *calibrated))
+            .collect(),
     })
+}
+
+fn mean_in_log_odds(probabilities: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = probabilities.len() as f64;
+    let log_odds: f64 = probabilities.map(|p| (p / (1.0 - p)).ln()).sum();
+    1.0 / (1.0 + (-log_odds / count).exp())
 }
 
 impl Strategy for AiAnalyst {
@@ -247,7 +310,7 @@ impl Strategy for AiAnalyst {
 mod tests {
     use super::super::test_support::{MarketBuilder, World, close, market, price, usdc, world};
     use super::*;
-    use crate::domain::{MarketStatus, TokenId};
+    use crate::domain::{Calibration, FittedCalibration, MarketStatus, TokenId};
 
     /// Given ten minutes ago, good for an hour.
     const FRESH: (i64, i64) = (10, 60);
@@ -306,7 +369,7 @@ mod tests {
         assert_eq!(
             signal.reason,
             "Yes estimated at 0.7100 by 1 author(s), 0.2100 above its best ask; buy to 0.5, \
-             fee 0.0000, edge 0.2100"
+             fee 0.0000, edge 0.2100; ann 0.7100 → 0.7100 (identity, 0 resolved)"
         );
     }
 
@@ -338,6 +401,62 @@ mod tests {
             .yes(&[("0.89", 100)], &[("0.90", 100)])
             .no(&[("0.10", 100)], &[("0.11", 100)]);
         passes(&with_estimate(agreed, 0.90), "divergence 0.15 not reached");
+    }
+
+    fn calibrated(world: &mut World, author: &str, map: Calibration) {
+        let known = FittedCalibration {
+            map,
+            resolved: 84,
+            gain: None,
+        };
+        world.calibrations.0.insert(author.to_owned(), known);
+    }
+
+    #[test]
+    fn an_estimate_is_traded_by_its_authors_calibration() {
+        // Slope 0.5: odds 9 become 3, so 0.90 becomes 0.75; bob has none.
+        let halved = Calibration::Platt {
+            slope: 0.5,
+            intercept: 0.0,
+        };
+        let mut world = with_estimate(priced(), 0.90);
+        calibrated(&mut world, "ann", halved.clone());
+        let yes = signal(&world);
+        close(yes.fair_price, 0.75);
+        assert!(
+            yes.reason
+                .ends_with("; ann 0.9000 → 0.7500 (platt, 84 resolved)"),
+            "{}",
+            yes.reason
+        );
+        // 0.84 has odds 5.25, whose root is 2.29: 0.696, which is under 0.50 + 0.2.
+        let mut careful = with_estimate(priced(), 0.84);
+        calibrated(&mut careful, "ann", halved.clone());
+        let strict = AiAnalystParams {
+            min_divergence: 0.2,
+            ..AiAnalystParams::default()
+        };
+        let analysis = AiAnalyst::new(strict).unwrap().analyze(&careful.context());
+        assert!(analysis.unwrap().intents.is_empty());
+        // The same estimate of No: calibrated as stated, bought as No.
+        let mut no = super::super::test_support::world(vec![priced().view()]);
+        no.estimate("m", "m-no", "ann", 0.90, FRESH);
+        calibrated(&mut no, "ann", halved);
+        let no = signal(&no);
+        assert_eq!(no.token_id, TokenId::new("m-no"));
+        close(no.fair_price, 0.75);
+        assert!(no.reason.contains("ann 0.9000 → 0.7500"), "{}", no.reason);
+    }
+
+    /// However wrong the market may have been in the past, agreeing with it states no edge.
+    #[test]
+    fn fault_22_a_calibration_makes_no_trade_of_agreement() {
+        let mut world = with_estimate(priced(), 0.50);
+        let steeper = Calibration::Isotonic {
+            knots: vec![(0.1, 0.9), (0.9, 0.95)],
+        };
+        calibrated(&mut world, "ann", steeper);
+        passes(&world, NOT_STATED);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::StrategyContext;
 use crate::domain::{
-    Book, BookOrigin, Estimate, EventId, FeeSchedule, History, Level, Market, MarketId,
-    MarketStatus, MarketView, Order, OrderType, Outcome, Position, Price, PricePoint,
+    Book, BookOrigin, Calibrations, Estimate, EventId, FeeSchedule, History, Level, Market,
+    MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Position, Price, PricePoint,
     ProtocolVersion, RestingOrder, Shares, Side, Snapshot, SourceKind, StrategyName, Timestamp,
     TokenId, Usdc,
 };
@@ -192,6 +192,7 @@ pub(super) struct World {
     pub(super) positions: BTreeMap<TokenId, Position>,
     pub(super) resting: BTreeMap<u64, RestingOrder>,
     pub(super) estimates: BTreeMap<MarketId, Vec<Estimate>>,
+    pub(super) calibrations: Calibrations,
 }
 
 /// A world with these markets, no positions and no estimates.
@@ -201,6 +202,7 @@ pub(super) fn world(views: Vec<MarketView>) -> World {
         positions: BTreeMap::new(),
         resting: BTreeMap::new(),
         estimates: BTreeMap::new(),
+        calibrations: Calibrations::default(),
     }
 }
 
@@ -211,6 +213,7 @@ impl World {
             positions: &self.positions,
             resting: &self.resting,
             estimates: &self.estimates,
+            calibrations: &self.calibrations,
         }
     }
 

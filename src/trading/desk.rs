@@ -7,8 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
-    Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
+    Book, Calibrations, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order,
+    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -23,6 +23,7 @@ mod agent;
 mod basket;
 mod command;
 mod directional;
+mod estimate;
 mod exits;
 mod guard;
 pub mod input;
@@ -30,8 +31,9 @@ mod quotes;
 mod settle;
 
 pub use agent::{
-    AgentOrder, OrderPreview, agent_order, open_account, preview_order, store_estimate,
+    AgentOrder, OrderPreview, agent_order, open_account, preview_order,
 };
+pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
 
@@ -253,8 +255,9 @@ impl<'a> Step<'a> {
         let mut directional = Vec::new();
         let mut baskets = Vec::new();
         let mut quotes = Vec::new();
+        let calibrations = self.ledger().calibrations();
         for strategy in strategies {
-            let analysis = self.analyze(strategy.as_ref());
+            let analysis = self.analyze(strategy.as_ref(), &calibrations);
             for intent in analysis.intents {
                 match intent {
                     Intent::Directional(signal) => directional.push(signal),
@@ -270,13 +273,14 @@ impl<'a> Step<'a> {
         self.trade_quotes(quotes)
     }
 
-    fn analyze(&mut self, strategy: &dyn Strategy) -> Analysis {
+    fn analyze(&mut self, strategy: &dyn Strategy, calibrations: &Calibrations) -> Analysis {
         let ledger = self.recorder.ledger();
         let context = StrategyContext {
             snapshot: self.snapshot,
             positions: ledger.positions(),
             resting: ledger.resting(),
             estimates: ledger.estimates(),
+            calibrations,
         };
         // A strategy may be written by anybody; a panic in one must not stop exits or others.
         let outcome = catch_unwind(AssertUnwindSafe(|| strategy.analyze(&context)));

@@ -4,12 +4,15 @@
 //! An event that would break that, or take cash or shares below zero, is refused whole.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::domain::{
-    ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError, Order,
+    Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError, Order,
     OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
     StrategyName, Timestamp, TokenId, Usdc, notional,
 };
+
+use super::estimates::Scoring;
 
 mod apply;
 
@@ -104,6 +107,10 @@ pub struct StrategyTotals {
     pub fees: Usdc,
     /// Realised P&L before fees of positions that it opened, pUSD.
     pub realized: Usdc,
+    /// Positions that it opened and that are closed: sold or settled to the last share.
+    pub closed: u64,
+    /// Of those, the ones that brought more than they cost, fees of all their fills counted.
+    pub won: u64,
 }
 
 /// A trade for the portfolio view.
@@ -156,6 +163,9 @@ pub struct Ledger {
     resting: BTreeMap<u64, RestingOrder>,
     conditionals: BTreeMap<u64, ConditionalOrder>,
     estimates: BTreeMap<MarketId, Vec<Estimate>>,
+    scoring: Arc<Scoring>,
+    /// Realised P&L less fees of each open position since it was opened.
+    lives: BTreeMap<TokenId, Usdc>,
     strategies: BTreeMap<StrategyName, StrategyTotals>,
     signal_strategy: BTreeMap<u64, StrategyName>,
     client_orders: BTreeMap<String, ClientOrder>,
@@ -288,6 +298,19 @@ impl Ledger {
     #[must_use]
     pub fn estimates(&self) -> &BTreeMap<MarketId, Vec<Estimate>> {
         &self.estimates
+    }
+
+    /// Estimates that wait to be scored, and the records of their authors.
+    #[must_use]
+    pub fn scoring(&self) -> &Scoring {
+        &self.scoring
+    }
+
+    /// The calibrations of the authors whose estimates may be acted on.
+    #[must_use]
+    pub fn calibrations(&self) -> Calibrations {
+        self.scoring
+            .calibrations(self.estimates.values().flatten())
     }
 
     /// Totals by strategy.

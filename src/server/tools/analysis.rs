@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, AppError};
 use crate::domain::text::clean;
-use crate::domain::{Estimate, Intent, Market, PricePoint, Timestamp, TokenId};
+use crate::domain::{Estimate, Intent, Market, MarketStatus, PricePoint, Timestamp, TokenId};
 use crate::market_data::HistorySpan;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec, lenient};
 use crate::strategy::StrategyContext;
+use crate::trading::estimates::Scoring;
 
 use super::activity_words;
 use super::markets::books_of;
@@ -110,11 +111,18 @@ struct EstimateView {
     expires_at: String,
     /// True while it is acted on.
     fresh: bool,
+    /// The probability by its author's calibration, 0–1: what ai_analyst trades on.
+    calibrated: f64,
+    /// How well its author scored so far, and which calibration that gave.
+    record: String,
 }
 
 impl EstimateView {
-    fn of(estimate: &Estimate, now: Timestamp) -> Self {
+    fn of(estimate: &Estimate, scoring: &Scoring, now: Timestamp) -> Self {
+        let calibration = scoring.calibration(&estimate.author);
         EstimateView {
+            calibrated: tidy(calibration.map.apply(estimate.probability)),
+            record: record_of(scoring, &estimate.author),
             author: estimate.author.clone(),
             outcome: estimate.outcome.clone(),
             probability: estimate.probability,
@@ -126,6 +134,24 @@ impl EstimateView {
             fresh: estimate.is_fresh(now),
         }
     }
+}
+
+/// An author's record in a line.
+fn record_of(scoring: &Scoring, author: &str) -> String {
+    let Some(record) = scoring.authors().get(author) else {
+        return "no market resolved yet; taken as stated".to_owned();
+    };
+    let summary = record.summary();
+    let mut words = format!("{} markets resolved", summary.resolved);
+    if let Some(brier) = summary.brier {
+        words += &format!(", Brier {brier:.3}");
+    }
+    if let Some(beside) = summary.against_market {
+        let (own, market) = (beside.brier, beside.market_brier);
+        words += &format!(" (where comparable {own:.3}, market {market:.3})");
+    }
+    words += &format!("; calibration {}", record.calibration());
+    words
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -249,7 +275,7 @@ async fn analyze_market(
         estimate_stored: stored,
         estimates: estimates
             .into_iter()
-            .map(|e| EstimateView::of(e, now))
+            .map(|e| EstimateView::of(e, ledger.scoring(), now))
             .collect(),
         status: status_word(market.status).to_owned(),
         end_date: market.end.map(|end| end.to_rfc3339()),
@@ -294,6 +320,13 @@ fn estimate_of(
     let Some(probability) = args.probability else {
         return Ok(None);
     };
+    if market.status == MarketStatus::Closed {
+        return Err(ToolError::new(
+            "market_not_tradable",
+            "the market is closed: an estimate of it would be neither traded nor scored",
+            "Leave `probability` out for the dossier, or estimate a market that is open.",
+        ));
+    }
     let range = |what: &str, value: f64, hint: &str| {
         ToolError::new(
             "bad_arguments",
@@ -368,7 +401,9 @@ fn judge(
         return Ok((None, text.to_owned()));
     };
     let ledger = app.ledger()?;
+    let calibrations = ledger.calibrations();
     let context = StrategyContext {
+        calibrations: &calibrations,
         snapshot,
         positions: ledger.positions(),
         resting: ledger.resting(),

@@ -1,18 +1,21 @@
 //! The record: get_signal_log, get_portfolio_snapshots, get_strategy_performance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::app::{App, AppError};
-use crate::domain::Usdc;
+use crate::domain::{Calibration, CalibrationGain, Usdc};
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
 use crate::store::{RowQuery, SignalRow, SnapshotRow};
+use crate::trading::estimates::{AuthorSummary, Scoring};
 
 use super::blocking;
+use super::views::tidy;
 
 /// The tools of this file.
 pub fn tools() -> Vec<ToolSpec<App>> {
@@ -38,7 +41,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "get_strategy_performance",
             "Strategy performance",
             "By strategy: signals, volume, fees, realised and unrealised profit of the positions it \
-             opened.",
+             opened. By author: Brier and log scores beside the market's, reliability, calibration.",
             reads,
             performance,
         ),
@@ -148,6 +151,10 @@ pub struct PerformanceView {
     pub net_pnl: f64,
     /// Positions that it opened and that are still held.
     pub open_positions: u64,
+    /// Those that are closed: sold or settled to the last share.
+    pub closed: u64,
+    /// Share of the closed ones that brought more than they cost, fees counted; null without any.
+    pub win_rate: Option<f64>,
 }
 
 /// The record of all strategies.
@@ -155,6 +162,9 @@ pub struct PerformanceView {
 pub struct PerformanceOut {
     /// By strategy; `mcp_manual` is what agents ordered themselves.
     pub strategies: BTreeMap<String, PerformanceView>,
+    /// UNTRUSTED names. By author of estimates: resolved and pending markets, scores, reliability
+    /// bins, calibration; as docs/estimates.md says. Untyped, to keep the list of tools short.
+    pub authors: BTreeMap<String, Value>,
 }
 
 async fn performance(
@@ -162,9 +172,74 @@ async fn performance(
     _: NoArguments,
     _: Caller,
 ) -> Result<PerformanceOut, ToolError> {
+    Ok(performance_record(&app)?)
+}
+
+/// The record of every strategy and of every author of estimates.
+pub fn performance_record(app: &App) -> Result<PerformanceOut, AppError> {
+    let strategies = performance_by_strategy(app)?;
+    let ledger = app.ledger()?;
     Ok(PerformanceOut {
-        strategies: performance_by_strategy(&app)?,
+        strategies,
+        authors: authors(ledger.scoring()),
     })
+}
+
+/// One author's record.
+#[derive(Debug, Serialize)]
+struct AuthorView {
+    pending: u64,
+    #[serde(flatten)]
+    summary: AuthorSummary,
+    calibration: CalibrationView,
+}
+
+#[derive(Debug, Serialize)]
+struct CalibrationView {
+    #[serde(flatten)]
+    map: Calibration,
+    gain: Option<CalibrationGain>,
+    text: String,
+}
+
+fn authors(scoring: &Scoring) -> BTreeMap<String, Value> {
+    let pending = scoring.pending_by_author();
+    let names = scoring.authors().keys().map(String::as_str);
+    let names: BTreeSet<&str> = names.chain(pending.keys().copied()).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let known = scoring.authors().get(name).cloned().unwrap_or_default();
+            let fitted = known.calibration();
+            let view = AuthorView {
+                pending: pending.get(name).copied().unwrap_or(0),
+                summary: known.summary(),
+                calibration: CalibrationView {
+                    map: fitted.map.clone(),
+                    gain: fitted.gain,
+                    text: fitted.to_string(),
+                },
+            };
+            // Nothing in it can fail to be JSON: no map keys but text, no number but finite ones.
+            let mut value = serde_json::to_value(view).unwrap_or_default();
+            shorten_numbers(&mut value);
+            (name.to_owned(), value)
+        })
+        .collect()
+}
+
+/// Six decimals are more than any score means.
+fn shorten_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(short) = number.as_f64().map(tidy) {
+                *value = Value::from(short);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten_numbers),
+        Value::Object(map) => map.values_mut().for_each(shorten_numbers),
+        _ => {}
+    }
 }
 
 /// The record of every strategy, configured or not.
@@ -204,8 +279,95 @@ pub fn performance_by_strategy(app: &App) -> Result<BTreeMap<String, Performance
             marks_complete: open().all(|position| position.mark.is_some()),
             net_pnl: totals.realized.plus(unrealized).minus(totals.fees).to_f64(),
             open_positions: open().count() as u64,
+            closed: totals.closed,
+            win_rate: (totals.closed > 0).then(|| tidy(totals.won as f64 / totals.closed as f64)),
         };
         out.insert(name, view);
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Estimate;
+    use crate::server::test_app::{NOW, account};
+    use crate::trading::estimates::{Scored, score};
+
+    #[tokio::test]
+    async fn authors_are_shown_with_what_waits_and_why_nothing_is_calibrated() {
+        let account = account().await;
+        account.buy_and_tick().await;
+        account.estimate_and_tick("m2", "t2").await;
+        let shown = performance_record(&account.app).unwrap();
+        let author = &shown.authors["tester"];
+        assert_eq!(
+            (&author["resolved"], &author["pending"]),
+            (&0.into(), &1.into())
+        );
+        assert_eq!(author["brier"], Value::Null);
+        assert_eq!(author["calibration"]["method"], "identity");
+        assert_eq!(author["calibration"]["text"], "identity: 0 of 30 resolved");
+        let manual = &shown.strategies["mcp_manual"];
+        assert_eq!((manual.closed, manual.win_rate), (0, None));
+        assert_eq!((manual.signals_generated, manual.signals_executed), (1, 1));
+    }
+
+    #[test]
+    fn an_authors_record_is_shown_beside_the_markets() {
+        let mut scoring = Scoring::default();
+        for (market, payout) in [("a", "1"), ("b", "0")] {
+            let estimate = Estimate {
+                market_id: market.into(),
+                token_id: "t".into(),
+                outcome: "Yes".to_owned(),
+                probability: 0.75,
+                confidence: None,
+                author: "ann".to_owned(),
+                rationale: String::new(),
+                ask_then: Some(crate::domain::Price::parse("0.51").unwrap()),
+                bid_then: Some(crate::domain::Price::parse("0.49").unwrap()),
+                created_at: NOW,
+                expires_at: NOW,
+            };
+            let payout = crate::domain::Price::parse(payout).unwrap();
+            scoring.store(&estimate);
+            let scored = Scored {
+                estimate: &estimate,
+                payout,
+                brier: score::brier(0.75, payout),
+                log_score: score::log_score(0.75, payout),
+                weight: 1.0,
+            };
+            scoring.score(&scored).unwrap();
+        }
+        // Brier (0.0625 + 0.5625) / 2 = 0.3125; the market's 0.25: skill −0.25.
+        // Log score (0.287682 + 1.386294) / 2 = 0.836988; the market's ln 2.
+        assert_eq!(
+            authors(&scoring)["ann"],
+            serde_json::json!({
+                "pending": 0,
+                "resolved": 2,
+                "estimates": 2,
+                "brier": 0.3125,
+                "log_score": 0.836988,
+                "against_market": {
+                    "markets": 2.0,
+                    "brier": 0.3125,
+                    "market_brier": 0.25,
+                    "skill": -0.25,
+                    "log_score": 0.836988,
+                    "market_log_score": 0.693147,
+                },
+                "bins": [
+                    {"from": 0.7, "to": 0.8, "n": 2, "weight": 2.0, "predicted": 0.75, "observed": 0.5}
+                ],
+                "calibration": {
+                    "method": "identity",
+                    "gain": null,
+                    "text": "identity: 2 of 30 resolved",
+                },
+            })
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Inputs that come from an agent or a person: orders, stops, estimates, deposits.
 
 use crate::domain::{
-    Book, Estimate, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot,
+    Book, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot,
     SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
 };
 
@@ -348,34 +348,6 @@ pub fn preview_order(
         market_exposure,
         cash,
     }))
-}
-
-/// Most authors whose estimates of one market are kept.
-const MAX_AUTHORS: usize = 20;
-
-/// Stores an estimate, in place of its author's earlier one for the market. Expired ones of the
-/// market are forgotten by then; more than a few authors with fresh ones are refused.
-pub fn store_estimate(ledger: &mut Ledger, estimate: Estimate, now: Timestamp) -> Verdict<()> {
-    let others = ledger
-        .estimates()
-        .get(&estimate.market_id)
-        .into_iter()
-        .flatten()
-        .filter(|known| known.author != estimate.author && known.is_fresh(now))
-        .count();
-    if others >= MAX_AUTHORS {
-        let refusal = Refusal::new(
-            "too_many_estimates",
-            format!(
-                "{others} other authors have fresh estimates of this market, at most {MAX_AUTHORS}"
-            ),
-            "Use one author name for all your estimates: a new one replaces your earlier one.",
-        );
-        return Ok((Err(refusal), Vec::new()));
-    }
-    let mut recorder = Recorder::new(ledger, now);
-    recorder.record(LedgerEvent::EstimateStored { estimate })?;
-    Ok((Ok(()), recorder.into_events()))
 }
 
 /// Opens the account on one kind of source and pays the starting balance in.

@@ -12,6 +12,7 @@ use super::super::report::{OrderReport, TickReport};
 use super::super::risk::Refusal;
 use super::agent::{self, AgentOrder};
 use super::command;
+use super::estimate;
 use super::guard::{self, NewConditional};
 use super::{DeskError, books_changed, tick};
 
@@ -180,7 +181,7 @@ pub fn step(
             (Output::Accepted(verdict), events)
         }
         Input::Estimate { estimate, at } => {
-            let (verdict, events) = agent::store_estimate(ledger, estimate.clone(), *at)?;
+            let (verdict, events) = estimate::store_estimate(ledger, estimate.clone(), *at)?;
             (Output::Accepted(verdict), events)
         }
         Input::Halt { by, reason, at } => {

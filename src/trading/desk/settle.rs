@@ -59,6 +59,7 @@ impl Step<'_> {
                     evidence: resolution.evidence.clone(),
                 });
             }
+            self.score_estimates(resolution)?;
         }
         Ok(())
     }

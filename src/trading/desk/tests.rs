@@ -6,6 +6,7 @@ mod agent;
 mod baskets;
 mod daily_loss;
 mod directional;
+mod estimates;
 mod exits;
 mod quotes;
 mod random;

@@ -1,11 +1,14 @@
 //! One event, applied.
 
+use std::sync::Arc;
+
 use crate::domain::{
-    ConditionalOrder, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position, Price,
-    RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
-    notional,
+    ConditionalOrder, Estimate, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position,
+    Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId,
+    Usdc, notional,
 };
 
+use super::super::estimates::Scored;
 use super::{
     ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
     REMEMBERED_TAKES_MS, RecentTrade, Take,
@@ -152,8 +155,22 @@ impl Ledger {
                 estimates
                     .retain(|earlier| earlier.author != estimate.author && earlier.is_fresh(at));
                 estimates.push(estimate.clone());
+                Arc::make_mut(&mut self.scoring).store(estimate);
             }
-            LedgerEvent::EstimateScored { .. } => {}
+            LedgerEvent::EstimateScored {
+                estimate,
+                payout,
+                brier,
+                log_score,
+                weight,
+                ..
+            } => self.apply_score(&Scored {
+                estimate,
+                payout: *payout,
+                brier: *brier,
+                log_score: *log_score,
+                weight: *weight,
+            })?,
             LedgerEvent::ConfigChanged { settings, .. } => self.settings = Some(settings.clone()),
             LedgerEvent::Halted { cause, by, reason } => {
                 self.halt = Some(Halt {
@@ -298,7 +315,7 @@ impl Ledger {
                         cash,
                     });
                 }
-                self.close_shares(&fill.token_id, fill.shares, fill.notional)?;
+                self.close_shares(&fill.token_id, fill.shares, fill.notional, fill.fee)?;
                 self.cash = left;
             }
         }
@@ -354,6 +371,8 @@ impl Ledger {
             });
         position.shares = shares;
         position.cost = cost;
+        let life = self.lives.entry(fill.token_id.clone()).or_default();
+        *life = life.minus(fill.fee);
         Ok(())
     }
 
@@ -368,9 +387,27 @@ impl Ledger {
             return Err(contradicts("token", token, "proceeds are not the payout"));
         }
         let cash = self.cash.checked_add(proceeds)?;
-        self.close_shares(token, shares, proceeds)?;
+        self.close_shares(token, shares, proceeds, Usdc::ZERO)?;
         self.cash = cash;
         self.takes.remove(token);
+        Ok(())
+    }
+
+    /// Scored estimates are acted on no more.
+    fn apply_score(&mut self, scored: &Scored<'_>) -> Result<(), LedgerError> {
+        let Estimate {
+            author, market_id, ..
+        } = scored.estimate;
+        Arc::make_mut(&mut self.scoring)
+            .score(scored)
+            .map_err(|why| contradicts("estimate", format!("of {market_id} by {author}"), why))?;
+        if let Some(current) = self.estimates.get_mut(market_id) {
+            let at = scored.estimate.created_at;
+            current.retain(|known| known.author != *author || known.created_at != at);
+            if current.is_empty() {
+                self.estimates.remove(market_id);
+            }
+        }
         Ok(())
     }
 
@@ -380,6 +417,7 @@ impl Ledger {
         token: &TokenId,
         shares: Shares,
         gained: Usdc,
+        fee: Usdc,
     ) -> Result<(), LedgerError> {
         let held = self.held(token);
         let Some(position) = self.positions.get_mut(token).filter(|p| p.shares >= shares) else {
@@ -395,11 +433,18 @@ impl Ledger {
         position.cost = position.cost.minus(cost);
         position.shares = position.shares.minus(shares);
         let strategy = position.entry_strategy.clone();
-        if position.shares.is_zero() {
-            self.positions.remove(token);
-        }
+        let closed = position.shares.is_zero();
+        let life = self.lives.entry(token.clone()).or_default();
+        *life = life.plus(profit).minus(fee);
+        let won = *life > Usdc::ZERO;
         let totals = self.totals(&strategy);
         totals.realized = totals.realized.plus(profit);
+        if closed {
+            totals.closed += 1;
+            totals.won += u64::from(won);
+            self.positions.remove(token);
+            self.lives.remove(token);
+        }
         Ok(())
     }
 
