@@ -1,6 +1,7 @@
 //! The application: a source, a ledger with its one writer, strategies and alerts, wired from the
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
+mod account;
 pub mod config;
 mod desk;
 mod error;
@@ -9,8 +10,10 @@ mod fresh;
 mod gather;
 mod open;
 mod orders;
+mod rebuild;
 mod standing;
 mod tick;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +30,9 @@ use crate::trading::config::TradingConfig;
 use crate::trading::ledger::Ledger;
 use crate::trading::report::OrderReport;
 
+pub use account::{
+    DEFAULT_ACCOUNT, Reset, account_file, account_label, account_of, is_account_name, reset_account,
+};
 pub use desk::Desk;
 pub use error::AppError;
 pub use feed::Feed;
@@ -34,6 +40,7 @@ pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
 pub use standing::Standing;
+pub use verify::verify;
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -85,7 +85,8 @@ impl Store {
     }
 }
 
-fn walk(
+/// Calls `visit` with every event after `after`, at most `limit`, until it returns false.
+pub(super) fn walk(
     path: &std::path::Path,
     conn: &Connection,
     after: u64,

@@ -11,8 +11,18 @@ use crate::domain::{
     Usdc,
 };
 
+mod second;
+
+pub(super) use second::fill as fill_second;
+
 /// Applies one event that has just been inserted into the log.
 pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
+    first(conn, stamped)?;
+    second::apply(conn, stamped)
+}
+
+/// The tables of schema 1.
+fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
     let step = Step {
         conn,
         seq: stamped.seq,
@@ -91,7 +101,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
                 reason
             ],
         ),
-        // In the log alone: nothing reads them by SQL.
+        // In the log alone, or in the tables of schema 2.
         LedgerEvent::AccountOpened { .. }
         | LedgerEvent::BidsGone { .. }
         | LedgerEvent::Deposited { .. }
