@@ -75,7 +75,7 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
              WHERE id = ?1 AND status = 'active'",
             params![row_id(step.seq, *id)?, shares.to_f64(), shares.micros()],
         ),
-        LedgerEvent::ConditionalTriggered { id, bid, sold } => step.conditional_changed(
+        LedgerEvent::ConditionalTriggered { id, bid, sold, .. } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
              triggered_at_ms = ?3, triggered_bid = ?4, triggered_bid_micros = ?5, sold = ?6, \
@@ -104,6 +104,12 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
         // In the log alone, or in the tables of schema 2.
         LedgerEvent::AccountOpened { .. }
         | LedgerEvent::BidsGone { .. }
+        | LedgerEvent::ConfigChanged { .. }
+        | LedgerEvent::EstimateScored { .. }
+        | LedgerEvent::Halted { .. }
+        | LedgerEvent::PeakRaised { .. }
+        | LedgerEvent::QueueAdvanced { .. }
+        | LedgerEvent::Resumed { .. }
         | LedgerEvent::Deposited { .. }
         | LedgerEvent::OrderAccepted { .. }
         | LedgerEvent::OrderRefused { .. }
