@@ -21,9 +21,12 @@ mod backtests;
 mod backup;
 mod checkpoints;
 mod error;
+mod estimates;
 mod events;
+mod filter;
 mod identity;
 mod names;
+mod orders;
 mod owner;
 mod positions;
 mod projection;
@@ -39,6 +42,8 @@ pub use backtests::{BacktestRow, BacktestSummary, NewBacktest};
 pub use backup::Backup;
 pub use checkpoints::StoredCheckpoint;
 pub use error::StoreError;
+pub use estimates::{EstimateQuery, EstimateRow};
+pub use orders::{OrderQuery, OrderRow, RefusalQuery, RefusalRow};
 pub use owner::OwnerLock;
 pub use positions::{PositionRow, SnapshotPosition};
 pub use queries::RowQuery;
@@ -127,6 +132,25 @@ impl Store {
             Ok(value)
         };
         run_named(&self.path, run)
+    }
+
+    /// From here on the file cannot grow, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn limit_pages_to_those_there(&self) {
+        let writer = self.writer.as_ref().unwrap().lock().unwrap();
+        let pages: i64 = writer
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        writer
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .unwrap();
+    }
+
+    /// Waits no longer than this for another's lock.
+    #[cfg(test)]
+    pub(crate) fn wait_for_locks(&self, limit: Duration) {
+        let writer = self.writer.as_ref().unwrap().lock().unwrap();
+        writer.busy_timeout(limit).unwrap();
     }
 
     fn check_identity(&self) -> Result<(), StoreError> {

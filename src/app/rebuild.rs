@@ -72,3 +72,6 @@ pub(super) fn checkpoint(ledger: &Ledger, store: &Store) -> Result<(), AppError>
     store.save_checkpoint(ledger.seq(), CHECKPOINT_FORMAT, &state)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

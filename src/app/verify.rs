@@ -292,3 +292,6 @@ fn decimal(amount: Micros) -> String {
     let amount = amount.unsigned_abs();
     format!("{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,3 +239,6 @@ pub(super) fn migrate(path: &Path, conn: &mut Connection) -> Result<(), Fault> {
     tx.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

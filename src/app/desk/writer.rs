@@ -275,3 +275,6 @@ fn write_checkpoint(ledger: &Ledger, store: &Store) {
         tracing::warn!(error = %error, "no checkpoint was written");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::super::error::Fault;
 use super::super::events::{self, refused, row_id};
 use super::utc_text;
 use crate::domain::{
-    Estimate, Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, StampedEvent, Timestamp, Usdc,
+    Estimate, EventId, Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Side, StampedEvent, Timestamp, Usdc,
 };
 
 /// Fills the tables of schema 2 from the events of a database that had none of them.
@@ -33,7 +33,16 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
     };
     match &stamped.event {
         LedgerEvent::OrderAccepted { order } => step.accepted(order),
-        LedgerEvent::OrderRested { order_id, .. } => step.rested(*order_id),
+        LedgerEvent::OrderRested {
+            order_id,
+            queue_ahead,
+            ..
+        } => step.rests(*order_id, *queue_ahead),
+        LedgerEvent::QueueAdvanced {
+            order_id,
+            queue_ahead,
+            ..
+        } => step.rests(*order_id, *queue_ahead),
         LedgerEvent::Filled { fill } => step.filled(fill),
         LedgerEvent::OrderClosed {
             order_id,
@@ -45,16 +54,38 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
             strategy,
             market_id,
             token_id,
+            side,
+            limit,
+            shares,
+            signal_id,
             code,
             message,
-        } => step.refused([
-            strategy.as_str(),
-            market_id.as_str(),
-            token_id.as_str(),
-            code,
-            message,
-        ]),
+        } => {
+            let signal_id = signal_id.map(|id| row_id(step.seq, id)).transpose()?;
+            step.refused(params![
+                utc_text(step.at),
+                strategy.as_str(),
+                market_id.as_str(),
+                token_id.as_str(),
+                side.map(Side::as_str),
+                limit.map(Price::to_f64),
+                shares.map(Shares::to_f64),
+                signal_id,
+                code,
+                message,
+                limit.map(Price::micros),
+                shares.map(Shares::micros),
+                step.at.millis(),
+                step.row,
+            ])
+        }
         LedgerEvent::EstimateStored { estimate } => step.estimated(estimate),
+        LedgerEvent::EstimateScored {
+            estimate,
+            payout,
+            brier,
+            log_score,
+        } => step.scored(estimate, *payout, *brier, *log_score),
         _ => Ok(()),
     }
 }
@@ -78,8 +109,9 @@ impl Step<'_> {
                 "INSERT INTO orders (id, client_order_id, signal_id, strategy, market_id, token_id, \
                  outcome, side, order_type, limit_price, shares, remaining, reason, created_at, \
                  updated_at, basket, limit_micros, shares_micros, created_at_ms, updated_at_ms, \
-                 event_seq, updated_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, \
-                 ?12, ?13, ?13, ?14, ?15, ?16, ?17, ?17, ?18, ?18)",
+                 event_seq, updated_seq, event_id, expires_at, expires_at_ms) VALUES (?1, ?2, ?3, \
+                 ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?13, ?14, ?15, ?16, ?17, ?17, \
+                 ?18, ?18, ?19, ?20, ?21)",
             )?
             .execute(params![
                 row_id(self.seq, order.id)?,
@@ -100,21 +132,26 @@ impl Step<'_> {
                 order.shares.micros(),
                 self.at.millis(),
                 self.row,
+                order.event_id.as_ref().map(EventId::as_str),
+                order.expires_at.map(utc_text),
+                order.expires_at.map(Timestamp::millis),
             ])?;
         Ok(())
     }
 
-    fn rested(&self, order_id: u64) -> Result<(), Fault> {
+    fn rests(&self, order_id: u64, queue_ahead: Shares) -> Result<(), Fault> {
         self.conn
             .prepare_cached(
-                "UPDATE orders SET status = 'resting', updated_at = ?2, updated_at_ms = ?3, \
-                 updated_seq = ?4 WHERE id = ?1",
+                "UPDATE orders SET status = 'resting', queue_ahead = ?5, queue_ahead_micros = ?6, \
+                 updated_at = ?2, updated_at_ms = ?3, updated_seq = ?4 WHERE id = ?1",
             )?
             .execute(params![
                 row_id(self.seq, order_id)?,
                 utc_text(self.at),
                 self.at.millis(),
                 self.row,
+                queue_ahead.to_f64(),
+                queue_ahead.micros(),
             ])?;
         Ok(())
     }
@@ -186,23 +223,14 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn refused(&self, words: [&str; 5]) -> Result<(), Fault> {
-        let [strategy, market_id, token_id, code, message] = words;
+    fn refused(&self, values: &[&dyn rusqlite::ToSql]) -> Result<(), Fault> {
         self.conn
             .prepare_cached(
-                "INSERT INTO refusals (timestamp, strategy, market_id, token_id, code, message, \
-                 at_ms, event_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO refusals (timestamp, strategy, market_id, token_id, side, limit_price, \
+                 shares, signal_id, code, message, limit_micros, shares_micros, at_ms, event_seq) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?
-            .execute(params![
-                utc_text(self.at),
-                strategy,
-                market_id,
-                token_id,
-                code,
-                message,
-                self.at.millis(),
-                self.row,
-            ])?;
+            .execute(values)?;
         Ok(())
     }
 
@@ -234,14 +262,59 @@ impl Step<'_> {
             ])?;
         Ok(())
     }
+
+    /// The oldest estimate of this kind that has no score yet: an author may have said the same twice
+    /// in one moment.
+    fn scored(
+        &self,
+        estimate: &Estimate,
+        payout: Price,
+        brier: f64,
+        log_score: f64,
+    ) -> Result<(), Fault> {
+        let changed = self
+            .conn
+            .prepare_cached(
+                "UPDATE estimates SET payout = ?5, payout_micros = ?6, brier = ?7, log_score = ?8, \
+                 scored_at = ?9, scored_at_ms = ?10 WHERE id = (SELECT min(id) FROM estimates \
+                 WHERE market_id = ?1 AND author = ?2 AND token_id = ?3 AND created_at_ms = ?4 \
+                 AND scored_at_ms IS NULL)",
+            )?
+            .execute(params![
+                estimate.market_id.as_str(),
+                estimate.author,
+                estimate.token_id.as_str(),
+                estimate.created_at.millis(),
+                payout.to_f64(),
+                payout.micros(),
+                brier,
+                log_score,
+                utc_text(self.at),
+                self.at.millis(),
+            ])?;
+        if changed == 1 {
+            return Ok(());
+        }
+        Err(refused(
+            self.seq,
+            format!(
+                "there is no estimate by {} on market {} of {} to score",
+                estimate.author, estimate.market_id, estimate.created_at
+            ),
+        ))
+    }
 }
 
 /// An order's status once it is over.
-pub(in crate::store) fn status(outcome: OrderOutcome) -> &'static str {
+fn status(outcome: OrderOutcome) -> &'static str {
     match outcome {
         OrderOutcome::Filled => "filled",
         OrderOutcome::PartiallyFilled => "partially_filled",
         OrderOutcome::Unfilled => "unfilled",
         OrderOutcome::Cancelled => "cancelled",
+        OrderOutcome::Expired => "expired",
     }
 }
+
+#[cfg(test)]
+mod tests;

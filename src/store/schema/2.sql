@@ -15,6 +15,7 @@ CREATE TABLE orders (
     signal_id        INTEGER,
     strategy         TEXT NOT NULL,
     market_id        TEXT NOT NULL,
+    event_id         TEXT,
     token_id         TEXT NOT NULL,
     outcome          TEXT NOT NULL,
     side             TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
@@ -25,7 +26,9 @@ CREATE TABLE orders (
     remaining        REAL NOT NULL,
     avg_price        REAL,
     fees             REAL NOT NULL DEFAULT 0,
-    status           TEXT NOT NULL DEFAULT 'accepted',
+    status           TEXT NOT NULL DEFAULT 'accepted'
+                     CHECK (status IN ('accepted', 'resting', 'filled', 'partially_filled',
+                                       'unfilled', 'cancelled', 'expired')),
     is_open          INTEGER NOT NULL DEFAULT 1 CHECK (is_open IN (0, 1)),
     reason           TEXT NOT NULL,
     close_reason     TEXT,
@@ -82,14 +85,26 @@ CREATE INDEX estimates_by_market ON estimates (market_id, id);
 
 -- Orders that were refused before they reached the executor.
 CREATE TABLE refusals (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    timestamp TEXT NOT NULL,
-    strategy  TEXT NOT NULL,
-    market_id TEXT NOT NULL,
-    token_id  TEXT NOT NULL,
-    code      TEXT NOT NULL,
-    message   TEXT NOT NULL,
-    at_ms     INTEGER NOT NULL,
-    event_seq INTEGER NOT NULL REFERENCES events (seq)
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    timestamp     TEXT NOT NULL,
+    strategy      TEXT NOT NULL,
+    market_id     TEXT NOT NULL,
+    token_id      TEXT NOT NULL,
+    side          TEXT CHECK (side IN ('buy', 'sell')),
+    limit_price   REAL,
+    shares        REAL,
+    signal_id     INTEGER,
+    code          TEXT NOT NULL,
+    message       TEXT NOT NULL,
+    limit_micros  INTEGER,
+    shares_micros INTEGER,
+    at_ms         INTEGER NOT NULL,
+    event_seq     INTEGER NOT NULL REFERENCES events (seq)
 ) STRICT;
 CREATE INDEX refusals_by_strategy ON refusals (strategy, id);
+CREATE INDEX refusals_by_code ON refusals (code, id);
+
+-- One cancels other, and what a triggered order brought (bid x sold - proceeds is the slippage).
+ALTER TABLE conditional_orders ADD COLUMN oco_group INTEGER;
+ALTER TABLE conditional_orders ADD COLUMN proceeds REAL;
+ALTER TABLE conditional_orders ADD COLUMN proceeds_micros INTEGER;

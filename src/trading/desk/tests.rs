@@ -4,6 +4,7 @@
 
 mod agent;
 mod baskets;
+mod checkpoints;
 mod daily_loss;
 mod directional;
 mod exits;
