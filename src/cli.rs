@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::app::{self, AppError};
 use crate::app::config::Config;
+use crate::app::{self, AppError};
 use crate::domain::SourceKind;
 use crate::telemetry::logging::{self, LoggingConfig};
 

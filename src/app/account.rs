@@ -115,10 +115,7 @@ pub fn reset_account(
         Err(error) => return Err(error.into()),
     };
     let old = fold(db)?;
-    let kind = old
-        .as_ref()
-        .and_then(Ledger::source)
-        .unwrap_or(source);
+    let kind = old.as_ref().and_then(Ledger::source).unwrap_or(source);
     // Simulated and recorded sources have a clock of their own, which the new account must not be
     // ahead of: it begins where the old one did.
     let opened = match (kind, &old) {
@@ -154,12 +151,15 @@ pub fn reset_account(
 /// Opens and closes the old database, which folds its write-ahead log into it. `None` when it is
 /// ours, but damaged.
 fn fold(db: &Path) -> Result<Option<Ledger>, AppError> {
-    let read = Store::open(db).map_err(AppError::from).and_then(|store| rebuild(&store));
+    let read = Store::open(db)
+        .map_err(AppError::from)
+        .and_then(|store| rebuild(&store));
     match read {
         Ok(ledger) => Ok(Some(ledger)),
-        Err(AppError::Store(StoreError::Corrupt { .. } | StoreError::Gap { .. }) | AppError::Desk(_)) => {
-            Ok(None)
-        }
+        Err(
+            AppError::Store(StoreError::Corrupt { .. } | StoreError::Gap { .. })
+            | AppError::Desk(_),
+        ) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -219,8 +219,16 @@ mod tests {
     fn names_and_files_belong_together() {
         for (source, name, file) in [
             (SourceKind::Polymarket, "default", "polymarket_agent.db"),
-            (SourceKind::Sandbox, "default", "polymarket_agent_sandbox.db"),
-            (SourceKind::Recorded, "default", "polymarket_agent_recorded.db"),
+            (
+                SourceKind::Sandbox,
+                "default",
+                "polymarket_agent_sandbox.db",
+            ),
+            (
+                SourceKind::Recorded,
+                "default",
+                "polymarket_agent_recorded.db",
+            ),
             (SourceKind::Polymarket, "a", "polymarket_agent.a.db"),
             (
                 SourceKind::Sandbox,

@@ -107,12 +107,7 @@ impl Desk {
         store: Arc<Store>,
         lock: OwnerLock,
     ) -> Result<mpsc::Sender<Job>, AppError> {
-        let writer = Writer::new(
-            self.view.clone(),
-            store.clone(),
-            self.halted.clone(),
-            lock,
-        );
+        let writer = Writer::new(self.view.clone(), store.clone(), self.halted.clone(), lock);
         let Started { jobs, ended } = writer.start(QUEUE)?;
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         self.store.store(store);

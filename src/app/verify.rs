@@ -27,7 +27,9 @@ struct Auditor {
 
 impl Judge for Auditor {
     fn event(&mut self, event: &StampedEvent) -> Result<(), String> {
-        self.ledger.apply(event).map_err(|error| error.to_string())?;
+        self.ledger
+            .apply(event)
+            .map_err(|error| error.to_string())?;
         self.books.enter(event)?;
         self.books.agree(&self.ledger, event)
     }
@@ -37,8 +39,8 @@ impl Judge for Auditor {
             // An earlier version's: a start passes it over too.
             return Ok(());
         }
-        let stored = Ledger::from_checkpoint(self.ledger.seq(), state)
-            .map_err(|error| error.to_string())?;
+        let stored =
+            Ledger::from_checkpoint(self.ledger.seq(), state).map_err(|error| error.to_string())?;
         if stored == self.ledger {
             return Ok(());
         }
@@ -230,7 +232,12 @@ impl Books {
         if self.cash < 0 {
             return Err(format!("cash would be {}", decimal(self.cash)));
         }
-        equal("the ledger's cash", micros(ledger.cash()), "cash", self.cash)?;
+        equal(
+            "the ledger's cash",
+            micros(ledger.cash()),
+            "cash",
+            self.cash,
+        )?;
         equal(
             "the ledger's deposits",
             micros(ledger.deposits()),
@@ -243,7 +250,12 @@ impl Books {
             "realised P&L",
             self.realised,
         )?;
-        equal("the ledger's fees", micros(ledger.fees()), "fees", self.fees)?;
+        equal(
+            "the ledger's fees",
+            micros(ledger.fees()),
+            "fees",
+            self.fees,
+        )?;
         let touched = match &stamped.event {
             LedgerEvent::Filled { fill } => &fill.token_id,
             LedgerEvent::Settled { token_id, .. } => token_id,

@@ -105,7 +105,11 @@ fn list(json: bool) -> Result<(), Failure> {
             account.source,
             money(account.balance),
             money(account.total_value),
-            number(account.positions.and_then(|count| u64::try_from(count).ok())),
+            number(
+                account
+                    .positions
+                    .and_then(|count| u64::try_from(count).ok())
+            ),
             number(account.events),
             account.last_event_at.as_deref().unwrap_or("–"),
             account.database,

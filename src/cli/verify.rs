@@ -92,7 +92,9 @@ fn text_of(verdict: &Verdict) -> String {
         ),
     ];
     if verdict.ok {
-        lines.push("OK: every event balances, every row and checkpoint follows from them".to_owned());
+        lines.push(
+            "OK: every event balances, every row and checkpoint follows from them".to_owned(),
+        );
     }
     for finding in &verdict.findings {
         lines.push(format!("MISFIT: {}: {}", finding.place, finding.detail));

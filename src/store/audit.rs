@@ -100,11 +100,9 @@ impl Store {
             .collect();
         let mut misfit = None;
         let walked = events::walk(&self.path, tx, 0, u64::MAX, |event| {
-            let judged = judge
-                .event(&event)
-                .and_then(|()| {
-                    projection::apply(again, &event).map_err(|fault| fault.at(&self.path).to_string())
-                });
+            let judged = judge.event(&event).and_then(|()| {
+                projection::apply(again, &event).map_err(|fault| fault.at(&self.path).to_string())
+            });
             if let Err(why) = judged {
                 misfit = Some((event.seq, why));
                 return false;
@@ -187,7 +185,10 @@ fn check_kinds(tx: &Connection, audit: &mut Audit) -> Result<(), Fault> {
         let told: Option<String> = row.get(2)?;
         audit.findings.push(Finding {
             place: format!("event {seq}"),
-            detail: format!("it is filed under {kind}, but is {}", told.unwrap_or_default()),
+            detail: format!(
+                "it is filed under {kind}, but is {}",
+                told.unwrap_or_default()
+            ),
         });
     }
     Ok(())

@@ -197,7 +197,9 @@ mod tests {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         assert!(
-            files(copies.path()).iter().all(|name| !name.contains("part")),
+            files(copies.path())
+                .iter()
+                .all(|name| !name.contains("part")),
             "{:?}",
             files(copies.path())
         );

@@ -145,9 +145,7 @@ mod tests {
     fn ledger() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("ledger.db")).unwrap();
-        store
-            .append(&stamped(1, (1..=9).map(deposit)))
-            .unwrap();
+        store.append(&stamped(1, (1..=9).map(deposit))).unwrap();
         (dir, store)
     }
 
@@ -196,14 +194,17 @@ mod tests {
             ("UPDATE checkpoints SET format = 2", hash_fits_not),
             ("UPDATE checkpoints SET hash = 'abc'", hash_fits_not),
             ("UPDATE checkpoints SET seq = 8", hash_fits_not),
-            ("UPDATE events SET at_ms = at_ms + 1 WHERE seq = 9", hash_fits_not),
+            (
+                "UPDATE events SET at_ms = at_ms + 1 WHERE seq = 9",
+                hash_fits_not,
+            ),
             (
                 "UPDATE checkpoints SET seq = 11",
                 "it stands at an event that is not in the log",
             ),
             (
                 "UPDATE checkpoints SET size = 3",
-                "it cannot be unpacked: Destination buffer is too small",
+                "it cannot be unpacked: Destination buffer is too small: 19 bytes needed, 3 given",
             ),
         ] {
             let (_dir, store) = ledger();

@@ -93,10 +93,7 @@ pub struct OrderRow {
 
 impl OrderRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (wanted, filled) = (
-            shares(row, "shares_micros")?,
-            shares(row, "filled_micros")?,
-        );
+        let (wanted, filled) = (shares(row, "shares_micros")?, shares(row, "filled_micros")?);
         Ok(OrderRow {
             id: row.get("id")?,
             client_order_id: row.get("client_order_id")?,

@@ -345,7 +345,10 @@ impl Step<'_> {
                 order.trail_percent.map(Price::micros),
                 order.created_at.millis(),
                 self.row,
-                order.group.map(|group| row_id(self.seq, group)).transpose()?,
+                order
+                    .group
+                    .map(|group| row_id(self.seq, group))
+                    .transpose()?,
             ])?;
         Ok(())
     }

@@ -57,7 +57,11 @@ fn the_newest_checkpoint_is_used_and_only_later_events_are_read() {
     assert_eq!(rebuild(&log.store).unwrap(), log.ledger);
     log.sql("UPDATE checkpoints SET payload = x'00' WHERE seq = 8");
     let error = rebuild(&log.store).unwrap_err();
-    assert_eq!(error.code(), "store_corrupt", "the one before needs events 5 to 7");
+    assert_eq!(
+        error.code(),
+        "store_corrupt",
+        "the one before needs events 5 to 7"
+    );
     log.sql("UPDATE events SET payload = (SELECT payload FROM events WHERE seq = 9)");
     assert_eq!(rebuild(&log.store).unwrap().cash(), Usdc::whole(10));
 }

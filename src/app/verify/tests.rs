@@ -1,9 +1,11 @@
 //! A ledger is tampered with in the ways that money can be: each is named, with its event.
 
+use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
 use crate::domain::{Fill, OrderOutcome, OrderType, Rounding, SourceKind, notional};
+use crate::trading::desk::tests::random::{Life, input};
 use crate::trading::test_support::{NOON, after, order, p, sh, usd};
 
 fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> LedgerEvent {
@@ -155,7 +157,11 @@ fn money_that_does_not_add_up_is_named_with_its_event() {
             "event 5",
             "a price worse than its limit",
         ),
-        (set(5, "fill.order_id", "7"), "event 5", "no open order with number 7"),
+        (
+            set(5, "fill.order_id", "7"),
+            "event 5",
+            "no open order with number 7",
+        ),
         (
             set(6, "unfilled", "1000000"),
             "event 6",
@@ -238,14 +244,23 @@ fn a_position_is_paid_once() {
         ));
     }
     let (at, what) = account.misfit();
-    assert_eq!((at.as_str(), what.as_str()), ("event 14", "token m-yes was settled before"));
+    assert_eq!(
+        (at.as_str(), what.as_str()),
+        ("event 14", "token m-yes was settled before")
+    );
 }
 
 #[test]
 fn tables_and_checkpoints_must_follow_from_the_events() {
     for (sql, place) in [
-        ("UPDATE trades SET shares_micros = 1 WHERE id = 2", "trades row 2"),
-        ("UPDATE orders SET status = 'filled' WHERE id = 2", "orders row 2"),
+        (
+            "UPDATE trades SET shares_micros = 1 WHERE id = 2",
+            "trades row 2",
+        ),
+        (
+            "UPDATE orders SET status = 'filled' WHERE id = 2",
+            "orders row 2",
+        ),
         ("DELETE FROM orders WHERE id = 1", "orders row 1"),
         (
             "INSERT INTO positions VALUES ('z', 'm', 'Yes', 1, 1, 'x', 0, NULL, NULL)",
@@ -279,4 +294,34 @@ fn what_is_no_ledger_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let error = verify(&dir.path().join("none.db")).unwrap_err();
     assert_eq!(error.code(), "store_missing");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// Whatever comes to an account, in whatever order: what it leaves on disk is believed, and is
+    /// the account that left it.
+    #[test]
+    fn every_life_is_believed(inputs in prop::collection::vec(input(), 1..60), kelly in any::<bool>()) {
+        let mut life = Life::new(kelly);
+        for input in inputs {
+            life.play(input);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("ledger.db");
+        let store = Store::open(&db).unwrap();
+        let (one, two) = life.account.events.split_at(life.account.events.len() / 2);
+        for part in [one, two] {
+            store.append(part).unwrap();
+            if store.last_seq().unwrap() > 0 {
+                let ledger = super::super::rebuild::rebuild(&store).unwrap();
+                super::super::rebuild::checkpoint(&ledger, &store).unwrap();
+            }
+        }
+        let audit = verify(&db).unwrap();
+        prop_assert_eq!(audit.findings, []);
+        prop_assert_eq!(audit.events, life.account.ledger.seq());
+        let rebuilt = super::super::rebuild::rebuild(&store).unwrap();
+        prop_assert_eq!(&rebuilt, &life.account.ledger);
+    }
 }

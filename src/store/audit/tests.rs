@@ -97,7 +97,11 @@ fn the_row_that_does_not_fit_is_named() {
             "trades row 2",
             "price is 0.4, but the events say 0.6",
         ),
-        ("DELETE FROM trades WHERE id = 1", "trades row 1", "it is missing"),
+        (
+            "DELETE FROM trades WHERE id = 1",
+            "trades row 1",
+            "it is missing",
+        ),
         (
             "UPDATE trades SET id = 9 WHERE id = 2",
             "trades row 2",
@@ -137,7 +141,11 @@ fn the_row_that_does_not_fit_is_named() {
             "no event made it",
         ),
     ] {
-        assert_eq!(tampered(sql), [(place.to_owned(), detail.to_owned())], "{sql}");
+        assert_eq!(
+            tampered(sql),
+            [(place.to_owned(), detail.to_owned())],
+            "{sql}"
+        );
     }
 }
 
@@ -160,12 +168,19 @@ fn the_event_that_does_not_fit_is_named_and_ends_the_search() {
             "event 8 was refused: 99 shares of token 71321 are given away, 10 are held",
         ),
     ] {
-        assert_eq!(tampered(sql), [(place.to_owned(), detail.to_owned())], "{sql}");
+        assert_eq!(
+            tampered(sql),
+            [(place.to_owned(), detail.to_owned())],
+            "{sql}"
+        );
     }
     let unreadable = tampered("UPDATE events SET payload = '{\"kind\":\"no\"}' WHERE seq = 3");
     assert_eq!(unreadable.len(), 1);
     assert_eq!(unreadable[0].0, "event 3");
-    assert!(unreadable[0].1.contains("unknown variant"), "{unreadable:?}");
+    assert!(
+        unreadable[0].1.contains("unknown variant"),
+        "{unreadable:?}"
+    );
 
     let (_dir, store) = ledger();
     let mut judge = Lenient {

@@ -10,7 +10,8 @@ use super::super::error::Fault;
 use super::super::events::{self, refused, row_id};
 use super::utc_text;
 use crate::domain::{
-    Estimate, EventId, Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Side, StampedEvent, Timestamp, Usdc,
+    Estimate, EventId, Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Side, StampedEvent,
+    Timestamp, Usdc,
 };
 
 /// Fills the tables of schema 2 from the events of a database that had none of them.
@@ -99,10 +100,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn accepted(&self, order: &Order) -> Result<(), Fault> {
-        let signal_id = order
-            .signal_id
-            .map(|id| row_id(self.seq, id))
-            .transpose()?;
+        let signal_id = order.signal_id.map(|id| row_id(self.seq, id)).transpose()?;
         let basket = order.basket.map(|id| row_id(self.seq, id)).transpose()?;
         self.conn
             .prepare_cached(

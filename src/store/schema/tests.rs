@@ -9,7 +9,10 @@ use crate::store::{
 
 /// Events in the words of version 1.0: no queue, no side of a refusal, no proceeds of a trigger.
 const EVENTS: [(&str, &str); 12] = [
-    ("account_opened", r#"{"kind":"account_opened","source":"sandbox"}"#),
+    (
+        "account_opened",
+        r#"{"kind":"account_opened","source":"sandbox"}"#,
+    ),
     ("deposited", r#"{"kind":"deposited","amount":1000000000}"#),
     (
         "order_accepted",
@@ -95,14 +98,27 @@ fn of_version_one() -> (tempfile::TempDir, PathBuf) {
 fn a_database_of_version_1_keeps_its_data_and_gains_the_new_tables() {
     let (_dir, path) = of_version_one();
     let error = Store::open_read_only(&path).unwrap_err();
-    assert!(matches!(error, StoreError::OlderSchema { found: 1, needed: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            StoreError::OlderSchema {
+                found: 1,
+                needed: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     let _lock = OwnerLock::acquire(&path).unwrap();
     let store = Store::open(&path).unwrap();
     assert_eq!(store.last_seq().unwrap(), 12);
     assert_eq!(store.trades(&RowQuery::newest(9)).unwrap().len(), 2);
     assert_eq!(store.positions().unwrap()[0].cost.micros(), 3_600_000);
-    assert_eq!(store.question_of("7").unwrap().as_deref(), Some("Will it rain?"));
+    assert_eq!(
+        store.question_of("7").unwrap().as_deref(),
+        Some("Will it rain?")
+    );
     let conditional = &store.conditional_orders(true).unwrap()[0];
     assert_eq!((conditional.proceeds, conditional.group), (None, None));
 
@@ -126,7 +142,10 @@ fn a_database_of_version_1_keeps_its_data_and_gains_the_new_tables() {
     assert_eq!(bought.notional.micros(), 3_600_000);
     assert_eq!(bought.fees.micros(), 30_000);
     assert!((bought.avg_price.unwrap() - 0.45).abs() < 1e-12);
-    assert_eq!(bought.close_reason.as_deref(), Some("the book held no more"));
+    assert_eq!(
+        bought.close_reason.as_deref(),
+        Some("the book held no more")
+    );
     assert_eq!(bought.created_at.millis(), AT + 3_000);
     assert_eq!(bought.updated_at.millis(), AT + 6_000);
 

@@ -9,7 +9,7 @@ mod daily_loss;
 mod directional;
 mod exits;
 mod quotes;
-mod random;
+pub(crate) mod random;
 mod settlement;
 mod standing;
 mod steps;

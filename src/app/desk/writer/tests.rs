@@ -166,7 +166,11 @@ async fn when_the_group_cannot_be_stored_none_of_it_counts_and_trading_halts() {
     let late = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(late.code(), "halted");
     let stored = rebuild(&Store::open_read_only(&path).unwrap()).unwrap();
-    assert_eq!(&stored, desk.ledger().unwrap().as_ref(), "memory is what the disk holds");
+    assert_eq!(
+        &stored,
+        desk.ledger().unwrap().as_ref(),
+        "memory is what the disk holds"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +217,11 @@ async fn a_database_locked_by_another_halts_and_is_sound_afterwards() {
     assert_eq!(error.code(), "store_locked", "{error}");
     assert!(error.hint().contains("Close the other program"));
     assert!(desk.halted().is_some());
-    assert_eq!(desk.ledger().unwrap().cash(), Usdc::whole(1), "reading goes on");
+    assert_eq!(
+        desk.ledger().unwrap().cash(),
+        Usdc::whole(1),
+        "reading goes on"
+    );
     other.execute_batch("ROLLBACK").unwrap();
     drop((other, desk));
     let again = open(&path);
@@ -279,7 +287,12 @@ async fn checkpoints_are_written_now_and_then_and_at_the_end() {
     let desk = open(&path);
     desk.commit(many(CHECKPOINT_AT_END - 1)).await.unwrap();
     drop(desk);
-    let last = || Store::open_read_only(&path).unwrap().last_checkpoint().unwrap();
+    let last = || {
+        Store::open_read_only(&path)
+            .unwrap()
+            .last_checkpoint()
+            .unwrap()
+    };
     assert_eq!(last(), 0, "too few to be worth it");
 
     let desk = open(&path);
@@ -292,11 +305,17 @@ async fn checkpoints_are_written_now_and_then_and_at_the_end() {
     desk.commit(many(1)).await.unwrap();
     let started = std::time::Instant::now();
     while last() != CHECKPOINT_AT_END + CHECKPOINT_EVERY {
-        assert!(started.elapsed() < Duration::from_secs(20), "none was written");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "none was written"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let ledger = desk.ledger().unwrap();
     drop(desk);
-    assert_eq!(&rebuild(&Store::open_read_only(&path).unwrap()).unwrap(), ledger.as_ref());
+    assert_eq!(
+        &rebuild(&Store::open_read_only(&path).unwrap()).unwrap(),
+        ledger.as_ref()
+    );
     assert_eq!(crate::app::verify(&path).unwrap().findings, []);
 }

@@ -48,9 +48,7 @@ fn with(events: Vec<LedgerEvent>) -> (tempfile::TempDir, Store) {
 }
 
 fn orders(store: &Store, query: OrderQuery) -> Vec<OrderRow> {
-    store
-        .orders(&OrderQuery { limit: 50, ..query })
-        .unwrap()
+    store.orders(&OrderQuery { limit: 50, ..query }).unwrap()
 }
 
 #[test]
@@ -63,7 +61,10 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
     assert_eq!(order.expires_at, Some(at(600)));
     assert_eq!(order.event_id.as_deref(), Some("16084"));
     assert_eq!((order.basket, order.queue_ahead), (Some(3), None));
-    assert_eq!((order.avg_price, order.remaining), (None, Shares::whole(10)));
+    assert_eq!(
+        (order.avg_price, order.remaining),
+        (None, Shares::whole(10))
+    );
     assert_eq!((order.created_at, order.updated_at), (at(2), at(2)));
 
     // 4 at 0.30 and 2 at 0.45: 1.20 + 0.90 = 2.10 for 6 shares, 0.35 each.
@@ -89,11 +90,24 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
     let order = one(&store);
     assert_eq!(order.status, "resting");
     assert_eq!(order.queue_ahead, Some(Shares::whole(40)));
-    assert_eq!((order.filled, order.remaining), (Shares::whole(6), Shares::whole(4)));
+    assert_eq!(
+        (order.filled, order.remaining),
+        (Shares::whole(6), Shares::whole(4))
+    );
     assert!((order.avg_price.unwrap() - 0.35).abs() < 1e-12);
     assert_eq!((order.notional, order.fees), (usdc("2.1"), usdc("0.01")));
     assert_eq!((order.created_at, order.updated_at), (at(2), at(6)));
-    assert_eq!(orders(&store, OrderQuery { open: true, ..OrderQuery::default() }).len(), 1);
+    assert_eq!(
+        orders(
+            &store,
+            OrderQuery {
+                open: true,
+                ..OrderQuery::default()
+            }
+        )
+        .len(),
+        1
+    );
 
     store
         .append(&stamped(7, [closed(7, OrderOutcome::Expired)]))
@@ -102,14 +116,26 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
     assert_eq!(order.status, "expired");
     assert_eq!(order.close_reason.as_deref(), Some("over"));
     assert_eq!(order.updated_at, at(7));
-    assert_eq!(orders(&store, OrderQuery { open: true, ..OrderQuery::default() }), []);
+    assert_eq!(
+        orders(
+            &store,
+            OrderQuery {
+                open: true,
+                ..OrderQuery::default()
+            }
+        ),
+        []
+    );
 }
 
 #[test]
 fn orders_are_found_by_what_they_are_newest_first_page_by_page() {
     let mut events = vec![];
     for id in 1..=6 {
-        let (strategy, market) = (["a", "b"][id as usize % 2], ["x", "y", "z"][id as usize % 3]);
+        let (strategy, market) = (
+            ["a", "b"][id as usize % 2],
+            ["x", "y", "z"][id as usize % 3],
+        );
         let client = format!("c-{id}");
         events.push(accepted(id, strategy, market, Some(&client)));
     }
@@ -121,22 +147,70 @@ fn orders_are_found_by_what_they_are_newest_first_page_by_page() {
     let (_dir, store) = with(events);
     let text = |text: &str| Some(text.to_owned());
     let ids = |query: OrderQuery| -> Vec<i64> {
-        orders(&store, query).into_iter().map(|row| row.id).collect()
+        orders(&store, query)
+            .into_iter()
+            .map(|row| row.id)
+            .collect()
     };
     let any = OrderQuery::default;
     assert_eq!(ids(any()), [6, 5, 4, 3, 2, 1]);
-    assert_eq!(ids(OrderQuery { open: true, ..any() }), [6, 5, 4]);
-    assert_eq!(ids(OrderQuery { status: text("filled"), ..any() }), [3, 1]);
-    assert_eq!(ids(OrderQuery { market_id: text("x"), ..any() }), [6, 3]);
-    assert_eq!(ids(OrderQuery { strategy: text("b"), ..any() }), [5, 3, 1]);
-    assert_eq!(ids(OrderQuery { client_order_id: text("c-4"), ..any() }), [4]);
     assert_eq!(
-        ids(OrderQuery { strategy: text("b"), status: text("filled"), before: Some(3), ..any() }),
+        ids(OrderQuery {
+            open: true,
+            ..any()
+        }),
+        [6, 5, 4]
+    );
+    assert_eq!(
+        ids(OrderQuery {
+            status: text("filled"),
+            ..any()
+        }),
+        [3, 1]
+    );
+    assert_eq!(
+        ids(OrderQuery {
+            market_id: text("x"),
+            ..any()
+        }),
+        [6, 3]
+    );
+    assert_eq!(
+        ids(OrderQuery {
+            strategy: text("b"),
+            ..any()
+        }),
+        [5, 3, 1]
+    );
+    assert_eq!(
+        ids(OrderQuery {
+            client_order_id: text("c-4"),
+            ..any()
+        }),
+        [4]
+    );
+    assert_eq!(
+        ids(OrderQuery {
+            strategy: text("b"),
+            status: text("filled"),
+            before: Some(3),
+            ..any()
+        }),
         [1]
     );
-    assert_eq!(ids(OrderQuery { market_id: text("' OR 1 --"), ..any() }), Vec::<i64>::new());
+    assert_eq!(
+        ids(OrderQuery {
+            market_id: text("' OR 1 --"),
+            ..any()
+        }),
+        Vec::<i64>::new()
+    );
     let page = store
-        .orders(&OrderQuery { limit: 2, before: Some(5), ..any() })
+        .orders(&OrderQuery {
+            limit: 2,
+            before: Some(5),
+            ..any()
+        })
         .unwrap();
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [4, 3]);
 }
@@ -158,7 +232,10 @@ fn a_client_order_id_is_never_there_twice() {
 fn more_than_was_ordered_is_not_booked() {
     let (_dir, store) = with(vec![accepted(7, "a", "559652", None)]);
     let error = store
-        .append(&stamped(2, [fill("a", "71321", Side::Buy, "0.3", "10.5", "0")]))
+        .append(&stamped(
+            2,
+            [fill("a", "71321", Side::Buy, "0.3", "10.5", "0")],
+        ))
         .unwrap_err();
     assert_eq!(error.code(), "store_event_refused", "{error}");
     assert_eq!(store.last_seq().unwrap(), 1);
@@ -222,7 +299,10 @@ fn estimates_stay_and_each_is_scored_once() {
     );
     assert_eq!(anns[0].payout, Some(Price::ONE));
     assert_eq!(anns[0].scored_at, Some(at(4)));
-    assert_eq!((anns[0].ask_then, anns[0].bid_then), (first.ask_then, first.bid_then));
+    assert_eq!(
+        (anns[0].ask_then, anns[0].bid_then),
+        (first.ask_then, first.bid_then)
+    );
     let open = find(None, Some(false));
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].author.as_str(), open[0].payout), ("bob", None));
@@ -266,6 +346,9 @@ fn refusals_are_kept_with_what_was_wanted() {
     assert_eq!(find(Some("a"), None).len(), 2);
     let one = &find(Some("a"), Some("spread"))[0];
     assert_eq!((one.id, one.side.as_deref()), (3, Some("sell")));
-    assert_eq!((one.limit, one.shares), (Some(price("0.25")), Some(Shares::whole(5))));
+    assert_eq!(
+        (one.limit, one.shares),
+        (Some(price("0.25")), Some(Shares::whole(5)))
+    );
     assert_eq!(one.timestamp, at(3));
 }
