@@ -147,11 +147,14 @@ CREATE TABLE backtests (
 ) STRICT;
 ";
 
+/// Writes rows from events.
+type Fill = fn(&Path, &Connection) -> Result<(), Fault>;
+
 /// One step from a schema version to the next.
 struct Migration {
     script: &'static str,
     /// Fills what the script made from the events that are there already.
-    fill: Option<fn(&Path, &Connection) -> Result<(), Fault>>,
+    fill: Option<Fill>,
 }
 
 /// `user_version` counts those applied. What has been released is never changed.
