@@ -1,6 +1,7 @@
 //! The application: a source, a ledger with its one writer, strategies and alerts, wired from the
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
+mod account;
 mod awaiting;
 pub mod config;
 mod desk;
@@ -11,8 +12,10 @@ mod gather;
 mod open;
 mod orders;
 mod reactions;
+mod rebuild;
 mod standing;
 mod tick;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +32,9 @@ use crate::trading::config::TradingConfig;
 use crate::trading::ledger::Ledger;
 use crate::trading::report::OrderReport;
 
+pub use account::{
+    DEFAULT_ACCOUNT, Reset, account_file, account_label, account_of, is_account_name, reset_account,
+};
 pub use desk::Desk;
 pub use error::AppError;
 pub use feed::Feed;
@@ -36,6 +42,7 @@ pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
 pub use standing::Standing;
+pub use verify::verify;
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::app::AppError;
 use crate::app::config::Config;
+use crate::app::{self, AppError};
 use crate::domain::SourceKind;
 use crate::telemetry::logging::{self, LoggingConfig};
 
+mod account;
 mod backtest;
+mod backup;
 mod call;
 mod dashboard;
 mod demo;
@@ -24,6 +27,7 @@ mod source;
 mod status;
 mod tick;
 mod tools;
+mod verify;
 
 /// Trades Polymarket for an LLM agent over MCP, on paper by default.
 #[derive(Debug, Parser)]
@@ -51,6 +55,19 @@ struct Common {
     /// polymarket_agent_sandbox.db and polymarket_agent_recorded.db.
     #[arg(long, global = true, env = "POLYMARKET_DB", value_name = "FILE")]
     db: Option<PathBuf>,
+    /// Named paper account instead of --db: its database is polymarket_agent.NAME.db, for other sources
+    /// polymarket_agent_sandbox.NAME.db and polymarket_agent_recorded.NAME.db.
+    #[arg(long, global = true, value_name = "NAME", value_parser = account_name)]
+    account: Option<String>,
+}
+
+/// A name that `--account` takes.
+fn account_name(name: &str) -> Result<String, String> {
+    if app::is_account_name(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("1 to 32 of a-z, 0-9, _ and - name an account".to_owned())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +96,12 @@ enum Command {
     Call(call::CallArgs),
     /// Writes the contract of each tool, as clients see it.
     Tools(tools::ToolsArgs),
+    /// Replays the ledger and checks everything that follows from it.
+    Verify(verify::VerifyArgs),
+    /// A consistent, checked copy of the ledger, beside whoever writes to it.
+    Backup(backup::BackupArgs),
+    /// Named paper accounts: list them, start one over.
+    Account(account::AccountArgs),
 }
 
 /// Why a command failed, with the exit status.
@@ -132,6 +155,18 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    // Not by clap: it does not see both where one stands before and one after the subcommand.
+    if let (Some(db), Some(account)) = (&cli.common.db, &cli.common.account) {
+        let error = Cli::command().error(
+            ErrorKind::ArgumentConflict,
+            format!(
+                "--account {account} and --db {} (or POLYMARKET_DB) name two databases; use one",
+                db.display()
+            ),
+        );
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.reader_gone => ExitCode::SUCCESS,
@@ -165,6 +200,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Sandbox(args) => sandbox::sandbox(args).await,
             Command::Call(args) => call::call(&common, args).await,
             Command::Tools(args) => tools::tools(&args),
+            Command::Verify(args) => verify::verify(&common, &args),
+            Command::Backup(args) => backup::backup(&common, &args),
+            Command::Account(args) => account::account(&common, &args),
         }
     });
     // Blocking work of a cancelled call must not hold the exit up.
@@ -194,11 +232,8 @@ impl Common {
     /// The database of an account on this kind of source.
     fn db_for(&self, source: SourceKind) -> PathBuf {
         self.db.clone().unwrap_or_else(|| {
-            PathBuf::from(match source {
-                SourceKind::Polymarket => "polymarket_agent.db",
-                SourceKind::Sandbox => "polymarket_agent_sandbox.db",
-                SourceKind::Recorded => "polymarket_agent_recorded.db",
-            })
+            let name = self.account.as_deref().unwrap_or(app::DEFAULT_ACCOUNT);
+            app::account_file(source, name)
         })
     }
 }

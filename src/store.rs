@@ -13,12 +13,20 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use self::error::Fault;
+use self::identity::Identity;
 use self::schema::Found;
 
+mod audit;
 mod backtests;
+mod backup;
+mod checkpoints;
 mod error;
+mod estimates;
 mod events;
+mod filter;
+mod identity;
 mod names;
+mod orders;
 mod owner;
 mod positions;
 mod projection;
@@ -29,8 +37,13 @@ mod stats;
 #[cfg(test)]
 mod testing;
 
+pub use audit::{Audit, Finding, Judge};
 pub use backtests::{BacktestRow, BacktestSummary, NewBacktest};
+pub use backup::Backup;
+pub use checkpoints::StoredCheckpoint;
 pub use error::StoreError;
+pub use estimates::{EstimateQuery, EstimateRow};
+pub use orders::{OrderQuery, OrderRow, RefusalQuery, RefusalRow};
 pub use owner::OwnerLock;
 pub use positions::{PositionRow, SnapshotPosition};
 pub use queries::RowQuery;
@@ -50,6 +63,7 @@ pub struct Store {
     // write-ahead log into the file, is one that may write.
     readers: r2d2::Pool<SqliteConnectionManager>,
     writer: Option<Mutex<Connection>>,
+    identity: Option<Identity>,
 }
 
 impl Store {
@@ -67,6 +81,7 @@ impl Store {
             path: path.to_path_buf(),
             readers: reader_pool(path, busy),
             writer: Some(Mutex::new(writer)),
+            identity: Some(Identity::of(path)?),
         })
     }
 
@@ -84,6 +99,7 @@ impl Store {
             path: path.to_path_buf(),
             readers: reader_pool(path, BUSY_TIMEOUT),
             writer: None,
+            identity: None,
         })
     }
 
@@ -93,7 +109,8 @@ impl Store {
         &self.path
     }
 
-    /// Runs `work` in one write transaction; any failure leaves the file as it was.
+    /// Runs `work` in one write transaction; any failure leaves the file as it was. A file that is no
+    /// longer there under its name is not written to.
     fn write<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
@@ -106,12 +123,54 @@ impl Store {
         // A panic elsewhere cannot leave the connection half-way: its transaction rolled back.
         let mut conn = writer.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || -> Result<T, Fault> {
+            self.check_identity()?;
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&tx)?;
             tx.commit()?;
+            // SQLite writes on happily to a file that somebody deleted meanwhile.
+            self.check_identity()?;
             Ok(value)
         };
         run_named(&self.path, run)
+    }
+
+    /// From here on the file cannot grow, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn limit_pages_to_those_there(&self) {
+        let writer = self.writer.as_ref().unwrap().lock().unwrap();
+        let pages: i64 = writer
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        writer
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .unwrap();
+    }
+
+    /// Waits no longer than this for another's lock.
+    #[cfg(test)]
+    pub(crate) fn wait_for_locks(&self, limit: Duration) {
+        let writer = self.writer.as_ref().unwrap().lock().unwrap();
+        writer.busy_timeout(limit).unwrap();
+    }
+
+    fn check_identity(&self) -> Result<(), StoreError> {
+        self.identity.as_ref().map_or(Ok(()), Identity::check)
+    }
+
+    /// Runs `work` on a connection for reading, for statements that make their own transaction.
+    fn outside_transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let conn = self.reader()?;
+        run_named(&self.path, || work(&conn))
+    }
+
+    fn reader(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>, StoreError> {
+        self.readers.get().map_err(|error| StoreError::Other {
+            path: self.path.clone(),
+            detail: format!("no connection for reading: {error}"),
+        })
     }
 
     /// Runs `work` on one consistent view of the database.
@@ -119,10 +178,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let conn = self.readers.get().map_err(|error| StoreError::Other {
-            path: self.path.clone(),
-            detail: format!("no connection for reading: {error}"),
-        })?;
+        let conn = self.reader()?;
         run_named(&self.path, || {
             let tx = conn.unchecked_transaction()?;
             work(&tx)

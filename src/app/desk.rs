@@ -1,11 +1,11 @@
-//! The one writer of a ledger: a thread that steps a draft, stores the events, then publishes.
+//! The one writer of a ledger: a thread that steps a draft, stores the events, then publishes
+//! (`desk/writer.rs`), and the way to it.
 //!
 //! A caller that goes away (a cancelled tool call) does not interrupt a commit: the thread finishes
 //! what it began, so memory and disk never disagree.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -18,10 +18,17 @@ use crate::trading::ledger::Ledger;
 
 use super::AppError;
 
-/// Commits waiting for the writer; more wait with their callers.
-const QUEUE: usize = 64;
+mod writer;
 
-type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+use writer::{Started, Writer};
+
+/// Commits waiting for the writer; more wait with their callers.
+const QUEUE: usize = 256;
+
+type Job = Box<dyn writer::Job>;
+
+/// How long the end of a process waits for the writer, which may be writing a last checkpoint.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Between two looks at a held lock.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -37,33 +44,13 @@ pub struct Desk {
     catch_up: Mutex<()>,
     taking_over: tokio::sync::Mutex<()>,
     may_own: bool,
+    ended: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
 }
 
 #[derive(Debug, Clone)]
 enum Role {
     Owner(mpsc::Sender<Job>),
     Reader { owner: String },
-}
-
-struct Writer {
-    ledger: Arc<Ledger>,
-    store: Arc<Store>,
-    view: Arc<ArcSwap<Ledger>>,
-    halted: Arc<Mutex<Option<String>>>,
-    // Held for as long as the thread lives: no second process writes.
-    _lock: OwnerLock,
-}
-
-/// Rebuilds a ledger from its events. Errors: a database that cannot be read or an event that does
-/// not fit.
-pub(super) fn rebuild(store: &Store) -> Result<Ledger, AppError> {
-    let mut ledger = Ledger::default();
-    store.for_each_event(0, |event| -> Result<(), AppError> {
-        ledger
-            .apply(&event)
-            .map_err(|error| AppError::Desk(DeskError::Ledger(error)))
-    })?;
-    Ok(ledger)
 }
 
 /// Takes the lock of a ledger, waiting at most `patience` for an owner that is about to go.
@@ -111,6 +98,7 @@ impl Desk {
             catch_up: Mutex::new(()),
             taking_over: tokio::sync::Mutex::new(()),
             may_own,
+            ended: Mutex::new(None),
         }
     }
 
@@ -119,22 +107,9 @@ impl Desk {
         store: Arc<Store>,
         lock: OwnerLock,
     ) -> Result<mpsc::Sender<Job>, AppError> {
-        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        let mut writer = Writer {
-            ledger: self.view.load_full(),
-            store: store.clone(),
-            view: self.view.clone(),
-            halted: self.halted.clone(),
-            _lock: lock,
-        };
-        thread::Builder::new()
-            .name("desk".to_owned())
-            .spawn(move || {
-                while let Some(job) = queue.blocking_recv() {
-                    job(&mut writer);
-                }
-            })
-            .map_err(|error| AppError::Other(format!("the desk could not start: {error}")))?;
+        let writer = Writer::new(self.view.clone(), store.clone(), self.halted.clone(), lock);
+        let Started { jobs, ended } = writer.start(QUEUE)?;
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         self.store.store(store);
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Role::Owner(jobs.clone());
         Ok(jobs)
@@ -209,7 +184,8 @@ impl Desk {
     }
 
     /// Runs one step on a draft of the ledger, stores its events and publishes the result; on any
-    /// failure the ledger stays as it was.
+    /// failure the ledger stays as it was. Commits that wait together are stored together: an error
+    /// of the store is then everybody's, a refused step only its own.
     pub async fn commit<T, F>(&self, step: F) -> Result<T, AppError>
     where
         T: Send + 'static,
@@ -217,15 +193,27 @@ impl Desk {
     {
         let jobs = self.jobs().await?;
         let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(move |writer| {
-            // The caller may be gone; the commit counts all the same.
-            let _ = answer.send(writer.commit(step));
-        });
+        let job: Job = Box::new(writer::Commit::new(step, answer));
         let gone = || AppError::Halted {
             reason: "the desk has stopped".to_owned(),
         };
         jobs.send(job).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Desk {
+    /// Lets the writer finish what waits and write a last checkpoint.
+    fn drop(&mut self) {
+        // The last way to the writer goes with the role.
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Role::Reader {
+            owner: String::new(),
+        };
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ended) = ended.as_ref() {
+            // Disconnected is what is waited for; a writer that hangs on its disk is left behind.
+            let _ = ended.recv_timeout(LAST_WORDS);
+        }
     }
 }
 
@@ -241,36 +229,5 @@ fn catch_up_from(store: &Store, known: &Ledger) -> Result<Ledger, AppError> {
         for event in &events {
             ledger.apply(event).map_err(DeskError::Ledger)?;
         }
-    }
-}
-
-impl Writer {
-    fn commit<T>(
-        &mut self,
-        step: impl FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError>,
-    ) -> Result<T, AppError> {
-        if let Some(reason) = self
-            .halted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-        {
-            return Err(AppError::Halted { reason });
-        }
-        let mut draft = Ledger::clone(&self.ledger);
-        let (value, events) = step(&mut draft)?;
-        if events.is_empty() {
-            return Ok(value);
-        }
-        if let Err(error) = self.store.append(&events) {
-            // Not knowing what reached the disk, the desk stops: a restart reads what did.
-            let reason = format!("events could not be stored: {error}");
-            tracing::error!(error = %error, "trading halted");
-            *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-            return Err(error.into());
-        }
-        self.ledger = Arc::new(draft);
-        self.view.store(self.ledger.clone());
-        Ok(value)
     }
 }

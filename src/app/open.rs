@@ -14,8 +14,9 @@ use crate::trading::desk;
 use crate::trading::ledger::Ledger;
 
 use super::config::Config;
-use super::desk::{rebuild, take_lock};
+use super::desk::take_lock;
 use super::fresh::Fresh;
+use super::rebuild::rebuild;
 use super::{Advance, App, AppError, Desk, Probe};
 
 /// A source with what moves its clock, if anything must.

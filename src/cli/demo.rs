@@ -174,6 +174,12 @@ fn demo_config() -> Config {
 
 /// A database that does not exist yet: the demo never touches an account that somebody has.
 fn fresh_db(common: &Common, seed: u64) -> Result<PathBuf, Failure> {
+    if let Some(name) = &common.account {
+        return Err(Failure::new(
+            format!("the demo has an account of its own and leaves account {name} alone"),
+            "Leave --account out; --db chooses where the demo writes.",
+        ));
+    }
     if let Some(path) = &common.db {
         if path.exists() {
             return Err(Failure::new(

@@ -38,6 +38,8 @@ struct Holding {
 
 #[derive(Debug, Serialize)]
 struct Status {
+    account: String,
+    database: String,
     mode: String,
     source: Option<&'static str>,
     balance: f64,
@@ -80,6 +82,8 @@ pub fn status(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
         })
         .collect();
     let status = Status {
+        account: crate::app::account_label(&db),
+        database: db.display().to_string(),
         mode: config.mode.as_str().to_owned(),
         source: ledger.source().map(SourceKind::as_str),
         balance: ledger.cash().to_f64(),
@@ -116,6 +120,7 @@ fn check_age(last: Timestamp, now: Timestamp, max_age: u32) -> Result<(), Failur
 
 fn text_of(status: &Status) -> String {
     let mut lines = vec![
+        format!("Account: {} ({})", status.account, status.database),
         format!(
             "Mode: {} (source {})",
             status.mode,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 /// Failure of the store, with what to do about it. A failed write has changed nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The file to be read does not exist.
     #[error("there is no database at {path}")]
@@ -90,6 +90,26 @@ pub enum StoreError {
     ReadOnly {
         /// The file.
         path: PathBuf,
+    },
+    /// The file was deleted, moved or replaced while it was in use: what is written now would be lost.
+    #[error("{path} is no longer the file that was opened: it was deleted, moved or replaced")]
+    Vanished {
+        /// The file, or the write-ahead log beside it.
+        path: PathBuf,
+    },
+    /// A file that is to be made exists already.
+    #[error("{path} exists already")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A copy is not what it was copied from.
+    #[error("the backup {path} is not sound and was removed: {detail}")]
+    BadBackup {
+        /// The copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
     },
     /// Another process owns the ledger.
     #[error("the ledger {path} is owned by {}", owner(*pid))]
@@ -182,6 +202,9 @@ impl StoreError {
             StoreError::Locked { .. } => "store_locked",
             StoreError::Full { .. } => "store_full",
             StoreError::ReadOnly { .. } => "store_read_only",
+            StoreError::Vanished { .. } => "store_vanished",
+            StoreError::Exists { .. } => "store_exists",
+            StoreError::BadBackup { .. } => "store_bad_backup",
             StoreError::Owned { .. } => "store_owned",
             StoreError::Gap { .. } => "store_gap",
             StoreError::Refused { .. } => "store_event_refused",
@@ -232,6 +255,15 @@ impl StoreError {
                 "Give this user write access to the file and its directory. Reading alone needs it \
                  too, unless an owner is running: the write-ahead log lies beside the file. A copy \
                  of the file in another directory can be read there."
+            }
+            StoreError::Vanished { .. } => {
+                "Put the file back (with its `-wal` file), or restore a backup, and restart; until \
+                 then nothing is traded."
+            }
+            StoreError::Exists { .. } => "Name another file; nothing is ever overwritten.",
+            StoreError::BadBackup { .. } => {
+                "Check the database with `polymarket-agent verify`, and the disk that the copy went \
+                 to; then try again."
             }
             StoreError::Owned { .. } => {
                 "Talk to the running owner, stop it, or name another ledger with `--db`."

@@ -85,7 +85,8 @@ impl Store {
     }
 }
 
-fn walk(
+/// Calls `visit` with every event after `after`, at most `limit`, until it returns false.
+pub(super) fn walk(
     path: &std::path::Path,
     conn: &Connection,
     after: u64,
@@ -232,25 +233,30 @@ fn kind(event: &LedgerEvent) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::{
-        ConditionalKind, Estimate, Order, OrderOutcome, OrderType, Price, Shares, Side, Usdc,
+        ConditionalKind, ConfigChange, Estimate, HaltCause, Order, OrderOutcome, OrderType, Price,
+        Shares, Side, SourceKind, Usdc,
     };
     use crate::store::testing::*;
 
+    fn estimated(probability: f64) -> Estimate {
+        Estimate {
+            market_id: "559652".into(),
+            token_id: "71321".into(),
+            outcome: "Yes".to_owned(),
+            probability,
+            confidence: None,
+            author: "an agent".to_owned(),
+            rationale: "it \"rains\"\nthere — often".to_owned(),
+            ask_then: Some(price("0.5")),
+            bid_then: None,
+            created_at: at(1),
+            expires_at: at(100),
+        }
+    }
+
     fn estimate(probability: f64) -> LedgerEvent {
         LedgerEvent::EstimateStored {
-            estimate: Estimate {
-                market_id: "559652".into(),
-                token_id: "71321".into(),
-                outcome: "Yes".to_owned(),
-                probability,
-                confidence: None,
-                author: "an agent".to_owned(),
-                rationale: "it \"rains\"\nthere — often".to_owned(),
-                ask_then: Some(price("0.5")),
-                bid_then: None,
-                created_at: at(1),
-                expires_at: at(100),
-            },
+            estimate: estimated(probability),
         }
     }
 
@@ -283,7 +289,21 @@ mod tests {
     fn one_of_each() -> Vec<LedgerEvent> {
         let one = Shares::whole(1);
         vec![
+            LedgerEvent::AccountOpened {
+                source: SourceKind::Sandbox,
+            },
+            LedgerEvent::ConfigChanged {
+                settings: "{\"mode\":\"paper\"}".to_owned(),
+                changes: vec![ConfigChange {
+                    key: "mode".to_owned(),
+                    old: None,
+                    new: Some("\"paper\"".to_owned()),
+                }],
+            },
             deposit(1000),
+            LedgerEvent::PeakRaised {
+                equity: Usdc::whole(1000),
+            },
             estimate(0.123_456_789_012_345_6),
             signal(1, "a"),
             signal(2, "a"),
@@ -292,7 +312,12 @@ mod tests {
             LedgerEvent::OrderRested {
                 order_id: 7,
                 remaining: one,
-                queue_ahead: Shares::ZERO,
+                queue_ahead: Shares::whole(20),
+            },
+            LedgerEvent::QueueAdvanced {
+                order_id: 7,
+                queue_ahead: Shares::whole(3),
+                prints_to: at(7),
             },
             LedgerEvent::OrderClosed {
                 order_id: 7,
@@ -341,9 +366,21 @@ mod tests {
             LedgerEvent::Marked {
                 marks: vec![("71321".into(), price("0.51"))],
             },
+            LedgerEvent::BidsGone {
+                tokens: vec!["71321".into()],
+            },
             LedgerEvent::DayStarted {
                 day: 20_511,
                 equity: Usdc::whole(1000),
+            },
+            LedgerEvent::Halted {
+                cause: HaltCause::DailyLoss,
+                by: "desk".to_owned(),
+                reason: "26 pUSD lost today, 25 allowed".to_owned(),
+            },
+            LedgerEvent::Resumed {
+                by: "shell".to_owned(),
+                reason: "a new day".to_owned(),
             },
             LedgerEvent::Settled {
                 market_id: "559652".into(),
@@ -352,6 +389,12 @@ mod tests {
                 shares: Shares::whole(9),
                 proceeds: Usdc::whole(9),
                 evidence: "resolved".to_owned(),
+            },
+            LedgerEvent::EstimateScored {
+                estimate: estimated(0.123_456_789_012_345_6),
+                payout: Price::ONE,
+                brier: 0.768_328_000_137_174_2,
+                log_score: 2.091_864_070_698_394,
             },
             snapshot("1004.49", "1004.49"),
             LedgerEvent::TickCompleted {
@@ -380,7 +423,7 @@ mod tests {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .unwrap();
-        assert_eq!((all, kinds, named_alike), (22, 20, 22));
+        assert_eq!((all, kinds, named_alike), (30, 28, 30));
     }
 
     #[test]
@@ -410,7 +453,7 @@ mod tests {
             Err(Stop::Store(error)) => panic!("{error}"),
             Ok(()) => panic!("the visitor was not heard"),
         }
-        let beyond = store.events(22, 10).unwrap();
+        let beyond = store.events(30, 10).unwrap();
         assert_eq!(beyond, []);
     }
 

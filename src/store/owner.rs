@@ -60,6 +60,19 @@ impl OwnerLock {
         Ok(OwnerLock { path, file })
     }
 
+    /// True while some process owns the ledger at `db_path`. Makes no file; a lock file that cannot be
+    /// read counts as nobody's.
+    #[must_use]
+    pub fn is_held(db_path: &Path) -> bool {
+        let mut name = OsString::from(db_path.as_os_str());
+        name.push(".lock");
+        let Ok(file) = File::open(PathBuf::from(name)) else {
+            return false;
+        };
+        // For a moment the lock is ours; whoever starts just then tries again.
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// The lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -84,7 +97,9 @@ mod tests {
     fn a_second_owner_is_told_who_the_first_is() {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("ledger.db");
+        assert!(!OwnerLock::is_held(&db));
         let lock = OwnerLock::acquire(&db).unwrap();
+        assert!(OwnerLock::is_held(&db));
         assert_eq!(
             std::fs::read_to_string(lock.path()).unwrap().trim(),
             std::process::id().to_string()
@@ -96,6 +111,7 @@ mod tests {
         );
         assert!(OwnerLock::acquire(&dir.path().join("other.db")).is_ok());
         drop(lock);
+        assert!(!OwnerLock::is_held(&db));
         assert!(OwnerLock::acquire(&db).is_ok());
     }
 

@@ -11,8 +11,18 @@ use crate::domain::{
     Usdc,
 };
 
+mod second;
+
+pub(super) use second::fill as fill_second;
+
 /// Applies one event that has just been inserted into the log.
 pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
+    first(conn, stamped)?;
+    second::apply(conn, stamped)
+}
+
+/// The tables of schema 1.
+fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
     let step = Step {
         conn,
         seq: stamped.seq,
@@ -65,11 +75,16 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
              WHERE id = ?1 AND status = 'active'",
             params![row_id(step.seq, *id)?, shares.to_f64(), shares.micros()],
         ),
-        LedgerEvent::ConditionalTriggered { id, bid, sold, .. } => step.conditional_changed(
+        LedgerEvent::ConditionalTriggered {
+            id,
+            bid,
+            sold,
+            proceeds,
+        } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
              triggered_at_ms = ?3, triggered_bid = ?4, triggered_bid_micros = ?5, sold = ?6, \
-             sold_micros = ?7 WHERE id = ?1 AND status = 'active'",
+             sold_micros = ?7, proceeds = ?8, proceeds_micros = ?9 WHERE id = ?1 AND status = 'active'",
             params![
                 row_id(step.seq, *id)?,
                 utc_text(step.at),
@@ -78,6 +93,8 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
                 bid.micros(),
                 sold.to_f64(),
                 sold.micros(),
+                proceeds.map(Usdc::to_f64),
+                proceeds.map(Usdc::micros),
             ],
         ),
         LedgerEvent::ConditionalCancelled { id, reason } => step.conditional_changed(
@@ -91,7 +108,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
                 reason
             ],
         ),
-        // In the log alone: nothing reads them by SQL.
+        // In the log alone, or in the tables of schema 2.
         LedgerEvent::AccountOpened { .. }
         | LedgerEvent::BidsGone { .. }
         | LedgerEvent::ConditionalDoubted { .. }
@@ -308,8 +325,8 @@ impl Step<'_> {
                 "INSERT INTO conditional_orders (id, created_at, token_id, market_id, order_type, \
                  trigger_price, size, high_watermark, trail_percent, parent_strategy, reason, \
                  trigger_price_micros, size_micros, high_watermark_micros, trail_percent_micros, \
-                 created_at_ms, event_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
-                 ?12, ?13, ?14, ?15, ?16, ?17)",
+                 created_at_ms, event_seq, oco_group) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                 ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )?
             .execute(params![
                 row_id(self.seq, order.id)?,
@@ -329,6 +346,10 @@ impl Step<'_> {
                 order.trail_percent.map(Price::micros),
                 order.created_at.millis(),
                 self.row,
+                order
+                    .group
+                    .map(|group| row_id(self.seq, group))
+                    .transpose()?,
             ])?;
         Ok(())
     }

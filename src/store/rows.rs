@@ -80,9 +80,7 @@ impl TradeRow {
             order_id: row.get("order_id")?,
             maker: row.get("maker")?,
             entry_strategy: row.get("entry_strategy")?,
-            realised_pnl: row
-                .get::<_, Option<i64>>("realised_micros")?
-                .map(Usdc::from_micros),
+            realised_pnl: opt_usdc(row, "realised_micros")?,
         })
     }
 }
@@ -241,6 +239,12 @@ pub struct ConditionalRow {
     #[serde(serialize_with = "opt_number::serialize")]
     #[schemars(with = "Option<f64>")]
     pub sold: Option<Shares>,
+    /// What the shares sold brought before the fee, pUSD: triggered_bid × sold − proceeds is the slippage.
+    #[serde(serialize_with = "opt_number::serialize")]
+    #[schemars(with = "Option<f64>")]
+    pub proceeds: Option<Usdc>,
+    /// Orders of one group cancel each other: when one has sold, the others go.
+    pub group: Option<i64>,
     /// When it was cancelled, UTC.
     #[serde(serialize_with = "opt_time::serialize")]
     #[schemars(with = "Option<String>")]
@@ -266,10 +270,9 @@ impl ConditionalRow {
             parent_strategy: row.get("parent_strategy")?,
             reason: row.get("reason")?,
             triggered_bid: opt_price(row, "triggered_bid_micros")?,
-            sold: row
-                .get::<_, Option<i64>>("sold_micros")?
-                .map(|micros| read_shares(row, "sold_micros", micros))
-                .transpose()?,
+            sold: opt_shares(row, "sold_micros")?,
+            proceeds: opt_usdc(row, "proceeds_micros")?,
+            group: row.get("oco_group")?,
             cancelled_at: opt_moment(row, "cancelled_at_ms")?,
             cancel_reason: row.get("cancel_reason")?,
         })
@@ -309,6 +312,16 @@ pub(super) fn shares(row: &Row<'_>, column: &str) -> rusqlite::Result<Shares> {
 
 pub(super) fn usdc(row: &Row<'_>, column: &str) -> rusqlite::Result<Usdc> {
     row.get(column).map(Usdc::from_micros)
+}
+
+pub(super) fn opt_usdc(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Usdc>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Usdc::from_micros))
+}
+
+pub(super) fn opt_shares(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Shares>> {
+    row.get::<_, Option<i64>>(column)?
+        .map(|micros| read_shares(row, column, micros))
+        .transpose()
 }
 
 pub(super) fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

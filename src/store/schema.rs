@@ -13,8 +13,8 @@ use super::error::{Fault, StoreError};
 /// Marks a database file as ours: `PMAG` in ASCII.
 const APPLICATION_ID: i64 = 0x504D_4147;
 
-/// One script per schema version; `user_version` counts those applied.
-const MIGRATIONS: [&str; 1] = [r"
+/// The first schema.
+const ONE: &str = r"
 CREATE TABLE events (
     seq     INTEGER PRIMARY KEY,
     at_ms   INTEGER NOT NULL,
@@ -145,7 +145,29 @@ CREATE TABLE backtests (
     report_html   TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL
 ) STRICT;
-"];
+";
+
+/// Writes rows from events.
+type Fill = fn(&Path, &Connection) -> Result<(), Fault>;
+
+/// One step from a schema version to the next.
+struct Migration {
+    script: &'static str,
+    /// Fills what the script made from the events that are there already.
+    fill: Option<Fill>,
+}
+
+/// `user_version` counts those applied. What has been released is never changed.
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        script: ONE,
+        fill: None,
+    },
+    Migration {
+        script: include_str!("schema/2.sql"),
+        fill: Some(super::projection::fill_second),
+    },
+];
 
 /// The schema version that this program writes.
 pub(super) fn current() -> i64 {
@@ -187,6 +209,14 @@ pub(super) fn inspect(path: &Path, conn: &Connection) -> Result<Found, Fault> {
     }))
 }
 
+/// Makes the tables of the current schema in an empty database that is for ourselves.
+pub(super) fn create(conn: &Connection) -> Result<(), Fault> {
+    for migration in &MIGRATIONS {
+        conn.execute_batch(migration.script)?;
+    }
+    Ok(())
+}
+
 /// Brings a database to the current schema in one transaction: all of it or nothing.
 pub(super) fn migrate(path: &Path, conn: &mut Connection) -> Result<(), Fault> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -198,14 +228,20 @@ pub(super) fn migrate(path: &Path, conn: &mut Connection) -> Result<(), Fault> {
     if applied == current() {
         return Ok(());
     }
-    for script in MIGRATIONS
+    for migration in MIGRATIONS
         .iter()
         .skip(usize::try_from(applied).unwrap_or(0))
     {
-        tx.execute_batch(script)?;
+        tx.execute_batch(migration.script)?;
+        if let Some(fill) = migration.fill {
+            fill(path, &tx)?;
+        }
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", current())?;
     tx.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

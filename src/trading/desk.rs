@@ -537,4 +537,4 @@ fn unfilled_reason(order: &Order, book: Option<&Book>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

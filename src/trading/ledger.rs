@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use rpds::RedBlackTreeMapSync;
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError, Order,
     OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
@@ -15,6 +18,9 @@ use crate::domain::{
 use super::estimates::Scoring;
 
 mod apply;
+mod checkpoint;
+
+pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
 
 /// How far back accepted orders are counted for `risk.max_orders_per_minute`.
 const ORDER_RATE_WINDOW_MS: i64 = 60_000;
@@ -23,6 +29,8 @@ const RECENT_TRADES: usize = 10;
 /// How long takes are remembered against a book that does not refresh. Longer than any book may be
 /// traded on: rows of a recording may be three days apart.
 const REMEMBERED_TAKES_MS: i64 = 7 * 86_400_000;
+/// Takes of one token that are kept apart; above that the older half is added up by level.
+const MOST_TAKES: usize = 256;
 
 /// An event that does not fit the state it is applied to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +101,8 @@ pub enum LedgerError {
 }
 
 /// Running totals of one strategy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StrategyTotals {
     /// Signals logged.
     pub signals_generated: u64,
@@ -114,7 +123,8 @@ pub struct StrategyTotals {
 }
 
 /// A trade for the portfolio view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RecentTrade {
     /// When.
     pub at: Timestamp,
@@ -123,7 +133,8 @@ pub struct RecentTrade {
 }
 
 /// Shares that paper fills took from a book, until that book is refreshed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Take {
     /// When.
     pub at: Timestamp,
@@ -138,7 +149,8 @@ pub struct Take {
 }
 
 /// An order that was placed under a client's own id, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ClientOrder {
     /// The order as accepted.
     pub order: Order,
@@ -149,7 +161,8 @@ pub struct ClientOrder {
 }
 
 /// The account.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ledger {
     seq: u64,
     last_at: Timestamp,
@@ -168,8 +181,9 @@ pub struct Ledger {
     lives: BTreeMap<TokenId, Usdc>,
     strategies: BTreeMap<StrategyName, StrategyTotals>,
     signal_strategy: BTreeMap<u64, StrategyName>,
-    client_orders: BTreeMap<String, ClientOrder>,
-    takes: BTreeMap<TokenId, Vec<Take>>,
+    // Never forgotten, so it grows for ever: persistent, because each draft is a copy of the ledger.
+    client_orders: RedBlackTreeMapSync<String, Arc<ClientOrder>>,
+    takes: BTreeMap<TokenId, Arc<Vec<Take>>>,
     recent_trades: VecDeque<RecentTrade>,
     day: Option<(i64, Usdc)>,
     day_deposits: Usdc,
@@ -186,7 +200,8 @@ pub struct Ledger {
 }
 
 /// Trading is halted: only cancels and sales that reduce a position pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Halt {
     /// What kind of halt.
     pub cause: HaltCause,
@@ -322,14 +337,14 @@ impl Ledger {
     /// What came of an order placed under a client's own id.
     #[must_use]
     pub fn client_order(&self, client_order_id: &str) -> Option<&ClientOrder> {
-        self.client_orders.get(client_order_id)
+        self.client_orders.get(client_order_id).map(Arc::as_ref)
     }
 
     /// What paper fills took from a token's book since it was last refreshed at `book_at`, oldest
     /// first.
     #[must_use]
     pub fn takes_since(&self, token: &TokenId, book_at: Timestamp) -> &[Take] {
-        let takes = self.takes.get(token).map_or(&[][..], Vec::as_slice);
+        let takes = self.takes.get(token).map_or(&[][..], |takes| takes);
         // Kept in order of time.
         let first = takes.partition_point(|take| take.at < book_at);
         takes.get(first..).unwrap_or_default()

@@ -32,6 +32,9 @@ fn version_and_help_go_to_standard_output() {
         "sandbox",
         "call",
         "tools",
+        "verify",
+        "backup",
+        "account",
     ] {
         assert!(
             help.stdout.contains(&format!("\n  {command} ")),

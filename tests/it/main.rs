@@ -20,6 +20,8 @@ mod http;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod ledger_care;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod mcp_example;

@@ -73,6 +73,8 @@ pub struct HealthOut {
     pub source: SourceHealth,
     /// True when this process may trade; false when another owns the ledger.
     pub owns_ledger: bool,
+    /// Name of the paper account, or its file's name where that was chosen.
+    pub account: String,
     /// Database file.
     pub database: String,
     /// Events in the ledger.
@@ -158,6 +160,7 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
             notes: data.notes,
         },
         owns_ledger: app.desk().is_owner(),
+        account: crate::app::account_label(app.db()),
         database: app.db().display().to_string(),
         ledger_events: ledger.seq(),
         ticks: ledger.ticks(),

@@ -4,12 +4,13 @@
 
 mod agent;
 mod baskets;
+mod checkpoints;
 mod daily_loss;
 mod directional;
 mod estimates;
 mod exits;
 mod quotes;
-mod random;
+pub(crate) mod random;
 mod settlement;
 mod standing;
 mod steps;

@@ -10,7 +10,7 @@ use crate::domain::{
 
 use super::super::estimates::Scored;
 use super::{
-    ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
+    ClientOrder, Halt, Ledger, LedgerError, MOST_TAKES, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
     REMEMBERED_TAKES_MS, RecentTrade, Take,
 };
 
@@ -83,7 +83,7 @@ impl Ledger {
                 let order = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
                 if let Some(placed) = order
                     .client_order_id
-                    .and_then(|id| self.client_orders.get_mut(&id))
+                    .and_then(|id| self.client_orders.get_mut(&id).map(Arc::make_mut))
                 {
                     placed.outcome = Some(*outcome);
                 }
@@ -214,7 +214,8 @@ impl Ledger {
                 fills: Vec::new(),
                 outcome: None,
             };
-            self.client_orders.insert(client_id.clone(), placed);
+            self.client_orders
+                .insert_mut(client_id.clone(), Arc::new(placed));
         }
         self.orders = order.id;
         while self
@@ -452,7 +453,9 @@ impl Ledger {
         let client_id = self
             .open_order(fill.order_id)
             .and_then(|(order, _)| order.client_order_id.clone());
-        if let Some(placed) = client_id.and_then(|id| self.client_orders.get_mut(&id)) {
+        if let Some(placed) =
+            client_id.and_then(|id| self.client_orders.get_mut(&id).map(Arc::make_mut))
+        {
             placed.fills.push(fill.clone());
         }
         if fill.print {
@@ -460,7 +463,7 @@ impl Ledger {
             self.remember_trade(at, fill);
             return;
         }
-        let takes = self.takes.entry(fill.token_id.clone()).or_default();
+        let takes = Arc::make_mut(self.takes.entry(fill.token_id.clone()).or_default());
         // In order of time, so that those since a moment are found fast.
         let at_or_later = takes.last().map_or(at, |last| last.at.max(at));
         let forgotten = takes.partition_point(|t| at_or_later.since(t.at) > REMEMBERED_TAKES_MS);
@@ -472,6 +475,9 @@ impl Ledger {
             shares: fill.shares,
             maker: fill.maker,
         });
+        if takes.len() > MOST_TAKES {
+            merge_oldest(takes);
+        }
         self.remember_trade(at, fill);
     }
 
@@ -510,6 +516,26 @@ impl Ledger {
     fn totals(&mut self, strategy: &StrategyName) -> &mut super::StrategyTotals {
         self.strategies.entry(strategy.clone()).or_default()
     }
+}
+
+/// Adds up the older half of the takes by level, at the time of the newest of each: a book that was
+/// refreshed in between then seems a little emptier than it is, never fuller.
+fn merge_oldest(takes: &mut Vec<Take>) {
+    let newest = takes.split_off(takes.len().saturating_sub(MOST_TAKES / 2));
+    let mut merged: Vec<Take> = Vec::new();
+    for take in takes.drain(..) {
+        let level = |other: &Take| (other.side, other.price, other.maker);
+        match merged.iter_mut().find(|one| level(one) == level(&take)) {
+            Some(one) => {
+                one.shares = one.shares.plus(take.shares);
+                one.at = one.at.max(take.at);
+            }
+            None => merged.push(take),
+        }
+    }
+    merged.sort_by_key(|take| take.at);
+    merged.extend(newest);
+    *takes = merged;
 }
 
 fn unknown_order(id: u64) -> LedgerError {

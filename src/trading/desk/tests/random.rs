@@ -20,11 +20,11 @@ use crate::trading::test_support::{
 const MARKETS: [&str; 2] = ["m", "n"];
 
 /// Half of a book: distances in ticks from the level before, with hundredths of shares.
-type Ladder = Vec<(u32, i64)>;
+pub(crate) type Ladder = Vec<(u32, i64)>;
 
 /// One input, in small numbers that are made legal, or nearly so, when it is played.
 #[derive(Debug, Clone)]
-enum Input {
+pub(crate) enum Input {
     /// Time passes and one token's book is replaced: mid in ticks, bids, asks.
     Book {
         token: usize,
@@ -61,7 +61,7 @@ enum Input {
 }
 
 #[derive(Debug, Clone)]
-enum Wish {
+pub(crate) enum Wish {
     Signal {
         token: usize,
         sell: bool,
@@ -103,7 +103,7 @@ fn wish() -> impl Strategy<Value = Wish> {
     ]
 }
 
-fn input() -> impl Strategy<Value = Input> {
+pub(crate) fn input() -> impl Strategy<Value = Input> {
     let seconds = || prop_oneof![30 => 0_i64..20, 1 => 20_000_i64..50_000];
     prop_oneof![
         16 => (0_usize..4, seconds(), ticks(), ladder(), ladder()).prop_map(
@@ -153,8 +153,8 @@ fn odd_market(id: &str) -> Market {
 }
 
 /// The world that inputs change, and the account that lives in it.
-struct Life {
-    account: Account,
+pub(crate) struct Life {
+    pub(crate) account: Account,
     now: Timestamp,
     books: BTreeMap<TokenId, Book>,
     over: BTreeMap<&'static str, u32>,
@@ -166,7 +166,7 @@ struct Life {
 }
 
 impl Life {
-    fn new(kelly: bool) -> Self {
+    pub(crate) fn new(kelly: bool) -> Self {
         let account = Account::new("150").configured(|config| {
             config.risk = RiskConfig {
                 max_position_size: usd("40"),
@@ -211,7 +211,7 @@ impl Life {
         scene.build()
     }
 
-    fn play(&mut self, input: Input) {
+    pub(crate) fn play(&mut self, input: Input) {
         match input {
             Input::Book {
                 token,

@@ -1,0 +1,393 @@
+//! What keeping a ledger costs: one order's way through the desk's writer to the synced disk, events a
+//! second when many wait, and a start at a million events with and without a checkpoint; all beside
+//! the machine's own fsync in the same run and directory.
+//!
+//! `cargo bench --bench append`; `APPEND_BENCH_EVENTS` sets the size of the large log,
+//! `APPEND_BENCH_DIR` the disk.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and one whose inputs are unsound has nothing to measure"
+)]
+
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polymarket_agent::app::config::Config;
+use polymarket_agent::app::{Access, App, OpenOptions, Source, read_ledger};
+use polymarket_agent::domain::{
+    Fill, LedgerEvent, Order, OrderOutcome, OrderType, Price, Rounding, Shares, Side, Signal,
+    SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
+};
+use polymarket_agent::market_data::recorded::{Dataset, DatasetOptions, Recorded};
+use polymarket_agent::store::Store;
+use polymarket_agent::trading::desk::DeskError;
+use polymarket_agent::trading::ledger::{CHECKPOINT_FORMAT, Ledger, LedgerError, Recorder};
+
+/// 2026-01-01T02:00:00Z.
+const NOW: Timestamp = Timestamp::from_secs(1_767_232_800);
+/// Tokens that are traded in turn.
+const TOKENS: u64 = 200;
+/// Single commits and syncs that are timed.
+const SINGLES: usize = 500;
+/// Callers that commit at the same time.
+const CALLERS: u64 = 64;
+/// One order in so many is an agent's, with an id of its own that is never forgotten.
+const CLIENT_EVERY: u64 = 10;
+
+fn main() {
+    let dir = match std::env::var_os("APPEND_BENCH_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir),
+        None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")),
+    }
+    .expect("a directory");
+    let fsync = raw_fsync(dir.path());
+    show("raw: 4 KiB written and synced", &fsync);
+    let single = through_the_desk(dir.path());
+    show("one order (4 events) through the desk's writer", &single);
+    println!(
+        "  {:.1} × raw fsync at p50, {:.1} × at p99",
+        ratio(single.p50, fsync.p50),
+        ratio(single.p99, fsync.p99)
+    );
+    let again = raw_fsync(dir.path());
+    show("raw, again", &again);
+    restart(dir.path());
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    p50: Duration,
+    p99: Duration,
+}
+
+fn times(mut all: Vec<Duration>) -> Times {
+    all.sort();
+    let at = |part: usize| all.get(all.len() * part / 100).copied().unwrap_or_default();
+    Times {
+        p50: at(50),
+        p99: at(99),
+    }
+}
+
+fn show(what: &str, times: &Times) {
+    println!("{what}: p50 {:.2?}, p99 {:.2?}", times.p50, times.p99);
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64().max(1e-9)
+}
+
+fn raw_fsync(dir: &Path) -> Times {
+    let mut file = std::fs::File::create(dir.join("raw")).expect("a file");
+    let page = [7_u8; 4096];
+    let timed = (0..SINGLES)
+        .map(|_| {
+            file.rewind().expect("a seek");
+            let start = Instant::now();
+            file.write_all(&page).expect("a write");
+            file.sync_data().expect("a sync");
+            start.elapsed()
+        })
+        .collect();
+    times(timed)
+}
+
+fn price(cents: u64) -> Price {
+    Price::from_micros(u32::try_from(cents * 10_000).expect("cents")).expect("a price")
+}
+
+fn token(number: u64) -> TokenId {
+    // As long as the venue's: up to 78 digits.
+    TokenId::new(format!(
+        "{:077}",
+        1_000_000_007 * (u128::from(number % TOKENS) + 1)
+    ))
+}
+
+fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
+    Order {
+        id,
+        client_order_id: client.then(|| format!("agent-session-7f3a-{id}")),
+        signal_id: None,
+        strategy: StrategyName::new("signal_trader"),
+        market_id: (number % TOKENS).to_string().as_str().into(),
+        event_id: None,
+        token_id: token(number),
+        outcome: "Yes".to_owned(),
+        side,
+        limit: price(50),
+        shares: Shares::whole(10),
+        order_type: OrderType::Fak,
+        expires_at: None,
+        basket: None,
+        reason: "price rose 4 cents in an hour on twice the usual volume".to_owned(),
+        stop_loss: None,
+        take_profit: None,
+        trail_percent: None,
+    }
+}
+
+/// An order, its two fills and its end: what a `place_trade` leaves.
+fn trade(
+    recorder: &mut Recorder<'_>,
+    number: u64,
+    side: Side,
+    client: bool,
+) -> Result<(), LedgerError> {
+    let order = order(recorder.ledger().next_order_id(), number, side, client);
+    recorder.record(LedgerEvent::OrderAccepted {
+        order: order.clone(),
+    })?;
+    for cents in [49, 50] {
+        let price = price(if side == Side::Buy { cents } else { 50 });
+        recorder.record(LedgerEvent::Filled {
+            fill: Fill {
+                order_id: order.id,
+                strategy: order.strategy.clone(),
+                market_id: order.market_id.clone(),
+                token_id: order.token_id.clone(),
+                outcome: order.outcome.clone(),
+                side,
+                price,
+                shares: Shares::whole(5),
+                notional: notional(price, Shares::whole(5), Rounding::Down)?,
+                fee: Usdc::from_micros(10_000),
+                maker: false,
+                print: false,
+                reason: order.reason.clone(),
+            },
+        })?;
+    }
+    recorder.record(LedgerEvent::OrderClosed {
+        order_id: order.id,
+        outcome: OrderOutcome::Filled,
+        unfilled: Shares::ZERO,
+        reason: "filled".to_owned(),
+    })
+}
+
+fn commit_one(ledger: &mut Ledger, number: u64) -> Result<((), Vec<StampedEvent>), DeskError> {
+    let mut recorder = Recorder::new(ledger, NOW);
+    // Sold again next time, so that the money lasts.
+    let side = if recorder.ledger().held(&token(number)).is_zero() {
+        Side::Buy
+    } else {
+        Side::Sell
+    };
+    trade(
+        &mut recorder,
+        number,
+        side,
+        number.is_multiple_of(CLIENT_EVERY),
+    )?;
+    Ok(((), recorder.into_events()))
+}
+
+/// Times single orders, then lets many callers commit at once.
+fn through_the_desk(dir: &Path) -> Times {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let app = open(dir).await;
+        let mut timed = Vec::with_capacity(SINGLES);
+        for number in 0..SINGLES as u64 {
+            let start = Instant::now();
+            app.desk()
+                .commit(move |ledger| commit_one(ledger, number))
+                .await
+                .expect("a commit");
+            timed.push(start.elapsed());
+        }
+        let before = app.ledger().expect("a ledger").seq();
+        let start = Instant::now();
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    for turn in 0..200 {
+                        let number = caller + turn * CALLERS;
+                        app.desk()
+                            .commit(move |ledger| commit_one(ledger, number))
+                            .await
+                            .expect("a commit");
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.expect("a caller");
+        }
+        let events = app.ledger().expect("a ledger").seq() - before;
+        let taken = start.elapsed();
+        println!(
+            "{CALLERS} callers at once: {:.0} events/s ({events} events in {taken:.2?}; 20,000/s \
+             wanted)",
+            events as f64 / taken.as_secs_f64()
+        );
+        times(timed)
+    })
+}
+
+async fn open(dir: &Path) -> Arc<App> {
+    let data = dir.join("data");
+    std::fs::create_dir_all(&data).expect("a directory");
+    std::fs::write(
+        data.join("prices.csv"),
+        "timestamp,market_id,question,yes_price,volume,token_id\n\
+         1767225600,m1,Will it?,0.40,20000,t1\n1767229200,m1,Will it?,0.40,20000,t1\n",
+    )
+    .expect("a recording");
+    let dataset = Dataset::load(&data, DatasetOptions::default()).expect("a recording");
+    App::open(OpenOptions {
+        config: Config::default(),
+        source: Source {
+            data: Arc::new(Recorded::new(Arc::new(dataset), NOW)),
+            advance: None,
+        },
+        db: dir.join("desk.db"),
+        access: Access::Own,
+    })
+    .await
+    .expect("an account")
+}
+
+/// What a minute of an account leaves, about twelve events.
+fn minute(ledger: &mut Ledger, number: u64) -> Result<Vec<StampedEvent>, LedgerError> {
+    let at = NOW.plus_millis(i64::try_from(number).expect("a minute") * 60_000);
+    let mut recorder = Recorder::new(ledger, at);
+    let marks = (0..3)
+        .map(|step| (token(number + step), price(45)))
+        .collect();
+    recorder.record(LedgerEvent::Marked { marks })?;
+    let signal_id = recorder.ledger().next_signal_id();
+    recorder.record(LedgerEvent::SignalGenerated {
+        signal_id,
+        signal: Signal {
+            strategy: StrategyName::new("signal_trader"),
+            market_id: (number % TOKENS).to_string().as_str().into(),
+            token_id: token(number),
+            outcome: "Yes".to_owned(),
+            side: Side::Buy,
+            confidence: 0.62,
+            fair_price: 0.58,
+            target_price: price(50),
+            edge: 0.021,
+            size: Usdc::whole(25),
+            reason: "price rose 4 cents in an hour on twice the usual volume".to_owned(),
+            stop_loss: None,
+            take_profit: None,
+        },
+    })?;
+    let client = number.is_multiple_of(CLIENT_EVERY / 2);
+    trade(&mut recorder, number, Side::Buy, client)?;
+    recorder.record(LedgerEvent::SignalExecuted { signal_id })?;
+    // Half of what was bought a hundred minutes ago is sold again.
+    if number >= 100 && recorder.ledger().held(&token(number - 100)) >= Shares::whole(10) {
+        trade(&mut recorder, number - 100, Side::Sell, false)?;
+    }
+    if number.is_multiple_of(5) {
+        let balance = recorder.ledger().cash();
+        let total_value = recorder.ledger().equity().total;
+        recorder.record(LedgerEvent::SnapshotTaken {
+            balance,
+            total_value,
+        })?;
+    }
+    recorder.record(LedgerEvent::TickCompleted {
+        tick: number + 1,
+        markets: 1_000,
+        signals: 1,
+        fills: 4,
+    })?;
+    Ok(recorder.into_events())
+}
+
+fn restart(dir: &Path) {
+    let wanted: u64 = std::env::var("APPEND_BENCH_EVENTS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000_000);
+    let db = dir.join("large.db");
+    let store = Store::open(&db).expect("a database");
+    let mut ledger = Ledger::default();
+    let mut waiting = polymarket_agent::trading::desk::open_account(
+        &mut ledger,
+        SourceKind::Recorded,
+        Usdc::whole(1_000_000),
+        NOW,
+    )
+    .expect("an account");
+    let start = Instant::now();
+    let mut number = 0;
+    while ledger.seq() < wanted {
+        waiting.extend(minute(&mut ledger, number).expect("a minute"));
+        number += 1;
+        if waiting.len() >= 2_000 {
+            store.append(&waiting).expect("an append");
+            waiting.clear();
+        }
+    }
+    store.append(&waiting).expect("an append");
+    let taken = start.elapsed();
+    println!(
+        "{} events appended in groups of 2,000, stepping included: {:.0} events/s",
+        ledger.seq(),
+        ledger.seq() as f64 / taken.as_secs_f64()
+    );
+    let state = ledger.to_checkpoint().expect("a state");
+    let start = Instant::now();
+    store
+        .save_checkpoint(ledger.seq(), CHECKPOINT_FORMAT, &state)
+        .expect("a checkpoint");
+    println!(
+        "checkpoint of {} KiB written in {:.2?}; a draft of the ledger (clone) costs {:.2?}",
+        state.len() / 1024,
+        start.elapsed(),
+        median(|| drop(Ledger::clone(&ledger)))
+    );
+    // What comes after it: as much as there can be between two.
+    let mut later = Vec::new();
+    while later.len() < 5_000 {
+        later.extend(minute(&mut ledger, number).expect("a minute"));
+        number += 1;
+    }
+    store.append(&later).expect("an append");
+    drop(store);
+    let expected = ledger;
+    let with = median(|| assert_eq!(read_ledger(&db).expect("a ledger").seq(), expected.seq()));
+    assert_eq!(read_ledger(&db).expect("a ledger"), expected);
+    forget_checkpoints(&db);
+    let start = Instant::now();
+    let replayed = read_ledger(&db).expect("a ledger");
+    let without = start.elapsed();
+    assert_eq!(replayed, expected);
+    println!(
+        "start at {} events: {with:.2?} from a checkpoint and {} later events (100 ms wanted), \
+         {without:.2?} from the events alone",
+        expected.seq(),
+        later.len()
+    );
+}
+
+fn median(mut run: impl FnMut()) -> Duration {
+    let timed = (0..9)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed()
+        })
+        .collect();
+    times(timed).p50
+}
+
+fn forget_checkpoints(db: &PathBuf) {
+    rusqlite::Connection::open(db)
+        .and_then(|conn| conn.execute_batch("DELETE FROM checkpoints"))
+        .expect("no checkpoints");
+}

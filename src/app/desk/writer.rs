@@ -1,0 +1,280 @@
+//! The writer thread: steps the commits that wait, stores their events in one transaction, then
+//! publishes and answers.
+//!
+//! A group counts whole or not at all. What a step of it saw of the ones before it is on disk before
+//! anybody is answered, so no answer can rest on something that a power cut takes back.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::StampedEvent;
+use crate::store::{OwnerLock, Store, StoreError};
+use crate::trading::desk::DeskError;
+use crate::trading::ledger::Ledger;
+
+use super::AppError;
+
+/// Commits that go to disk together at most. Larger groups gain little (the sync is shared already)
+/// and keep the first of them waiting.
+const GROUP: usize = 128;
+/// Events between two checkpoints: what a start has to replay at most after a crash, some tens of
+/// milliseconds.
+const CHECKPOINT_EVERY: u64 = 5_000;
+/// Fewer events than this since the last checkpoint are not worth one at the end: replaying them takes
+/// about a millisecond, as writing one does.
+const CHECKPOINT_AT_END: u64 = 100;
+
+/// A commit that waits: its step, and whom to answer.
+pub(super) trait Job: Send {
+    /// Steps the draft. `None` when the step was refused (its caller has been answered, and the
+    /// draft may hold part of it).
+    fn step(&mut self, draft: &mut Ledger) -> Option<Vec<StampedEvent>>;
+    /// Answers after the group's fate is known.
+    fn answer(self: Box<Self>, stored: Result<(), AppError>);
+}
+
+/// The job of one [`Desk::commit`](super::Desk::commit).
+pub(super) struct Commit<T, F> {
+    step: Option<F>,
+    value: Option<T>,
+    answer: Option<oneshot::Sender<Result<T, AppError>>>,
+}
+
+impl<T, F> Commit<T, F> {
+    pub(super) fn new(step: F, answer: oneshot::Sender<Result<T, AppError>>) -> Self {
+        Commit {
+            step: Some(step),
+            value: None,
+            answer: Some(answer),
+        }
+    }
+
+    fn send(&mut self, result: Result<T, AppError>) {
+        if let Some(answer) = self.answer.take() {
+            // The caller may be gone; the commit counts all the same.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+impl<T, F> Job for Commit<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError> + Send,
+{
+    fn step(&mut self, draft: &mut Ledger) -> Option<Vec<StampedEvent>> {
+        match self.step.take()?(draft) {
+            Ok((value, events)) => {
+                self.value = Some(value);
+                Some(events)
+            }
+            Err(error) => {
+                self.send(Err(error.into()));
+                None
+            }
+        }
+    }
+
+    fn answer(mut self: Box<Self>, stored: Result<(), AppError>) {
+        let value = self.value.take();
+        match (stored, value) {
+            (Ok(()), Some(value)) => self.send(Ok(value)),
+            (Ok(()), None) => {}
+            (Err(error), _) => self.send(Err(error)),
+        }
+    }
+}
+
+/// The one writer of a ledger.
+pub(super) struct Writer {
+    ledger: Arc<Ledger>,
+    store: Arc<Store>,
+    view: Arc<ArcSwap<Ledger>>,
+    halted: Arc<Mutex<Option<String>>>,
+    /// Number of the event that the newest checkpoint stands at.
+    checkpointed: u64,
+    checkpointing: Option<thread::JoinHandle<()>>,
+    // Held for as long as the thread lives: no second process writes.
+    _lock: OwnerLock,
+}
+
+/// A writer that has been started.
+pub(super) struct Started {
+    /// The way to it; it ends when all of these are gone.
+    pub jobs: mpsc::Sender<Box<dyn Job>>,
+    /// Disconnected once it has ended and given the lock back.
+    pub ended: std_mpsc::Receiver<()>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        view: Arc<ArcSwap<Ledger>>,
+        store: Arc<Store>,
+        halted: Arc<Mutex<Option<String>>>,
+        lock: OwnerLock,
+    ) -> Self {
+        let checkpointed = store.last_checkpoint().unwrap_or_default();
+        Writer {
+            ledger: view.load_full(),
+            store,
+            view,
+            halted,
+            checkpointed,
+            checkpointing: None,
+            _lock: lock,
+        }
+    }
+
+    /// Starts the thread. `queue` commits may wait for it; more wait with their callers.
+    pub(super) fn start(mut self, queue: usize) -> Result<Started, AppError> {
+        let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(queue);
+        let (ending, ended) = std_mpsc::channel::<()>();
+        thread::Builder::new()
+            .name("desk".to_owned())
+            .spawn(move || {
+                while let Some(first) = waiting.blocking_recv() {
+                    let mut group = vec![first];
+                    while group.len() < GROUP
+                        && let Ok(next) = waiting.try_recv()
+                    {
+                        group.push(next);
+                    }
+                    self.commit(group);
+                    self.checkpoint_now_and_then();
+                }
+                self.checkpoint_at_the_end();
+                drop(self);
+                drop(ending);
+            })
+            .map_err(|error| AppError::Other(format!("the desk could not start: {error}")))?;
+        Ok(Started { jobs, ended })
+    }
+
+    fn halt_reason(&self) -> Option<String> {
+        self.halted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Steps a group on one draft and stores its events together.
+    fn commit(&mut self, group: Vec<Box<dyn Job>>) {
+        if let Some(reason) = self.halt_reason() {
+            for job in group {
+                job.answer(Err(AppError::Halted {
+                    reason: reason.clone(),
+                }));
+            }
+            return;
+        }
+        let mut draft = Ledger::clone(&self.ledger);
+        let mut events = Vec::new();
+        let mut stepped = Vec::with_capacity(group.len());
+        for mut job in group {
+            match job.step(&mut draft) {
+                Some(more) => {
+                    events.extend(more);
+                    stepped.push(job);
+                }
+                // The draft may hold part of the refused step: it is made again without it.
+                None => match self.again(&events) {
+                    Ok(clean) => draft = clean,
+                    Err(error) => {
+                        return self.undo(stepped, &AppError::Desk(error));
+                    }
+                },
+            }
+        }
+        if events.is_empty() {
+            for job in stepped {
+                job.answer(Ok(()));
+            }
+            return;
+        }
+        if let Err(error) = self.store.append(&events) {
+            return self.halt(stepped, &error);
+        }
+        self.ledger = Arc::new(draft);
+        self.view.store(self.ledger.clone());
+        for job in stepped {
+            job.answer(Ok(()));
+        }
+    }
+
+    /// The ledger with the group's events so far.
+    fn again(&self, events: &[StampedEvent]) -> Result<Ledger, DeskError> {
+        let mut draft = Ledger::clone(&self.ledger);
+        for event in events {
+            draft.apply(event)?;
+        }
+        Ok(draft)
+    }
+
+    /// Answers a group of which nothing counts.
+    fn undo(&self, group: Vec<Box<dyn Job>>, error: &AppError) {
+        let text = error.to_string();
+        for job in group {
+            job.answer(Err(AppError::Other(text.clone())));
+        }
+    }
+
+    /// Not knowing what reached the disk, the desk stops: a restart reads what did.
+    fn halt(&self, group: Vec<Box<dyn Job>>, error: &StoreError) {
+        tracing::error!(error = %error, code = error.code(), hint = error.hint(), "trading halted");
+        let reason = format!("events could not be stored: {error}");
+        *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        for job in group {
+            job.answer(Err(error.clone().into()));
+        }
+    }
+
+    fn since_checkpoint(&self) -> u64 {
+        self.ledger.seq().saturating_sub(self.checkpointed)
+    }
+
+    /// Off the hot path: a thread of its own writes down the state as it stands, while the desk goes
+    /// on.
+    fn checkpoint_now_and_then(&mut self) {
+        let busy = self
+            .checkpointing
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished());
+        if busy || self.since_checkpoint() < CHECKPOINT_EVERY {
+            return;
+        }
+        // One that fails is tried again so many events later, not at once.
+        self.checkpointed = self.ledger.seq();
+        let (ledger, store) = (self.ledger.clone(), self.store.clone());
+        let spawned = thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || write_checkpoint(&ledger, &store));
+        match spawned {
+            Ok(thread) => self.checkpointing = Some(thread),
+            Err(error) => tracing::warn!(error = %error, "no thread for a checkpoint"),
+        }
+    }
+
+    fn checkpoint_at_the_end(&mut self) {
+        if let Some(thread) = self.checkpointing.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("writing a checkpoint failed");
+        }
+        if self.halt_reason().is_none() && self.since_checkpoint() >= CHECKPOINT_AT_END {
+            write_checkpoint(&self.ledger, &self.store);
+        }
+    }
+}
+
+/// A checkpoint only saves time: one that cannot be written is told of and does not stop anything.
+fn write_checkpoint(ledger: &Ledger, store: &Store) {
+    if let Err(error) = super::super::rebuild::checkpoint(ledger, store) {
+        tracing::warn!(error = %error, "no checkpoint was written");
+    }
+}
+
+#[cfg(test)]
+mod tests;
