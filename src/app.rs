@@ -2,6 +2,7 @@
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
 pub mod config;
+pub mod control;
 mod desk;
 mod error;
 mod feed;
@@ -63,6 +64,8 @@ pub struct App {
     probed: tokio::sync::watch::Sender<Probe>,
     started: Instant,
     db: PathBuf,
+    label: std::sync::OnceLock<String>,
+    owner_note: ArcSwapOption<control::OwnerNote>,
 }
 
 /// Whether the source has been asked for a first answer.

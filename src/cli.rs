@@ -12,6 +12,7 @@ use crate::telemetry::logging::{self, LoggingConfig};
 
 mod backtest;
 mod call;
+mod control;
 mod dashboard;
 mod demo;
 mod download;

@@ -4,12 +4,12 @@
 //! what it began, so memory and disk never disagree.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::StampedEvent;
 use crate::store::{OwnerLock, Store, StoreError};
@@ -28,7 +28,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Access to a ledger: as its owner, or as a reader beside another process. A reader becomes the
 /// owner at its first write after the old one has gone.
-#[derive(Debug)]
 pub struct Desk {
     view: Arc<ArcSwap<Ledger>>,
     store: ArcSwap<Store>,
@@ -37,7 +36,12 @@ pub struct Desk {
     catch_up: Mutex<()>,
     taking_over: tokio::sync::Mutex<()>,
     may_own: bool,
+    owned: watch::Sender<bool>,
+    before_taking_over: OnceLock<BeforeTakingOver>,
 }
+
+/// Called with the ledger as the owner before left it, before this process writes on.
+pub type BeforeTakingOver = Box<dyn Fn(&Ledger) + Send + Sync>;
 
 #[derive(Debug, Clone)]
 enum Role {
@@ -89,6 +93,14 @@ pub(super) async fn take_lock(
     }
 }
 
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk")
+            .field("owner", &self.is_owner())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Desk {
     /// Starts the writer for a ledger that this process owns.
     pub(super) fn owner(
@@ -111,6 +123,8 @@ impl Desk {
             catch_up: Mutex::new(()),
             taking_over: tokio::sync::Mutex::new(()),
             may_own,
+            owned: watch::Sender::new(false),
+            before_taking_over: OnceLock::new(),
         }
     }
 
@@ -137,6 +151,7 @@ impl Desk {
             .map_err(|error| AppError::Other(format!("the desk could not start: {error}")))?;
         self.store.store(store);
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Role::Owner(jobs.clone());
+        self.owned.send_replace(true);
         Ok(jobs)
     }
 
@@ -156,6 +171,24 @@ impl Desk {
     #[must_use]
     pub fn is_owner(&self) -> bool {
         matches!(self.role(), Role::Owner(_))
+    }
+
+    /// Waits until this process may write.
+    pub async fn owned(&self) {
+        // The sender lives as long as the desk.
+        let _ = self.owned.subscribe().wait_for(|owned| *owned).await;
+    }
+
+    /// Becomes the owner, if this process is not and no other is. Errors: [`AppError::ReadOnly`]
+    /// when another process owns the ledger, or the database cannot be opened.
+    pub async fn own(&self) -> Result<(), AppError> {
+        self.jobs().await.map(drop)
+    }
+
+    /// What to do before this process takes over from another one. The first time counts.
+    pub fn before_taking_over(&self, action: BeforeTakingOver) {
+        // Set once, by whoever opens the application.
+        let _ = self.before_taking_over.set(action);
     }
 
     /// Why trading is halted, if it is.
@@ -203,7 +236,10 @@ impl Desk {
         };
         // Nobody else writes any more: catch up to the end, then write on.
         let store = Arc::new(Store::open(&db)?);
-        self.ledger()?;
+        let ledger = self.ledger()?;
+        if let Some(action) = self.before_taking_over.get() {
+            action(&ledger);
+        }
         tracing::info!("the owner of the ledger is gone; this process owns it now");
         self.start_writer(store, lock)
     }

@@ -28,6 +28,17 @@ pub enum AppError {
         /// Who, as far as known.
         owner: String,
     },
+    /// The owner of the ledger went away over something it was asked for.
+    #[error(
+        "the process that owned the ledger ({owner}) went away while it worked on this: {detail}; \
+         it may or may not have been carried out"
+    )]
+    OutcomeUnknown {
+        /// Who, as far as known.
+        owner: String,
+        /// What was seen.
+        detail: String,
+    },
     /// The desk stopped after a failed write, so that memory and disk cannot disagree.
     #[error("trading is halted: {reason}")]
     Halted {
@@ -94,6 +105,7 @@ impl AppError {
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
             AppError::ReadOnly { .. } => "read_only".to_owned(),
+            AppError::OutcomeUnknown { .. } => "outcome_unknown".to_owned(),
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
             AppError::BackInTime { .. } => "back_in_time".to_owned(),
@@ -116,8 +128,13 @@ impl AppError {
             }
             AppError::Refused(refusal) => refusal.hint.clone(),
             AppError::ReadOnly { .. } => {
-                "Use the client that is connected to that process, stop it, or start this one with \
-                 another --db."
+                "It does not answer on its control socket (it may be just starting or ending, or \
+                 have none: its log says): try again, stop it, or name another --db."
+                    .to_owned()
+            }
+            AppError::OutcomeUnknown { .. } => {
+                "Look before you repeat it: get_portfolio and get_signal_log show what was done. An \
+                 order with a client_order_id can be repeated, it is never placed twice."
                     .to_owned()
             }
             AppError::Halted { .. } => {

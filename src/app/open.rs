@@ -110,7 +110,10 @@ impl App {
                 let ledger = rebuild(&store)?;
                 check_source(&ledger, data.as_ref(), &db)?;
                 if access == Access::OwnOrRead {
-                    tracing::warn!(owner, "another process owns this ledger; reading only");
+                    tracing::warn!(
+                        owner,
+                        "another process owns this ledger; what changes it is handed on"
+                    );
                 }
                 Desk::reader(store, owner, ledger, access != Access::Read)
             }
@@ -135,6 +138,8 @@ impl App {
             probed: tokio::sync::watch::Sender::new(Probe::NotYet),
             started: Instant::now(),
             db,
+            label: Default::default(),
+            owner_note: ArcSwapOption::empty(),
         }))
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Access;
+use crate::server::control::RegistryHandler;
 
 use super::serve::{registry, start_jobs, stop_on_signal};
 use super::source::SourceArgs;
@@ -38,6 +39,7 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     let registry = Arc::new(registry()?);
     // This loop is the tick; jobs may do everything else.
     let jobs = start_jobs(&app, &registry, &shutdown, |job| job.tool != "tick").await?;
+    let control = app.listen(RegistryHandler::new(registry.clone(), app.clone()));
     output::error(&format!(
         "Starting polymarket-agent in {mode} mode (poll every {}s)",
         wait.as_secs()
@@ -73,6 +75,7 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
         }
     }
     shutdown.cancel();
+    control.stop(Duration::from_secs(5)).await;
     jobs.stop(Duration::from_secs(5)).await;
     if let Some(feed) = feed {
         feed.ended(Duration::from_secs(1)).await;

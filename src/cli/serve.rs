@@ -7,10 +7,12 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
+use crate::app::control::Control;
 use crate::app::{Access, App, Feed};
 use crate::sandbox::Sandbox;
 use crate::scheduler::Scheduler;
 use crate::server::api;
+use crate::server::control::RegistryHandler;
 use crate::server::library::Library;
 use crate::server::mcp::StateCell;
 use crate::server::watch::watch_changes;
@@ -88,6 +90,7 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
         }
     };
     shutdown.cancel();
+    running.control.stop(GRACE).await;
     running.scheduler.stop(GRACE).await;
     if let Some(feed) = running.feed {
         feed.ended(Duration::from_secs(1)).await;
@@ -133,6 +136,7 @@ struct Opening {
 struct Running {
     app: Arc<App>,
     scheduler: Scheduler,
+    control: Control,
     feed: Option<Feed>,
     sandbox: Option<Arc<Sandbox>>,
 }
@@ -157,11 +161,17 @@ impl Opening {
         tokio::spawn(watch_changes(app.clone(), self.feed));
         let feed = app.start_feed(&self.shutdown);
         tokio::spawn(app.probe());
+        let control = app.listen(RegistryHandler::new(self.registry, app.clone()));
+        if !app.desk().is_owner() {
+            let app = app.clone();
+            tokio::spawn(async move { app.warn_of_other_owner().await });
+        }
         // Set once, here.
         let _ = self.state.set(app.clone());
         Ok(Running {
             app,
             scheduler,
+            control,
             feed,
             sandbox,
         })
@@ -173,8 +183,8 @@ pub fn registry() -> Result<Registry<App>, Failure> {
     tools::registry().map_err(|error| Failure::new(error.to_string(), "This is a bug."))
 }
 
-/// Starts the configured jobs that `wanted` keeps. Beside another owner of the ledger they fail
-/// until that is gone; then they go on here.
+/// Starts the configured jobs that `wanted` keeps. Beside another owner of the ledger, which has its
+/// own, those that change something are left out until that is gone; then they go on here.
 pub async fn start_jobs(
     app: &Arc<App>,
     registry: &Arc<Registry<App>>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::app::{App, AppError};
 use crate::domain::{MoneyError, Price, Shares, Usdc};
 
+use super::control::by_the_owner;
 use super::registry::{Registry, RegistryError};
 use super::tool::{ToolError, ToolSpec};
 
@@ -37,6 +38,7 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
     ]
     .into_iter()
     .flatten()
+    .map(by_the_owner)
     .collect();
     Registry::new(tools)
 }

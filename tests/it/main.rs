@@ -10,6 +10,8 @@ mod cancelled_call;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod download;
 #[cfg(test)]
 mod faults;
