@@ -3,7 +3,7 @@
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Clock, SystemClock, Timestamp};
+use crate::domain::Timestamp;
 use crate::sandbox::{self, FaultSpec, SandboxConfig};
 use crate::server::parse_listen_address;
 
@@ -43,7 +43,7 @@ pub struct SandboxArgs {
 /// The moment that `--start` names. Errors: neither a time nor `now`.
 fn moment(text: &str) -> Result<Timestamp, Failure> {
     if text == "now" {
-        return Ok(SystemClock.now());
+        return Ok(SandboxConfig::default().starting_now().start);
     }
     Timestamp::parse(text).ok_or_else(|| {
         Failure::new(

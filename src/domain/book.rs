@@ -175,6 +175,19 @@ impl Book {
             .fold(Shares::ZERO, |sum, level| sum.plus(level.size))
     }
 
+    /// Shares that rest at exactly `price` on the side on which an order of `side` would rest.
+    #[must_use]
+    pub fn size_at(&self, side: Side, price: Price) -> Shares {
+        let levels = match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        };
+        levels
+            .iter()
+            .find(|level| level.price == price)
+            .map_or(Shares::ZERO, |level| level.size)
+    }
+
     /// Takes `size` shares away at `price` from the levels that an order of `side` trades with, so
     /// that the same depth is not sold twice before the book is refreshed.
     pub fn consume(&mut self, side: Side, price: Price, size: Shares) {

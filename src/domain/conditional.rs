@@ -75,6 +75,10 @@ pub struct ConditionalOrder {
     pub trail_percent: Option<Price>,
     /// Who created it: a strategy or `mcp_manual`.
     pub parent_strategy: StrategyName,
+    /// One cancels other: when an order of the group has sold, the others of it are withdrawn. The
+    /// number of the group is that of its first order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u64>,
     /// Why, in one line.
     pub reason: String,
     /// When it was created.
@@ -125,6 +129,7 @@ mod tests {
             high_watermark: None,
             trail_percent: None,
             parent_strategy: "test".into(),
+            group: None,
             reason: String::new(),
             created_at: Timestamp::default(),
         }

@@ -7,7 +7,7 @@ use super::estimate::Estimate;
 use super::ids::{MarketId, StrategyName, TokenId};
 use super::intent::Signal;
 use super::money::{Price, Shares, Usdc};
-use super::order::{Fill, Order, OrderOutcome};
+use super::order::{Fill, Order, OrderOutcome, Side};
 use super::time::Timestamp;
 
 /// One thing that happened to a ledger.
@@ -19,6 +19,15 @@ pub enum LedgerEvent {
     AccountOpened {
         /// `polymarket`, `sandbox` or `recorded`.
         source: super::snapshot::SourceKind,
+    },
+    /// The rules that the desk goes by were set, or are others than before.
+    ConfigChanged {
+        /// The settings that verdicts depend on (`mode`, `risk`, `aggregation`, `position_sizing`,
+        /// `conditional_orders`, `execution`, …) as JSON, whole: so that each verdict can be
+        /// recomputed.
+        settings: String,
+        /// Keys that changed, with what they were and what they are; empty the first time.
+        changes: Vec<ConfigChange>,
     },
     /// Money was put in.
     Deposited {
@@ -57,6 +66,18 @@ pub enum LedgerEvent {
         market_id: MarketId,
         /// Token.
         token_id: TokenId,
+        /// Direction; `None` in logs of 1.0.
+        #[serde(default)]
+        side: Option<Side>,
+        /// Limit price.
+        #[serde(default)]
+        limit: Option<Price>,
+        /// Shares wanted.
+        #[serde(default)]
+        shares: Option<Shares>,
+        /// Row in the signal log, if there is one.
+        #[serde(default)]
+        signal_id: Option<u64>,
         /// Which limit or rule refused it.
         code: String,
         /// The limit, the value, and what is allowed.
@@ -68,6 +89,18 @@ pub enum LedgerEvent {
         order_id: u64,
         /// Shares that rest.
         remaining: Shares,
+        /// Shares of others that stood at its price in the book it came to.
+        #[serde(default)]
+        queue_ahead: Shares,
+    },
+    /// The queue before a resting order became shorter.
+    QueueAdvanced {
+        /// The order.
+        order_id: u64,
+        /// Shares of others that still go first.
+        queue_ahead: Shares,
+        /// Time of the newest trade of others that this accounts for.
+        prints_to: Timestamp,
     },
     /// An execution.
     Filled {
@@ -105,6 +138,10 @@ pub enum LedgerEvent {
         bid: Price,
         /// Shares sold.
         sold: Shares,
+        /// What they brought before the fee, pUSD: `bid × sold − proceeds` is the slippage from the
+        /// trigger. `None` in logs of 1.0.
+        #[serde(default)]
+        proceeds: Option<Usdc>,
     },
     /// A conditional order sold part of its shares and goes on waiting with the rest, or its
     /// position became smaller.
@@ -151,6 +188,39 @@ pub enum LedgerEvent {
         /// The estimate.
         estimate: Estimate,
     },
+    /// A market that somebody had estimated resolved, and the estimate was scored. Each estimate
+    /// that was ever stored for the market and made before its end is scored once.
+    EstimateScored {
+        /// The estimate as it was stored.
+        estimate: Estimate,
+        /// What one share of the estimated outcome paid: 0, 0.5 or 1.
+        payout: Price,
+        /// `(probability − payout)²`.
+        brier: f64,
+        /// `−ln` of the probability given to what happened; for a payout of 0.5 the mean of both.
+        log_score: f64,
+    },
+    /// No order but cancels and sales that reduce a position passes from now on.
+    Halted {
+        /// What kind of halt.
+        cause: HaltCause,
+        /// Who: `shell`, `agent`, `desk`.
+        by: String,
+        /// Why, in one line, with the numbers.
+        reason: String,
+    },
+    /// Trading goes on.
+    Resumed {
+        /// Who: `shell`, `agent`, `desk`.
+        by: String,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// Equity is higher than ever: the drawdown is counted from here. Money paid in moves it too.
+    PeakRaised {
+        /// New peak, pUSD.
+        equity: Usdc,
+    },
     /// A UTC day began: the equity that the daily loss is counted from.
     DayStarted {
         /// Days since 1970-01-01.
@@ -176,6 +246,41 @@ pub enum LedgerEvent {
         /// Fills.
         fills: u32,
     },
+}
+
+/// One key of the configuration that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// Dotted path, e.g. `risk.max_daily_loss`.
+    pub key: String,
+    /// Value before, as JSON; `None` when the key is new.
+    pub old: Option<String>,
+    /// Value now, as JSON; `None` when the key is gone.
+    pub new: Option<String>,
+}
+
+/// Why nothing may be bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltCause {
+    /// Somebody pulled the kill switch: until somebody resumes.
+    KillSwitch,
+    /// The day's loss reached its limit: until midnight UTC.
+    DailyLoss,
+    /// Equity fell too far below its peak: until somebody resumes, which sets the peak anew.
+    Drawdown,
+}
+
+impl HaltCause {
+    /// `kill_switch`, `daily_loss` or `drawdown`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HaltCause::KillSwitch => "kill_switch",
+            HaltCause::DailyLoss => "daily_loss",
+            HaltCause::Drawdown => "drawdown",
+        }
+    }
 }
 
 /// An event with its place and time.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::time::Timestamp;
 
@@ -44,17 +44,35 @@ pub enum OrderType {
     Fak,
     /// Fill or kill: all of it or nothing.
     Fok,
-    /// Rest as a maker until cancelled or replaced; refused when it would take.
+    /// Good till cancelled: takes what it can at once, the rest rests.
+    Gtc,
+    /// Good till date: as GTC until [`Order::expires_at`].
+    Gtd,
+    /// Rest as a maker until cancelled, replaced or expired; refused when it would take.
     PostOnly,
 }
 
 impl OrderType {
-    /// The name on the wire: `FAK`, `FOK`, `POST_ONLY`.
+    /// True when what does not fill at once goes on resting.
+    #[must_use]
+    pub fn rests(self) -> bool {
+        matches!(self, OrderType::Gtc | OrderType::Gtd | OrderType::PostOnly)
+    }
+
+    /// True when the order may take from the book.
+    #[must_use]
+    pub fn takes(self) -> bool {
+        self != OrderType::PostOnly
+    }
+
+    /// The name on the wire: `FAK`, `FOK`, `GTC`, `GTD`, `POST_ONLY`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             OrderType::Fak => "FAK",
             OrderType::Fok => "FOK",
+            OrderType::Gtc => "GTC",
+            OrderType::Gtd => "GTD",
             OrderType::PostOnly => "POST_ONLY",
         }
     }
@@ -73,6 +91,9 @@ pub struct Order {
     pub strategy: StrategyName,
     /// Market.
     pub market_id: MarketId,
+    /// The event that groups the market with others, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome that the token stands for.
@@ -85,6 +106,9 @@ pub struct Order {
     pub shares: Shares,
     /// What happens to the rest.
     pub order_type: OrderType,
+    /// When a resting order is withdrawn (GTD, and post-only with an end), by the source's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Legs of one basket share this number.
     pub basket: Option<u64>,
     /// Why, in one line.
@@ -122,6 +146,10 @@ pub struct Fill {
     pub fee: Usdc,
     /// True when the order was resting and the market came to it.
     pub maker: bool,
+    /// True when a trade of others at this price shows the fill, rather than the book: then the
+    /// book has already lost those shares.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub print: bool,
     /// Why the order was placed.
     pub reason: String,
 }
@@ -138,6 +166,8 @@ pub enum OrderOutcome {
     Unfilled,
     /// Cancelled while resting.
     Cancelled,
+    /// Its time ran out while it rested.
+    Expired,
 }
 
 /// An order that rests on the paper book.
@@ -149,4 +179,11 @@ pub struct RestingOrder {
     pub remaining: Shares,
     /// When it was placed.
     pub placed_at: Timestamp,
+    /// Shares of others at its price that go first: what stood there when it came, less what has
+    /// traded at that price or was withdrawn since.
+    #[serde(default)]
+    pub queue_ahead: Shares,
+    /// Time of the newest trade of others that `queue_ahead` accounts for; none older counts again.
+    #[serde(default)]
+    pub prints_to: Timestamp,
 }

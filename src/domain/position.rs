@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::money::{Price, Rounding, Shares, Usdc, notional};
 use super::time::Timestamp;
 
@@ -22,6 +22,9 @@ pub struct Mark {
 pub struct Position {
     /// Market.
     pub market_id: MarketId,
+    /// The event that groups the market with others, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome.

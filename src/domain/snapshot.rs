@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::book::Book;
 use super::ids::{MarketId, TokenId};
 use super::market::{Market, Resolution};
+use super::money::{Price, Shares};
+use super::order::Side;
 use super::time::Timestamp;
 
 /// Where the data comes from.
@@ -128,8 +130,25 @@ pub struct Snapshot {
     markets: Vec<MarketView>,
     by_market: HashMap<MarketId, usize>,
     by_token: HashMap<TokenId, usize>,
-    /// Markets that have ended, as far as positions need to know.
+    /// Markets that have ended, as far as positions and estimates need to know.
     pub resolutions: Vec<Resolution>,
+    /// Trades of others in tokens that we rest orders in, oldest first.
+    pub prints: Vec<Print>,
+}
+
+/// A trade of others, as the exchange reported it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Print {
+    /// Token traded.
+    pub token: TokenId,
+    /// What the taker did; `None` when not told.
+    pub taker: Option<Side>,
+    /// Price.
+    pub price: Price,
+    /// Shares.
+    pub shares: Shares,
+    /// When, by the exchange's clock.
+    pub at: Timestamp,
 }
 
 impl Snapshot {
@@ -156,7 +175,16 @@ impl Snapshot {
             by_market,
             by_token,
             resolutions,
+            prints: Vec::new(),
         }
+    }
+
+    /// The same with trades of others, which are put in order of time.
+    #[must_use]
+    pub fn with_prints(mut self, mut prints: Vec<Print>) -> Self {
+        prints.sort_by_key(|print| print.at);
+        self.prints = prints;
+        self
     }
 
     /// All markets.

@@ -20,6 +20,7 @@ use crate::domain::{
 };
 
 pub mod activity_rows;
+pub mod backoff;
 mod clob;
 pub mod clob_rows;
 mod config;

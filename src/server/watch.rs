@@ -125,6 +125,12 @@ fn touch(touched: &mut Touched, event: &LedgerEvent) {
         | LedgerEvent::ConditionalCancelled { .. }
         | LedgerEvent::Marked { .. }
         | LedgerEvent::BidsGone { .. }
+        | LedgerEvent::ConfigChanged { .. }
+        | LedgerEvent::EstimateScored { .. }
+        | LedgerEvent::Halted { .. }
+        | LedgerEvent::PeakRaised { .. }
+        | LedgerEvent::QueueAdvanced { .. }
+        | LedgerEvent::Resumed { .. }
         | LedgerEvent::EstimateStored { .. }
         | LedgerEvent::DayStarted { .. }
         | LedgerEvent::TickCompleted { .. } => {}

@@ -171,6 +171,17 @@ fn check_numbers(stamped: &StampedEvent) -> Result<(), Fault> {
             ("probability", Some(estimate.probability)),
             ("confidence", estimate.confidence),
         ],
+        LedgerEvent::EstimateScored {
+            estimate,
+            brier,
+            log_score,
+            ..
+        } => &[
+            ("probability", Some(estimate.probability)),
+            ("confidence", estimate.confidence),
+            ("brier", Some(*brier)),
+            ("log_score", Some(*log_score)),
+        ],
         _ => &[],
     };
     match numbers
@@ -204,6 +215,12 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::Settled { .. } => "settled",
         LedgerEvent::BidsGone { .. } => "bids_gone",
         LedgerEvent::EstimateStored { .. } => "estimate_stored",
+        LedgerEvent::EstimateScored { .. } => "estimate_scored",
+        LedgerEvent::ConfigChanged { .. } => "config_changed",
+        LedgerEvent::Halted { .. } => "halted",
+        LedgerEvent::Resumed { .. } => "resumed",
+        LedgerEvent::PeakRaised { .. } => "peak_raised",
+        LedgerEvent::QueueAdvanced { .. } => "queue_advanced",
         LedgerEvent::DayStarted { .. } => "day_started",
         LedgerEvent::SnapshotTaken { .. } => "snapshot_taken",
         LedgerEvent::TickCompleted { .. } => "tick_completed",
@@ -244,12 +261,14 @@ mod tests {
                 signal_id: Some(1),
                 strategy: "a".into(),
                 market_id: "559652".into(),
+                event_id: Some("16084".into()),
                 token_id: "71321".into(),
                 outcome: "Yes".to_owned(),
                 side: Side::Buy,
                 limit: price("0.5"),
                 shares: Shares::whole(10),
                 order_type: OrderType::Fak,
+                expires_at: None,
                 basket: None,
                 reason: "because".to_owned(),
                 stop_loss: Some(price("0.4")),
@@ -272,6 +291,7 @@ mod tests {
             LedgerEvent::OrderRested {
                 order_id: 7,
                 remaining: one,
+                queue_ahead: Shares::ZERO,
             },
             LedgerEvent::OrderClosed {
                 order_id: 7,
@@ -288,6 +308,10 @@ mod tests {
                 strategy: "a".into(),
                 market_id: "559652".into(),
                 token_id: "71321".into(),
+                side: Some(Side::Buy),
+                limit: Some(price("0.5")),
+                shares: Some(one),
+                signal_id: None,
                 code: "max_order_size".to_owned(),
                 message: "too large".to_owned(),
             },
@@ -302,6 +326,7 @@ mod tests {
                 id: 1,
                 bid: price("0.54"),
                 sold: one,
+                proceeds: None,
             },
             LedgerEvent::ConditionalCancelled {
                 id: 2,

@@ -65,7 +65,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
              WHERE id = ?1 AND status = 'active'",
             params![row_id(step.seq, *id)?, shares.to_f64(), shares.micros()],
         ),
-        LedgerEvent::ConditionalTriggered { id, bid, sold } => step.conditional_changed(
+        LedgerEvent::ConditionalTriggered { id, bid, sold, .. } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
              triggered_at_ms = ?3, triggered_bid = ?4, triggered_bid_micros = ?5, sold = ?6, \
@@ -94,6 +94,12 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
         // In the log alone: nothing reads them by SQL.
         LedgerEvent::AccountOpened { .. }
         | LedgerEvent::BidsGone { .. }
+        | LedgerEvent::ConfigChanged { .. }
+        | LedgerEvent::EstimateScored { .. }
+        | LedgerEvent::Halted { .. }
+        | LedgerEvent::PeakRaised { .. }
+        | LedgerEvent::QueueAdvanced { .. }
+        | LedgerEvent::Resumed { .. }
         | LedgerEvent::Deposited { .. }
         | LedgerEvent::OrderAccepted { .. }
         | LedgerEvent::OrderRefused { .. }

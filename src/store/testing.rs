@@ -62,6 +62,7 @@ pub(super) fn fill_of(
             notional: notional(at, shares, Rounding::Down).unwrap(),
             fee: usdc(fee),
             maker: false,
+            print: false,
             reason: "because".to_owned(),
         },
     }
@@ -119,6 +120,7 @@ pub(super) fn conditional(id: u64, kind: ConditionalKind) -> LedgerEvent {
             high_watermark: trailing.then(|| price("0.5")),
             trail_percent: trailing.then(|| price("0.1")),
             parent_strategy: "mcp_manual".into(),
+            group: None,
             reason: "guard".to_owned(),
             created_at: at(0),
         },

@@ -208,6 +208,7 @@ impl World {
             TokenId::new(token),
             Position {
                 market_id: MarketId::new(market),
+                event_id: None,
                 token_id: TokenId::new(token),
                 outcome: String::new(),
                 shares: Shares::whole(count),

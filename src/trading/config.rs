@@ -171,7 +171,7 @@ impl Mode {
 }
 
 /// Everything the core needs to know from the operator.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TradingConfig {
     /// What is allowed at all.
     pub mode: Mode,

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
     Book, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order, OrderOutcome,
-    OrderType, Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
+    Rounding, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, notional,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -21,14 +21,17 @@ use super::venue_rules;
 
 mod agent;
 mod basket;
+mod command;
 mod directional;
 mod exits;
+pub mod input;
 mod quotes;
 
 pub use agent::{
     AgentOrder, NewConditional, OrderPreview, agent_order, cancel_conditional, create_conditional,
     open_account, preview_order, store_estimate,
 };
+pub use input::{CancelScope, Input, Output, Rules, step};
 
 /// A step that could not be carried out. Nothing of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,30 @@ pub fn tick(
     }
     step.run_strategies(strategies)?;
     step.finish_tick()?;
+    Ok((step.report, step.recorder.into_events()))
+}
+
+/// Books changed between two ticks: marks, resting orders and exits look at them. Strategies do not,
+/// nothing is settled, and no tick is counted.
+pub fn books_changed(
+    ledger: &mut Ledger,
+    snapshot: &Snapshot,
+    config: &TradingConfig,
+) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
+    let mut step = Step::new(ledger, snapshot, config);
+    step.begin_day()?;
+    step.mark()?;
+    if config.mode != Mode::Monitor {
+        step.fill_resting()?;
+    }
+    step.judge_resting()?;
+    if config.mode != Mode::Monitor {
+        step.run_conditionals()?;
+    }
+    if step.traded {
+        step.mark()?;
+        step.take_snapshot(true)?;
+    }
     Ok((step.report, step.recorder.into_events()))
 }
 
@@ -429,23 +456,10 @@ impl<'a> Step<'a> {
         self.recorder.record(LedgerEvent::OrderAccepted {
             order: order.clone(),
         })?;
-        if order.order_type == OrderType::PostOnly {
-            self.recorder.record(LedgerEvent::OrderRested {
-                order_id: order.id,
-                remaining: order.shares,
-            })?;
-            let nothing = Matched {
-                fills: Vec::new(),
-                unfilled: order.shares,
-            };
-            let report = OrderReport::new(&order, market, &nothing, "resting", None);
-            self.report.orders.push(report.clone());
-            return Ok(report);
-        }
         let book = self.book(&order.token_id);
         let matched = match &book {
-            Some(book) => matching::take(&order, book, market.fee)?,
-            None => Matched {
+            Some(book) if order.order_type.takes() => matching::take(&order, book, market.fee)?,
+            _ => Matched {
                 fills: Vec::new(),
                 unfilled: order.shares,
             },
@@ -454,15 +468,32 @@ impl<'a> Step<'a> {
             self.record_fill(&order, level, false)?;
         }
         let outcome = report::outcome_of(&matched);
+        let rests = order.order_type.rests() && !matched.unfilled.is_zero();
         let reason = match outcome {
-            OrderOutcome::Unfilled => unfilled_reason(&order, book.as_ref()),
+            OrderOutcome::Unfilled if !rests => unfilled_reason(&order, book.as_ref()),
             _ => order.reason.clone(),
         };
-        self.close_order(order.id, outcome, matched.unfilled, &reason)?;
+        if rests {
+            let queue_ahead = self
+                .snapshot
+                .book(&order.token_id)
+                .map_or(Shares::ZERO, |book| book.size_at(order.side, order.limit));
+            self.recorder.record(LedgerEvent::OrderRested {
+                order_id: order.id,
+                remaining: matched.unfilled,
+                queue_ahead,
+            })?;
+        } else {
+            self.close_order(order.id, outcome, matched.unfilled, &reason)?;
+        }
         let slippage = book
             .as_ref()
             .and_then(|book| matching::slippage(&matched, book, order.side));
-        let words = report::outcome_words(outcome);
+        let words = if rests {
+            "resting"
+        } else {
+            report::outcome_words(outcome)
+        };
         let mut report = OrderReport::new(&order, market, &matched, words, slippage);
         report.reason = reason;
         self.report.orders.push(report.clone());
@@ -491,6 +522,7 @@ impl<'a> Step<'a> {
             notional: level.notional,
             fee: level.fee,
             maker,
+            print: false,
             reason: order.reason.clone(),
         };
         self.recorder.record(LedgerEvent::Filled { fill })?;

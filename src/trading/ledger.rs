@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::{
-    ConditionalOrder, Estimate, Fill, LedgerEvent, MarketId, MoneyError, Order, OrderOutcome,
-    Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent, StrategyName,
-    Timestamp, TokenId, Usdc, notional,
+    ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError, Order,
+    OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
+    StrategyName, Timestamp, TokenId, Usdc, notional,
 };
 
 mod apply;
 
+/// How far back accepted orders are counted for `risk.max_orders_per_minute`.
+const ORDER_RATE_WINDOW_MS: i64 = 60_000;
 /// Trades that are kept at hand for the portfolio view.
 const RECENT_TRADES: usize = 10;
 /// How long takes are remembered against a book that does not refresh. Longer than any book may be
@@ -167,6 +169,23 @@ pub struct Ledger {
     signals: u64,
     conditionals_created: u64,
     baskets: u64,
+    halt: Option<Halt>,
+    peak: Option<Usdc>,
+    settings: Option<String>,
+    recent_orders: VecDeque<Timestamp>,
+}
+
+/// Trading is halted: only cancels and sales that reduce a position pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halt {
+    /// What kind of halt.
+    pub cause: HaltCause,
+    /// Who: `shell`, `agent`, `desk`.
+    pub by: String,
+    /// Why, in one line.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// Cash and positions at their marks.
@@ -338,6 +357,40 @@ impl Ledger {
     #[must_use]
     pub fn next_basket_id(&self) -> u64 {
         self.baskets + 1
+    }
+
+    /// The halt that is in force, if there is one.
+    #[must_use]
+    pub fn halt(&self) -> Option<&Halt> {
+        self.halt.as_ref()
+    }
+
+    /// Highest equity since the account was opened (or since trading was resumed after a drawdown),
+    /// pUSD; `None` before the first.
+    #[must_use]
+    pub fn peak(&self) -> Option<Usdc> {
+        self.peak
+    }
+
+    /// The settings that the desk goes by, as JSON, once they were recorded.
+    #[must_use]
+    pub fn settings(&self) -> Option<&str> {
+        self.settings.as_deref()
+    }
+
+    /// Orders accepted in the minute before `now`.
+    #[must_use]
+    pub fn orders_in_last_minute(&self, now: Timestamp) -> u32 {
+        let recent = self.recent_orders.iter();
+        let count = recent
+            .filter(|at| now.since(**at) < ORDER_RATE_WINDOW_MS)
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Accepted orders that are neither resting nor over: on their way to the exchange.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&Order, Shares)> {
+        self.in_flight.values().map(|(order, left)| (order, *left))
     }
 
     /// The UTC day that the daily loss is counted from, if one has begun.

@@ -84,6 +84,7 @@ pub fn outcome_words(outcome: OrderOutcome) -> &'static str {
         OrderOutcome::PartiallyFilled => "partially_filled",
         OrderOutcome::Unfilled => "unfilled",
         OrderOutcome::Cancelled => "cancelled",
+        OrderOutcome::Expired => "expired",
     }
 }
 

@@ -170,11 +170,6 @@ impl<'a> Row<'a> {
             .ok_or(RowFault::new(field, Problem::OutOfRange))
     }
 
-    /// A price, 0 to 1, to the nearest micro-unit: for midpoints and other indications.
-    pub fn price_rounded(&self, field: &'static str) -> Result<Option<Price>, RowFault> {
-        self.number(field, Price::parse_rounded)
-    }
-
     /// A price, 0 to 1, exact.
     pub fn price(&self, field: &'static str) -> Result<Option<Price>, RowFault> {
         self.number(field, Price::parse)

@@ -18,7 +18,6 @@ use tokio::sync::broadcast;
 use crate::domain::{Book, Timestamp, TokenId};
 use crate::market_data::{StreamEvent, StreamHealth};
 
-pub mod backoff;
 pub mod connection;
 pub mod ladder;
 pub mod live_book;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::domain::{FeeSchedule, MarketId, MarketStatus, Outcome, Price, ProtocolVersion, Shares};
-use crate::market_data::polymarket::stream::backoff::Backoff;
+use crate::market_data::polymarket::backoff::Backoff;
 use crate::market_data::recorded::capture::Capture;
 
 const BOOK: &str = r#"[{"event_type":"book","asset_id":"71","market":"0x01","timestamp":"1000","bids":[],"asks":[]},{"event_type":"book","asset_id":"72","market":"0x01","timestamp":"1000","bids":[],"asks":[]}]"#;

@@ -35,24 +35,9 @@ impl Exchange {
         Ok(())
     }
 
-    /// Pays pUSD out. Errors: no such account, a negative amount, or less than that is free.
-    pub fn withdraw(&mut self, account: AccountId, amount: Usdc) -> Result<(), TransferError> {
-        let owner = self
-            .account_mut(account)
-            .ok_or(TransferError::UnknownAccount)?;
-        if amount < Usdc::ZERO {
-            return Err(TransferError::Amount);
-        }
-        if amount > owner.cash.available() {
-            return Err(TransferError::Balance);
-        }
-        owner.cash.total = owner.cash.total.minus(amount);
-        self.bank.deposits -= wide(amount);
-        Ok(())
-    }
-
     /// Has the crowd give shares away (it mints them if need be). Errors: no such account or
     /// market, more than ten million shares.
+    #[cfg(test)]
     pub fn give_shares(
         &mut self,
         account: AccountId,

@@ -89,13 +89,6 @@ impl Exchange {
         }
     }
 
-    /// Takes or refuses new orders; the book stays.
-    pub fn set_accepting(&mut self, market: MarketIdx, accepting: bool) {
-        if let Some(state) = self.market_mut(market) {
-            state.terms.accepting = accepting;
-        }
-    }
-
     /// Ends trading for good; resting orders are cancelled.
     pub fn close(&mut self, market: MarketIdx, at: Timestamp) {
         self.expire(market, at);

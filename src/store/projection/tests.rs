@@ -298,6 +298,7 @@ fn conditional_orders_follow_their_events() {
             id: 1,
             bid: price("0.39"),
             sold: Shares::whole(10),
+            proceeds: None,
         },
         LedgerEvent::ConditionalCancelled {
             id: 3,
@@ -330,6 +331,7 @@ fn conditional_orders_follow_their_events() {
             id: 1,
             bid: price("0.38"),
             sold: Shares::whole(10),
+            proceeds: None,
         }],
     );
     assert_eq!(

@@ -97,6 +97,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         signal_id: None,
         strategy: wanted.strategy.clone(),
         market_id: market.id.clone(),
+        event_id: market.event_id.clone(),
         token_id: wanted.token_id.clone(),
         outcome: market
             .outcome_of(&wanted.token_id)
@@ -106,6 +107,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         limit: wanted.limit,
         shares: venue_rules::shares_for(wanted.side, wanted.size, wanted.limit, held),
         order_type: wanted.order_type,
+        expires_at: None,
         basket: None,
         reason: wanted.reason.clone(),
         stop_loss: wanted.stop_loss,
@@ -411,6 +413,7 @@ pub fn create_conditional(
         high_watermark: trailing.then_some(start),
         trail_percent: wanted.trail_percent.filter(|_| trailing),
         parent_strategy: StrategyName::new("mcp_manual"),
+        group: None,
         reason: wanted.reason.clone(),
         created_at: now,
     };

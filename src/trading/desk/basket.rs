@@ -125,6 +125,9 @@ impl Step<'_> {
                 signal_id: Some(row),
                 strategy: basket.strategy.clone(),
                 market_id: leg.market_id.clone(),
+                event_id: self
+                    .view(&leg.market_id)
+                    .and_then(|view| view.market.event_id.clone()),
                 token_id: leg.token_id.clone(),
                 outcome: leg.outcome.clone(),
                 side: Side::Buy,
@@ -132,6 +135,7 @@ impl Step<'_> {
                 // The venue takes whole lots only, and legs must stay equal.
                 shares: basket.shares.floor_to_lot(),
                 order_type: OrderType::Fok,
+                expires_at: None,
                 basket: Some(number),
                 reason: basket.reason.clone(),
                 stop_loss: None,

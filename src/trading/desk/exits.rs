@@ -78,12 +78,14 @@ impl Step<'_> {
             signal_id: None,
             strategy: conditional.parent_strategy.clone(),
             market_id: conditional.market_id.clone(),
+            event_id: market.event_id.clone(),
             token_id: token.clone(),
             outcome,
             side: Side::Sell,
             limit,
             shares,
             order_type: OrderType::Fak,
+            expires_at: None,
             basket: None,
             reason: format!("Conditional {kind} triggered at {bid}"),
             stop_loss: None,
@@ -102,6 +104,10 @@ impl Step<'_> {
                     strategy: conditional.parent_strategy.clone(),
                     market_id: conditional.market_id.clone(),
                     token_id: token.clone(),
+                    side: Some(Side::Sell),
+                    limit: Some(limit),
+                    shares: Some(shares),
+                    signal_id: None,
                     code: refusal.code,
                     message: refusal.message,
                 })?;
@@ -133,7 +139,12 @@ impl Step<'_> {
                 shares: shares.minus(sold),
             }
         } else {
-            LedgerEvent::ConditionalTriggered { id, bid, sold }
+            LedgerEvent::ConditionalTriggered {
+                id,
+                bid,
+                sold,
+                proceeds: Some(Usdc::from_f64_rounded(report.notional)?),
+            }
         };
         self.recorder.record(event)?;
         Ok(())
@@ -244,6 +255,7 @@ impl Step<'_> {
                 high_watermark: exit.watermark,
                 trail_percent: exit.trail,
                 parent_strategy: order.strategy.clone(),
+                group: None,
                 reason: exit.reason,
                 created_at: self.recorder.at(),
             };

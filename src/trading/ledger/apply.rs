@@ -1,12 +1,14 @@
 //! One event, applied.
 
 use crate::domain::{
-    ConditionalOrder, Fill, LedgerEvent, Mark, MoneyError, Order, Position, Price, RestingOrder,
-    Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
+    ConditionalOrder, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position, Price,
+    RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    notional,
 };
 
 use super::{
-    ClientOrder, Ledger, LedgerError, RECENT_TRADES, REMEMBERED_TAKES_MS, RecentTrade, Take,
+    ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
+    REMEMBERED_TAKES_MS, RecentTrade, Take,
 };
 
 impl Ledger {
@@ -57,12 +59,18 @@ impl Ledger {
             LedgerEvent::SignalRejected { signal_id, .. } => {
                 self.signal_strategy.remove(signal_id);
             }
-            LedgerEvent::OrderAccepted { order } => self.accept(order)?,
+            LedgerEvent::OrderAccepted { order } => self.accept(at, order)?,
             LedgerEvent::OrderRefused { .. } => {}
             LedgerEvent::OrderRested {
                 order_id,
                 remaining,
-            } => self.rest(at, *order_id, *remaining)?,
+                queue_ahead,
+            } => self.rest(at, *order_id, *remaining, *queue_ahead)?,
+            LedgerEvent::QueueAdvanced {
+                order_id,
+                queue_ahead,
+                prints_to,
+            } => self.advance_queue(*order_id, *queue_ahead, *prints_to)?,
             LedgerEvent::Filled { fill } => self.apply_fill(at, fill)?,
             LedgerEvent::OrderClosed {
                 order_id, outcome, ..
@@ -136,6 +144,25 @@ impl Ledger {
                     .retain(|earlier| earlier.author != estimate.author && earlier.is_fresh(at));
                 estimates.push(estimate.clone());
             }
+            LedgerEvent::EstimateScored { .. } => {}
+            LedgerEvent::ConfigChanged { settings, .. } => self.settings = Some(settings.clone()),
+            LedgerEvent::Halted { cause, by, reason } => {
+                self.halt = Some(Halt {
+                    cause: *cause,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    at,
+                });
+            }
+            LedgerEvent::Resumed { .. } => {
+                if self.halt.take().is_none() {
+                    return Err(LedgerError::Unknown {
+                        what: "halt",
+                        id: 0,
+                    });
+                }
+            }
+            LedgerEvent::PeakRaised { equity } => self.peak = Some(*equity),
             LedgerEvent::DayStarted { day, equity } => {
                 self.day = Some((*day, *equity));
                 self.day_deposits = Usdc::ZERO;
@@ -146,7 +173,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn accept(&mut self, order: &Order) -> Result<(), LedgerError> {
+    fn accept(&mut self, at: Timestamp, order: &Order) -> Result<(), LedgerError> {
         is_new("order", order.id, self.orders)?;
         if let Some(client_id) = &order.client_order_id {
             // The first order's result is what the same id gives ever after.
@@ -164,13 +191,46 @@ impl Ledger {
             self.client_orders.insert(client_id.clone(), placed);
         }
         self.orders = order.id;
+        while self
+            .recent_orders
+            .front()
+            .is_some_and(|earlier| at.since(*earlier) >= ORDER_RATE_WINDOW_MS)
+        {
+            self.recent_orders.pop_front();
+        }
+        self.recent_orders.push_back(at);
         self.baskets = self.baskets.max(order.basket.unwrap_or(0));
         self.in_flight
             .insert(order.id, (order.clone(), order.shares));
         Ok(())
     }
 
-    fn rest(&mut self, at: Timestamp, order_id: u64, remaining: Shares) -> Result<(), LedgerError> {
+    /// The queue never becomes longer, and what it accounts for never older.
+    fn advance_queue(
+        &mut self,
+        order_id: u64,
+        queue_ahead: Shares,
+        prints_to: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let resting = self
+            .resting
+            .get_mut(&order_id)
+            .ok_or(unknown_order(order_id))?;
+        if queue_ahead > resting.queue_ahead || prints_to < resting.prints_to {
+            return Err(contradicts("order", order_id, "its queue went backwards"));
+        }
+        resting.queue_ahead = queue_ahead;
+        resting.prints_to = prints_to;
+        Ok(())
+    }
+
+    fn rest(
+        &mut self,
+        at: Timestamp,
+        order_id: u64,
+        remaining: Shares,
+        queue_ahead: Shares,
+    ) -> Result<(), LedgerError> {
         match self.in_flight.remove(&order_id) {
             None => Err(unknown_order(order_id)),
             Some((order, unfilled)) if remaining != unfilled => {
@@ -182,6 +242,8 @@ impl Ledger {
                     order,
                     remaining,
                     placed_at: at,
+                    queue_ahead,
+                    prints_to: at,
                 };
                 self.resting.insert(order_id, resting);
                 Ok(())
@@ -214,7 +276,10 @@ impl Ledger {
         not_negative(fill.fee)?;
         let fees = self.fees.checked_add(fill.fee)?;
         match fill.side {
-            Side::Buy => self.apply_buy(at, fill)?,
+            Side::Buy => {
+                let event_id = order.event_id.clone();
+                self.apply_buy(at, fill, event_id)?;
+            }
             Side::Sell => {
                 let cash = self.cash.checked_add(fill.notional)?;
                 let left = cash.checked_sub(fill.fee)?;
@@ -240,7 +305,12 @@ impl Ledger {
         Ok(())
     }
 
-    fn apply_buy(&mut self, at: Timestamp, fill: &Fill) -> Result<(), LedgerError> {
+    fn apply_buy(
+        &mut self,
+        at: Timestamp,
+        fill: &Fill,
+        event_id: Option<EventId>,
+    ) -> Result<(), LedgerError> {
         let spent = fill.notional.checked_add(fill.fee)?;
         if spent > self.cash {
             return Err(LedgerError::NotEnoughCash {
@@ -264,6 +334,7 @@ impl Ledger {
             .entry(fill.token_id.clone())
             .or_insert_with(|| Position {
                 market_id: fill.market_id.clone(),
+                event_id,
                 token_id: fill.token_id.clone(),
                 outcome: fill.outcome.clone(),
                 shares: Shares::ZERO,
@@ -330,6 +401,11 @@ impl Ledger {
         if let Some(placed) = client_id.and_then(|id| self.client_orders.get_mut(&id)) {
             placed.fills.push(fill.clone());
         }
+        if fill.print {
+            // Not taken from the book: the trade that shows it has left the book already.
+            self.remember_trade(at, fill);
+            return;
+        }
         let takes = self.takes.entry(fill.token_id.clone()).or_default();
         // In order of time, so that those since a moment are found fast.
         let at_or_later = takes.last().map_or(at, |last| last.at.max(at));
@@ -342,6 +418,10 @@ impl Ledger {
             shares: fill.shares,
             maker: fill.maker,
         });
+        self.remember_trade(at, fill);
+    }
+
+    fn remember_trade(&mut self, at: Timestamp, fill: &Fill) {
         self.recent_trades.push_front(RecentTrade {
             at,
             fill: fill.clone(),

@@ -100,6 +100,7 @@ fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> Fill
         notional: notional(p(price), sh(shares), Rounding::Down).unwrap(),
         fee: usd(fee),
         maker: false,
+        print: false,
         reason: "test".to_owned(),
     }
 }
@@ -135,6 +136,7 @@ fn conditional(id: u64) -> ConditionalOrder {
         high_watermark: None,
         trail_percent: None,
         parent_strategy: "test".into(),
+        group: None,
         reason: String::new(),
         created_at: NOON,
     }
@@ -332,6 +334,7 @@ fn what_contradicts_its_order_or_payout_is_refused() {
     log.refused(LedgerEvent::OrderRested {
         order_id: 1,
         remaining,
+        queue_ahead: Shares::ZERO,
     });
     log.add(LedgerEvent::Filled { fill: good.clone() });
     log.refused(LedgerEvent::Filled { fill: good });
@@ -452,6 +455,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
     log.add(LedgerEvent::OrderRested {
         order_id: 2,
         remaining,
+        queue_ahead: Shares::ZERO,
     });
     assert_eq!(log.ledger.available_cash(), usd("60"));
     log.add(LedgerEvent::Filled {
@@ -471,6 +475,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
     log.add(LedgerEvent::OrderRested {
         order_id: 3,
         remaining,
+        queue_ahead: Shares::ZERO,
     });
     let token = TokenId::new("m-yes");
     assert_eq!(
@@ -560,6 +565,7 @@ fn conditional_orders_are_made_moved_reduced_and_ended() {
         id: 1,
         bid: p("0.4"),
         sold: sh("4"),
+        proceeds: None,
     });
     log.add(LedgerEvent::ConditionalCancelled {
         id: 2,

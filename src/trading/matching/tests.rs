@@ -13,6 +13,8 @@ fn resting(side: Side, limit: &str, shares: &str, placed_at: Timestamp) -> Resti
         order: order(1, side, limit, shares, OrderType::PostOnly),
         remaining: sh(shares),
         placed_at,
+        queue_ahead: Shares::ZERO,
+        prints_to: placed_at,
     }
 }
 
@@ -221,6 +223,7 @@ fn traded(at: Timestamp, orders: &[(Side, &str, &str, &str, bool)]) -> Ledger {
             shares: sh(shares),
             notional: notional(p(price), sh(shares), Rounding::Down).unwrap(),
             fee: Usdc::ZERO,
+            print: false,
             maker: *maker,
             reason: String::new(),
         };

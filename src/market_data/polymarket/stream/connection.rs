@@ -20,10 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
-use super::backoff::{self, Backoff};
 use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp, TokenId};
 use crate::market_data::polymarket::PolymarketConfig;
+use crate::market_data::polymarket::backoff::{self, Backoff};
 
 /// Largest message that is read: 200 whole books of a thousand levels are about 8 MB.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::backoff::Backoff;
 use super::connection::ConnectionSettings;
+use crate::market_data::polymarket::backoff::Backoff;
 
 /// What the stub is to do on one connection.
 #[derive(Debug)]

@@ -8,9 +8,10 @@ use reqwest::{Method, Response, StatusCode, Url, header, redirect};
 use serde_json::Value;
 
 use super::request::{Host, Request};
-use super::retry::{Failure, Kind, retry_after};
+use super::retry::{Failure, Kind};
 use crate::domain::text::clean;
 use crate::market_data::DataError;
+use crate::market_data::polymarket::backoff::retry_after;
 use crate::market_data::polymarket::config::{PolymarketConfig, base_url};
 
 /// Largest answer that is read, after decompression: a page of 100 markets is about 0.6 MB.

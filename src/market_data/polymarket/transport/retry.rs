@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::domain::{Clock, SystemClock};
 use crate::market_data::DataError;
+use crate::market_data::polymarket::backoff::Backoff;
 
 /// Longest wait between two attempts that is not for a restart; for more the caller is told.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
-/// First step of the backoff; it doubles with each attempt.
-const BACKOFF: Duration = Duration::from_millis(200);
+/// Between two attempts that fail for no reason told.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    longest: MAX_WAIT,
+};
 
 /// What kind of failure it was; what follows from that is here and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,9 @@ impl Patience {
     /// is the time since the first one began.
     pub fn wait(self, failure: &Failure, attempt: u32, spent: Duration) -> Option<Duration> {
         // A wish of 0 s is no leave to hammer.
-        let wait = failure.wish.unwrap_or_default().max(backoff(attempt));
+        let wait = BACKOFF
+            .wait(attempt, None)
+            .max(failure.wish.unwrap_or_default());
         let patient = match failure.kind {
             Kind::Refused | Kind::Gone => false,
             Kind::Down | Kind::Busy => attempt < self.retries && wait <= MAX_WAIT,
@@ -68,25 +73,6 @@ impl Patience {
         };
         (patient && spent.saturating_add(wait) < self.deadline).then_some(wait)
     }
-}
-
-/// Full jitter: anything between nothing and the doubled step, so that clients do not march in
-/// step.
-fn backoff(attempt: u32) -> Duration {
-    let ceiling = BACKOFF
-        .saturating_mul(2_u32.saturating_pow(attempt))
-        .min(MAX_WAIT);
-    Duration::from_millis(rand::random_range(0..=ceiling.as_millis() as u64))
-}
-
-/// Seconds, or an HTTP date.
-pub fn retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let moment = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
-    let wait = moment.timestamp_millis() - SystemClock.now().millis();
-    Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -109,24 +95,6 @@ mod tests {
         PATIENCE
             .wait(&failure(kind, wish), attempt, Duration::from_secs(spent))
             .is_some()
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        assert_eq!(retry_after("3"), Some(Duration::from_secs(3)));
-        assert_eq!(
-            retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),
-            Some(Duration::ZERO)
-        );
-        assert_eq!(retry_after("soon"), None);
-    }
-
-    #[test]
-    fn backoff_stays_under_its_ceiling() {
-        for attempt in 0..40 {
-            let ceiling = 200_u64.saturating_mul(1 << attempt.min(20)).min(10_000);
-            assert!(backoff(attempt).as_millis() as u64 <= ceiling);
-        }
     }
 
     #[test]

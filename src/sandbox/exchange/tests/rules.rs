@@ -262,10 +262,10 @@ fn a_coarser_tick_cancels_what_is_off_the_grid() {
         OrderStatus::Canceled(CancelCause::TickChanged)
     );
     assert_eq!(table.exchange.order(on).unwrap().status, OrderStatus::Live);
-    table.exchange.set_accepting(market, false);
+    assert_eq!(table.exchange.cancel(on, NOON), Ok(()));
+    table.exchange.close(market, NOON);
     assert_eq!(
         table.place(agent, Yes, Buy, "0.3", "10", Tif::Gtc),
         Err(Refusal::NotAccepting)
     );
-    assert_eq!(table.exchange.cancel(on, NOON), Ok(()));
 }

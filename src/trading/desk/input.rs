@@ -1,0 +1,194 @@
+//! Everything that can change a ledger, as values: what the live desk processes, a journal keeps and
+//! a replay feeds again.
+
+use crate::domain::{
+    ConditionalOrder, Estimate, MarketId, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc,
+};
+use crate::strategy::Strategy;
+
+use super::super::config::TradingConfig;
+use super::super::ledger::Ledger;
+use super::super::report::{OrderReport, TickReport};
+use super::super::risk::Refusal;
+use super::agent::{self, AgentOrder, NewConditional};
+use super::command;
+use super::{DeskError, books_changed, tick};
+
+/// One input of the desk, with everything that its step looks at.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Opens the account and pays the starting balance in.
+    Open {
+        /// Kind of source it trades on.
+        source: SourceKind,
+        /// Starting balance, pUSD.
+        balance: Usdc,
+        /// When.
+        at: Timestamp,
+    },
+    /// The rules that hold from now on; recorded when they differ from those recorded last.
+    Configure {
+        /// The settings as JSON, as [`TradingConfig::settings`] writes them.
+        settings: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A tick on everything gathered for it.
+    Tick(Snapshot),
+    /// Books changed between two ticks: marks, resting orders and exits look at them; strategies
+    /// do not.
+    Books(Snapshot),
+    /// An agent's order, on a snapshot with its market.
+    Order {
+        /// What is wanted.
+        order: AgentOrder,
+        /// Its market and books.
+        snapshot: Snapshot,
+    },
+    /// Withdraws resting orders.
+    Cancel {
+        /// Which.
+        scope: CancelScope,
+        /// Who asks: `shell`, `agent`.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Creates a conditional order.
+    CreateConditional {
+        /// What is wanted.
+        wanted: NewConditional,
+        /// When.
+        at: Timestamp,
+    },
+    /// Withdraws a conditional order.
+    CancelConditional {
+        /// Its number.
+        id: u64,
+        /// When.
+        at: Timestamp,
+    },
+    /// Stores an estimate.
+    Estimate {
+        /// The estimate.
+        estimate: Estimate,
+        /// When.
+        at: Timestamp,
+    },
+    /// The kill switch: no new orders, resting ones are withdrawn.
+    Halt {
+        /// Who: `shell`, `agent`.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Lifts a halt.
+    Resume {
+        /// Who: `shell`, `agent`.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Which resting orders to withdraw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelScope {
+    /// The one of this number.
+    Order(u64),
+    /// The one placed under this client's id.
+    Client(String),
+    /// All of one market.
+    Market(MarketId),
+    /// All.
+    All,
+}
+
+/// What came of an input; which variant follows from the input.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// [`Input::Open`] and [`Input::Configure`].
+    Done,
+    /// [`Input::Tick`] and [`Input::Books`].
+    Ticked(Box<TickReport>),
+    /// [`Input::Order`].
+    Ordered(Box<Result<OrderReport, Refusal>>),
+    /// [`Input::Cancel`] and [`Input::Halt`]: numbers of the orders withdrawn.
+    Cancelled(Result<Vec<u64>, Refusal>),
+    /// [`Input::CreateConditional`].
+    Conditional(Box<Result<ConditionalOrder, Refusal>>),
+    /// [`Input::CancelConditional`], [`Input::Estimate`] and [`Input::Resume`].
+    Accepted(Result<(), Refusal>),
+}
+
+/// What the steps go by beside ledger and input.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Strategies, in order.
+    pub strategies: &'a [Box<dyn Strategy>],
+    /// Limits, sizing, exits.
+    pub config: &'a TradingConfig,
+}
+
+/// Carries one input out. Pure and deterministic. On an error the ledger may hold part of it and
+/// must be dropped: callers step a draft.
+pub fn step(
+    ledger: &mut Ledger,
+    input: &Input,
+    rules: Rules<'_>,
+) -> Result<(Output, Vec<StampedEvent>), DeskError> {
+    let Rules { strategies, config } = rules;
+    Ok(match input {
+        Input::Open {
+            source,
+            balance,
+            at,
+        } => {
+            let events = agent::open_account(ledger, *source, *balance, *at)?;
+            (Output::Done, events)
+        }
+        Input::Configure { settings, at } => {
+            (Output::Done, command::configure(ledger, settings, *at)?)
+        }
+        Input::Tick(snapshot) => {
+            let (report, events) = tick(ledger, snapshot, strategies, config)?;
+            (Output::Ticked(Box::new(report)), events)
+        }
+        Input::Books(snapshot) => {
+            let (report, events) = books_changed(ledger, snapshot, config)?;
+            (Output::Ticked(Box::new(report)), events)
+        }
+        Input::Order { order, snapshot } => {
+            let (verdict, events) = agent::agent_order(ledger, order, snapshot, config)?;
+            (Output::Ordered(Box::new(verdict)), events)
+        }
+        Input::Cancel { scope, by, at } => {
+            let (verdict, events) = command::cancel(ledger, scope, by, *at)?;
+            (Output::Cancelled(verdict), events)
+        }
+        Input::CreateConditional { wanted, at } => {
+            let (verdict, events) = agent::create_conditional(ledger, wanted, *at)?;
+            (Output::Conditional(Box::new(verdict)), events)
+        }
+        Input::CancelConditional { id, at } => {
+            let (verdict, events) = agent::cancel_conditional(ledger, *id, *at)?;
+            (Output::Accepted(verdict), events)
+        }
+        Input::Estimate { estimate, at } => {
+            let (verdict, events) = agent::store_estimate(ledger, estimate.clone(), *at)?;
+            (Output::Accepted(verdict), events)
+        }
+        Input::Halt { by, reason, at } => {
+            let (verdict, events) = command::halt(ledger, by, reason, *at)?;
+            (Output::Cancelled(verdict), events)
+        }
+        Input::Resume { by, reason, at } => {
+            let (verdict, events) = command::resume(ledger, by, reason, *at)?;
+            (Output::Accepted(verdict), events)
+        }
+    })
+}
