@@ -8,6 +8,7 @@ mod error;
 mod feed;
 mod fresh;
 mod gather;
+pub mod journal;
 mod open;
 mod orders;
 mod standing;
@@ -28,7 +29,7 @@ use crate::trading::config::TradingConfig;
 use crate::trading::ledger::Ledger;
 use crate::trading::report::OrderReport;
 
-pub use desk::Desk;
+pub use desk::{Committed, Desk};
 pub use error::AppError;
 pub use feed::Feed;
 pub use fresh::FreshReport;

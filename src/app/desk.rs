@@ -3,7 +3,7 @@
 //! A caller that goes away (a cancelled tool call) does not interrupt a commit: the thread finishes
 //! what it began, so memory and disk never disagree.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::domain::StampedEvent;
+use crate::market_data::MarketData;
 use crate::store::{OwnerLock, Store, StoreError};
-use crate::trading::desk::DeskError;
+use crate::strategy::StrategySet;
+use crate::trading::config::TradingConfig;
+use crate::trading::desk::{DeskError, Input, Output, Rules, step};
 use crate::trading::ledger::Ledger;
 
 use super::AppError;
+use super::journal::{Journal, JournalRules};
 
 /// Commits waiting for the writer; more wait with their callers.
 const QUEUE: usize = 64;
@@ -38,6 +41,34 @@ pub struct Desk {
     may_own: bool,
     owned: watch::Sender<bool>,
     before_taking_over: OnceLock<BeforeTakingOver>,
+    setup: Setup,
+}
+
+/// What a desk goes by beside its ledger.
+#[derive(Clone)]
+pub(super) struct Setup {
+    pub strategies: Arc<StrategySet>,
+    pub trading: TradingConfig,
+    /// Whose clock says when this process began to own the ledger.
+    pub source: Arc<dyn MarketData>,
+    /// Where inputs are written down, if anywhere.
+    pub journal: Option<JournalPlan>,
+}
+
+/// A journal that is begun once this process owns the ledger.
+#[derive(Clone)]
+pub(super) struct JournalPlan {
+    pub dir: PathBuf,
+    pub rules: JournalRules,
+}
+
+/// What came of an input that was carried out and stored.
+#[derive(Debug)]
+pub struct Committed {
+    /// The step's output.
+    pub output: Output,
+    /// How long the step took.
+    pub deciding: Duration,
 }
 
 /// Called with the ledger as the owner before left it, before this process writes on.
@@ -54,6 +85,8 @@ struct Writer {
     store: Arc<Store>,
     view: Arc<ArcSwap<Ledger>>,
     halted: Arc<Mutex<Option<String>>>,
+    setup: Setup,
+    journal: Option<Journal>,
     // Held for as long as the thread lives: no second process writes.
     _lock: OwnerLock,
 }
@@ -107,14 +140,21 @@ impl Desk {
         store: Arc<Store>,
         lock: OwnerLock,
         ledger: Ledger,
+        setup: Setup,
     ) -> Result<Desk, AppError> {
-        let desk = Desk::reader(store.clone(), String::new(), ledger, true);
+        let desk = Desk::reader(store.clone(), String::new(), ledger, true, setup);
         desk.start_writer(store, lock)?;
         Ok(desk)
     }
 
     /// Reads a ledger that another process owns; `may_own` lets it take over once that is gone.
-    pub(super) fn reader(store: Arc<Store>, owner: String, ledger: Ledger, may_own: bool) -> Desk {
+    pub(super) fn reader(
+        store: Arc<Store>,
+        owner: String,
+        ledger: Ledger,
+        may_own: bool,
+        setup: Setup,
+    ) -> Desk {
         Desk {
             view: Arc::new(ArcSwap::new(Arc::new(ledger))),
             store: ArcSwap::new(store),
@@ -125,6 +165,7 @@ impl Desk {
             may_own,
             owned: watch::Sender::new(false),
             before_taking_over: OnceLock::new(),
+            setup,
         }
     }
 
@@ -134,11 +175,21 @@ impl Desk {
         lock: OwnerLock,
     ) -> Result<mpsc::Sender<Job>, AppError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let ledger = self.view.load_full();
+        let journal = match &self.setup.journal {
+            Some(plan) => {
+                let rules = plan.rules.clone();
+                Some(Journal::open(&plan.dir, rules, store.path(), ledger.seq())?)
+            }
+            None => None,
+        };
         let mut writer = Writer {
-            ledger: self.view.load_full(),
+            ledger,
             store: store.clone(),
             view: self.view.clone(),
             halted: self.halted.clone(),
+            setup: self.setup.clone(),
+            journal,
             _lock: lock,
         };
         thread::Builder::new()
@@ -240,29 +291,65 @@ impl Desk {
         if let Some(action) = self.before_taking_over.get() {
             action(&ledger);
         }
+        let jobs = self.start_writer(store, lock)?;
         tracing::info!("the owner of the ledger is gone; this process owns it now");
-        self.start_writer(store, lock)
+        // The rules of this process hold from now on. On a failure the desk is halted, and says so
+        // to whoever asks next.
+        if let Err(error) = self.record_rules(&jobs).await {
+            tracing::error!(%error, "the rules of this process could not be recorded");
+        }
+        Ok(jobs)
     }
 
-    /// Runs one step on a draft of the ledger, stores its events and publishes the result; on any
-    /// failure the ledger stays as it was.
-    pub async fn commit<T, F>(&self, step: F) -> Result<T, AppError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError> + Send + 'static,
-    {
+    /// Records the rules of this process, if they are not those recorded last.
+    pub(super) async fn configure(&self) -> Result<(), AppError> {
         let jobs = self.jobs().await?;
-        let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(move |writer| {
-            // The caller may be gone; the commit counts all the same.
-            let _ = answer.send(writer.commit(step));
-        });
-        let gone = || AppError::Halted {
-            reason: "the desk has stopped".to_owned(),
-        };
-        jobs.send(job).await.map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?
+        self.record_rules(&jobs).await
     }
+
+    async fn record_rules(&self, jobs: &mpsc::Sender<Job>) -> Result<(), AppError> {
+        let ledger = self.view.load_full();
+        let settings = self.setup.trading.settings();
+        if ledger.settings() == Some(settings.as_str()) {
+            return Ok(());
+        }
+        // A source that is away must not keep the account from being opened.
+        let now = self.setup.source.now().await;
+        let at = now.unwrap_or_else(|_| ledger.last_at());
+        send(jobs, Input::Configure { settings, at })
+            .await
+            .map(drop)
+    }
+
+    /// Carries one input out on a draft of the ledger, stores its events and publishes the result;
+    /// on any failure the ledger stays as it was. Nothing else changes a ledger: what comes through
+    /// here is what the journal holds.
+    pub async fn commit(&self, input: Input) -> Result<Committed, AppError> {
+        send(&self.jobs().await?, input).await
+    }
+}
+
+#[cfg(test)]
+impl Desk {
+    /// Makes the journal's disk full.
+    async fn spoil_journal(&self) {
+        let jobs = self.jobs().await.unwrap();
+        let job: Job = Box::new(|writer| writer.journal.as_mut().unwrap().fill_disk());
+        jobs.send(job).await.unwrap();
+    }
+}
+
+async fn send(jobs: &mpsc::Sender<Job>, input: Input) -> Result<Committed, AppError> {
+    let (answer, result) = oneshot::channel();
+    let job: Job = Box::new(move |writer| {
+        // The caller may be gone; the commit counts all the same.
+        let _ = answer.send(writer.commit(&input));
+    });
+    let gone = || AppError::Halted {
+        reason: "the desk has stopped".to_owned(),
+    };
+    jobs.send(job).await.map_err(|_| gone())?;
+    result.await.map_err(|_| gone())?
 }
 
 /// Applies what the owner has written since.
@@ -281,10 +368,7 @@ fn catch_up_from(store: &Store, known: &Ledger) -> Result<Ledger, AppError> {
 }
 
 impl Writer {
-    fn commit<T>(
-        &mut self,
-        step: impl FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError>,
-    ) -> Result<T, AppError> {
+    fn commit(&mut self, input: &Input) -> Result<Committed, AppError> {
         if let Some(reason) = self
             .halted
             .lock()
@@ -293,20 +377,42 @@ impl Writer {
         {
             return Err(AppError::Halted { reason });
         }
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.write(input, self.ledger.seq())
+        {
+            // What the journal does not hold must not happen.
+            self.halt(error.to_string());
+            return Err(error.into());
+        }
+        let rules = Rules {
+            strategies: self.setup.strategies.as_slice(),
+            config: &self.setup.trading,
+        };
         let mut draft = Ledger::clone(&self.ledger);
-        let (value, events) = step(&mut draft)?;
+        let began = Instant::now();
+        let (output, events) = step(&mut draft, input, rules)?;
+        let committed = Committed {
+            output,
+            deciding: began.elapsed(),
+        };
         if events.is_empty() {
-            return Ok(value);
+            return Ok(committed);
         }
         if let Err(error) = self.store.append(&events) {
             // Not knowing what reached the disk, the desk stops: a restart reads what did.
-            let reason = format!("events could not be stored: {error}");
-            tracing::error!(error = %error, "trading halted");
-            *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+            self.halt(format!("events could not be stored: {error}"));
             return Err(error.into());
         }
         self.ledger = Arc::new(draft);
         self.view.store(self.ledger.clone());
-        Ok(value)
+        Ok(committed)
+    }
+
+    fn halt(&self, reason: String) {
+        tracing::error!(reason, "trading halted");
+        *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use crate::store::StoreError;
 use crate::trading::desk::DeskError;
 use crate::trading::risk::Refusal;
 
+use super::journal::JournalError;
+
 /// Failure of an operation. Nothing of it took effect unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -14,6 +16,9 @@ pub enum AppError {
     /// The database could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal could not be written or read. Nothing was carried out.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The step failed: a fault of ours.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -96,12 +101,18 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// A step gave what does not belong to its input: a fault of ours.
+    pub(super) fn unexpected_output() -> Self {
+        AppError::Other("the desk answered another question: a fault of the server".to_owned())
+    }
+
     /// Short name for programs.
     #[must_use]
     pub fn code(&self) -> String {
         match self {
             AppError::Data(error) => error.code().to_owned(),
             AppError::Store(error) => error.code().to_owned(),
+            AppError::Journal(error) => error.code().to_owned(),
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
             AppError::ReadOnly { .. } => "read_only".to_owned(),
@@ -123,6 +134,7 @@ impl AppError {
         match self {
             AppError::Data(error) => error.hint(),
             AppError::Store(error) => error.hint().to_owned(),
+            AppError::Journal(error) => error.hint().to_owned(),
             AppError::Desk(_) => {
                 "This is a fault of the server, not of the call; nothing was changed.".to_owned()
             }
@@ -138,8 +150,8 @@ impl AppError {
                     .to_owned()
             }
             AppError::Halted { .. } => {
-                "Free disk space or mend the database file, then restart the server: the ledger is \
-                 rebuilt from what was written."
+                "Free disk space or mend what could not be written, then restart the server: the \
+                 ledger is rebuilt from what was stored."
                     .to_owned()
             }
             AppError::WrongSource { .. } => {

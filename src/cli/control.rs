@@ -50,7 +50,7 @@ pub async fn call(
         Err(error) => return Err(error.into()),
     }
     let (app, sandbox) = source
-        .open_app(common, config, Access::OwnOrReadNow)
+        .open_app(common, config, Access::OwnOrReadNow, None)
         .await?;
     let registry = Arc::new(registry()?);
     // For as long as this call holds the ledger others reach it here.

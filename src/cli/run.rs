@@ -1,5 +1,6 @@
 //! `run`: ticks every `poll_interval` seconds until stopped.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct RunArgs {
     /// Trade with real money. Not available in this version.
     #[arg(long)]
     live: bool,
+    /// Write every input of the desk into this folder, compressed, before it is carried out: `verify`
+    /// can carry it out again. Made when missing; a journal in it goes on.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -32,7 +37,10 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
     let wait = Duration::from_secs(u64::from(config.poll_interval));
-    let (app, sandbox) = args.source.open_app(common, config, Access::Own).await?;
+    let (app, sandbox) = args
+        .source
+        .open_app(common, config, Access::Own, args.journal)
+        .await?;
     let mode = app.config().mode.as_str();
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone());

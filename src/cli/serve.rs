@@ -1,5 +1,6 @@
 //! `serve`: the MCP server, with the scheduler beside it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,10 @@ pub struct ServeArgs {
     /// Serve MCP over HTTP at /mcp, with the dashboard at /, instead of stdio. Loopback only.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// Write every input of the desk into this folder, compressed, before it is carried out: `verify`
+    /// can carry it out again. Made when missing; a journal in it goes on.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -63,6 +68,7 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     let opening = Opening {
         common: common.clone(),
         source: args.source,
+        journal: args.journal,
         config,
         registry,
         feed,
@@ -125,6 +131,7 @@ async fn serve_over_http(
 struct Opening {
     common: Common,
     source: SourceArgs,
+    journal: Option<PathBuf>,
     config: Config,
     registry: Arc<Registry<App>>,
     feed: ChangeFeed,
@@ -155,7 +162,7 @@ impl Opening {
     async fn try_open(self) -> Result<Running, Failure> {
         let (app, sandbox) = self
             .source
-            .open_app(&self.common, self.config, Access::OwnOrRead)
+            .open_app(&self.common, self.config, Access::OwnOrRead, self.journal)
             .await?;
         let scheduler = start_jobs(&app, &self.registry, &self.shutdown, |_| true).await?;
         tokio::spawn(watch_changes(app.clone(), self.feed));

@@ -216,22 +216,24 @@ impl SourceArgs {
     }
 
     /// Opens the source and the account on it. A sandbox's clock goes on where the account stopped.
+    /// With a folder `journal` every input of the desk is written down there.
     pub async fn open_app(
         &self,
         common: &Common,
         config: Config,
         access: Access,
+        journal: Option<PathBuf>,
     ) -> Result<(Arc<App>, Option<Arc<Sandbox>>), Failure> {
         let db = common.db_for(self.source.domain());
         let OpenSource { source, sandbox } = self.open(&config).await?;
         let label = self.label(&config);
-        let app = App::open(OpenOptions {
+        let options = OpenOptions {
             config,
             source,
             db,
             access,
-        })
-        .await?;
+        };
+        let app = App::open_journalled(options, journal).await?;
         app.describe_source(label.text);
         if let Some(sandbox) = &sandbox {
             self.go_on_from(sandbox, app.ledger()?.as_ref());

@@ -12,6 +12,7 @@ use super::tool::{ToolError, ToolSpec};
 mod activity_words;
 pub mod analysis;
 pub mod backtest;
+pub mod commands;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
@@ -32,6 +33,7 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         trade::tools(),
         analysis::tools(),
         conditional::tools(),
+        commands::tools(),
         backtest::tools(),
         monitoring::tools(),
         system::tools(),

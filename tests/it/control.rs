@@ -231,3 +231,89 @@ fn two_servers_tick_once() {
     assert_eq!(second.call("health_check", json!({}))["owns_ledger"], true);
     second.close();
 }
+
+/// The kill switch from a shell, through the owner and without one; it survives a restart.
+#[test]
+fn a_halt_from_the_shell_holds_until_it_is_lifted() {
+    let recording = Recording::new();
+    let workspace = Workspace::new();
+    let moment = at(20);
+    let source = recording.source(&moment);
+    let server = workspace.server().args(&source);
+    let mut running = owner(&server, &workspace);
+    let run = |args: &[&str]| {
+        let mut all = args.to_vec();
+        all.extend(&source);
+        workspace.cli(&all)
+    };
+    let text = run(&["halt", "--reason", "lunch"]).ok().stdout;
+    assert_eq!(text.trim(), "Trading is halted: lunch. No order rested.");
+    let health = running.call("health_check", json!({}));
+    let problems = health["problems"].to_string();
+    assert!(
+        problems.contains("lunch") && problems.contains("shell"),
+        "{health}"
+    );
+    let twice = run(&["halt"]).failed();
+    assert!(twice.stderr.contains("halted since"), "{}", twice.stderr);
+    let status = workspace.cli(&["status", "--json"]).ok().json();
+    assert_eq!(status["halt"]["cause"], "kill_switch");
+    assert_eq!(status["halt"]["reason"], "lunch");
+    assert_eq!(status["resting"], json!([]));
+    let text = workspace.cli(&["status"]).ok().stdout;
+    assert!(text.starts_with("HALTED (kill_switch) since "), "{text}");
+    running.kill();
+
+    // No owner: the shell opens the account itself, and the halt is still there.
+    let cancelled = run(&["cancel", "--all", "--json"]).ok().json();
+    assert_eq!(cancelled, json!({"status": "cancelled", "cancelled": []}));
+    let none = run(&["cancel", "7"]).failed();
+    assert!(none.stderr.contains("order 7 rests"), "{}", none.stderr);
+    assert_eq!(run(&["cancel"]).code, Some(2));
+    assert_eq!(run(&["resume"]).ok().stdout.trim(), "Trading goes on.");
+    run(&["resume"]).failed();
+    let status = workspace.cli(&["status", "--json"]).ok().json();
+    assert_eq!(status["halt"], Value::Null);
+}
+
+/// A ledger that cannot be written halts the owner, and whoever hands something on to it is told.
+#[test]
+fn a_ledger_that_cannot_be_written_refuses_everybody() {
+    let recording = Recording::new();
+    let workspace = Workspace::new();
+    let moment = at(20);
+    let source = recording.source(&moment);
+    let server = workspace.server().args(&source);
+    let mut running = owner(&server, &workspace);
+    let mut second = RawServer::spawn(&server);
+    second.initialize();
+    // Another program holds the database for longer than the owner waits (5 s).
+    let intruder = rusqlite::Connection::open(workspace.db()).unwrap();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let failed = workspace
+        .call(&source, "place_trade", &order(&recording, "locked-out"))
+        .failed();
+    assert_eq!(failed.json()["code"], "store_locked");
+    intruder.execute_batch("ROLLBACK").unwrap();
+    let refused = workspace
+        .call(&source, "place_trade", &order(&recording, "later"))
+        .failed();
+    assert_eq!(refused.json()["code"], "halted");
+    let mut tick = vec!["tick"];
+    tick.extend(&source);
+    let said = workspace.cli(&tick).failed().stderr;
+    assert!(said.contains("could not be stored"), "{said}");
+    let call = json!({"name": "place_trade", "arguments": order(&recording, "second")});
+    let answer = second.request("tools/call", call)["result"]["structuredContent"].clone();
+    assert_eq!(answer["code"], "halted", "{answer}");
+    assert!(answer["message"].to_string().contains("locked"), "{answer}");
+    for server in [&mut running, &mut second] {
+        let health = server.call("health_check", json!({}));
+        assert_eq!(health["status"], "degraded");
+        assert!(
+            health["problems"].to_string().contains("halted"),
+            "{health}"
+        );
+    }
+    assert_eq!(Ledger::read(&workspace.db()).trades, Vec::<String>::new());
+}

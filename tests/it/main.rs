@@ -20,6 +20,8 @@ mod faults_stream;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod limits;

@@ -175,7 +175,8 @@ async fn answers_failures_and_progress_come_as_they_were_given() {
     assert_eq!(state.source.text, "recorded here");
     assert_eq!(state.rules, Config::default().rules_digest());
     assert_eq!(state.halted, None);
-    assert_eq!(state.events, 3);
+    // Opened, paid in, a day begun, and the rules.
+    assert_eq!(state.events, 4);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::domain::{Clock, SourceKind, SystemClock};
+use crate::domain::{Clock, HaltCause, SourceKind, SystemClock};
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
 use crate::trading::report::TickReport;
@@ -121,6 +121,21 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
     let mut problems = Vec::new();
     if let Some(reason) = app.desk().halted() {
         problems.push(format!("trading is halted: {reason}; restart the server"));
+    }
+    if let Some(halt) = ledger.halt() {
+        problems.push(format!(
+            "trading is halted ({}) since {} by {}: {}; only cancels and sales that reduce a \
+             position pass until `polymarket-agent resume`{}",
+            halt.cause.as_str(),
+            halt.at,
+            halt.by,
+            halt.reason,
+            if halt.cause == HaltCause::DailyLoss {
+                " or midnight UTC"
+            } else {
+                ""
+            }
+        ));
     }
     if let Some(error) = &data.last_error {
         let hint = if app.source_kind() == SourceKind::Polymarket {
