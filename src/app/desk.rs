@@ -221,7 +221,13 @@ impl Desk {
     /// True when this process may write.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        matches!(self.role(), Role::Owner(_))
+        *self.owned.borrow()
+    }
+
+    /// Whether this process may become the owner once no other is.
+    #[must_use]
+    pub(super) fn may_own(&self) -> bool {
+        self.may_own
     }
 
     /// Waits until this process may write.

@@ -10,7 +10,7 @@ use crate::support::{RawServer, Workspace};
 
 const CONFIG: &str = "\
 conditional_orders: {enabled: true}
-gather: {max_markets: 40, refresh_seconds: 0}
+gather: {max_markets: 24, refresh_seconds: 0}
 risk: {max_daily_loss: 100000, max_total_exposure: 900, max_open_orders: 40}
 strategies:
   signal_trader: {enabled: true, volume_threshold: 0}
@@ -19,7 +19,7 @@ strategies:
   ai_analyst: {enabled: true}
 ";
 /// Hours that pass with each tick.
-const STEP_HOURS: u64 = 12;
+const STEP_HOURS: u64 = 24;
 
 fn ticks(workspace: &Workspace, count: usize) {
     for _ in 0..count {
@@ -70,6 +70,7 @@ fn a_paper_session_is_explained_by_its_journal() {
     let server = workspace
         .server()
         .source_sandbox(7)
+        .args(&["--markets", "24"])
         .inefficiency()
         .step(STEP_HOURS * 3600)
         .args(&["--journal", &journal_text]);
@@ -95,12 +96,12 @@ fn a_paper_session_is_explained_by_its_journal() {
     second.initialize();
     second.call("health_check", json!({}));
     trade(&mut second);
-    ticks(&workspace, 40);
+    ticks(&workspace, 16);
     let store = Store::open_read_only(workspace.db()).unwrap();
     let found = replay(&journal, &store).unwrap();
     assert_eq!(found.events, store.last_seq().unwrap(), "{found:?}");
     assert_eq!(found.unexplained, [], "{found:?}");
-    assert!(found.inputs > 60, "{found:?}");
+    assert!(found.inputs > 40, "{found:?}");
     second.close();
 
     // It was a session worth the name.
@@ -152,4 +153,47 @@ fn a_paper_session_is_explained_by_its_journal() {
         matches!(error, ReplayError::Differs { seq: named, .. } if i64::try_from(named) == Ok(seq)),
         "{error}"
     );
+}
+
+#[test]
+fn a_journal_goes_into_a_folder_of_its_own() {
+    let workspace = Workspace::new();
+    let folder = workspace.path("letters");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("to-my-aunt.txt"), "Dear aunt").unwrap();
+    let args = [
+        "run",
+        "--source",
+        "sandbox",
+        "--ticks",
+        "1",
+        "--journal",
+        "letters",
+    ];
+    let refused = workspace.cli(&args).failed();
+    assert!(
+        refused.stderr.contains("to-my-aunt.txt"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    let args = [
+        "run",
+        "--source",
+        "sandbox",
+        "--ticks",
+        "2",
+        "--journal",
+        "new",
+        "--step",
+        "60",
+    ];
+    let config = "poll_interval: 1\n";
+    workspace.configure(config);
+    workspace.cli(&args).ok();
+    let store = Store::open_read_only(workspace.db()).unwrap();
+    let found = replay(&workspace.path("new"), &store).unwrap();
+    // The refused run had opened nothing.
+    assert_eq!(found.inputs, 4, "opening, rules, two ticks: {found:?}");
+    assert_eq!(found.events, store.last_seq().unwrap());
 }

@@ -48,12 +48,19 @@ impl App {
             return (notes, problems);
         }
         let note = self.owner_note.load();
-        let Some(state) = note.as_ref().and_then(|note| note.state.as_ref()) else {
-            problems.push(
-                "another process owned the ledger and does not answer on its control socket; the \
-                 next call that changes something takes over if it is gone"
-                    .to_owned(),
-            );
+        let Some(note) = note.as_ref() else {
+            notes.push("another process owns the ledger".to_owned());
+            return (notes, problems);
+        };
+        let Some(state) = note.state.as_ref() else {
+            // One that only ever reads needs no owner.
+            if self.desk.may_own() {
+                problems.push(
+                    "the process that owned the ledger has gone, or does not answer on its control \
+                     socket; the next call that changes something takes over if it has gone"
+                        .to_owned(),
+                );
+            }
             return (notes, problems);
         };
         notes.push(format!(

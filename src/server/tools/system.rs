@@ -92,7 +92,7 @@ pub struct HealthOut {
 const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long a process that does not own the ledger waits for the word of the one that does.
-const OWNERS_ANSWER: std::time::Duration = std::time::Duration::from_millis(500);
+pub const OWNERS_ANSWER: std::time::Duration = std::time::Duration::from_millis(500);
 
 async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
     // What was asked at the start is waited for; nothing more is asked of the source.
