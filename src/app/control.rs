@@ -17,7 +17,7 @@ mod place;
 mod protocol;
 mod relay;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 pub use client::{AskError, ask};

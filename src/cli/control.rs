@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::app::control::{Answer, Asker, Call, ask_owner};
 use crate::app::{Access, AppError};
-use crate::server::control::RegistryHandler;
+use crate::server::control::{RegistryHandler, with_whole_paths};
 use crate::server::{Caller, CallerKind, ToolError};
 
 use super::serve::registry;
@@ -31,7 +31,7 @@ pub async fn call(
     let db = common.db_for(source.source.domain());
     let wanted = Call {
         tool: tool.to_owned(),
-        arguments: arguments.clone(),
+        arguments: with_whole_paths(arguments.clone()),
         asker: Asker::Shell,
         progress: false,
         source: Some(source.label(&config)),

@@ -119,7 +119,7 @@ async fn hand_on(
     }
     let call = Call {
         tool: tool.to_owned(),
-        arguments: Value::Object(arguments.clone()),
+        arguments: with_whole_paths(Value::Object(arguments.clone())),
         asker: asker_of(&caller.kind),
         progress: caller.progress.is_some(),
         source: Some(app.source_label()),
@@ -135,6 +135,21 @@ async fn hand_on(
         })),
         Relayed::There(Err(failure)) => Err(failure.into()),
     }
+}
+
+/// The argument that names a folder (`run_backtest`).
+const FOLDER: &str = "data_dir";
+
+/// The same arguments for a process that may run in another folder than this one.
+#[must_use]
+pub fn with_whole_paths(mut arguments: Value) -> Value {
+    if let Some(Value::String(path)) = arguments.get_mut(FOLDER)
+        && let Ok(whole) = std::path::absolute(&*path)
+        && let Some(whole) = whole.to_str()
+    {
+        whole.clone_into(path);
+    }
+    arguments
 }
 
 fn progress_out(report: Progress) -> crate::app::control::Progress {
@@ -183,5 +198,54 @@ impl From<ToolError> for Failure {
             message: error.message,
             hint: error.hint,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_folder_means_the_same_wherever_the_owner_runs() {
+        let here = std::env::current_dir().unwrap();
+        let whole = with_whole_paths(json!({"data_dir": "recordings/a", "start": "a"}));
+        let expected = here.join("recordings/a");
+        assert_eq!(whole["data_dir"], expected.to_str().unwrap());
+        assert_eq!(whole["start"], "a");
+        for same in [
+            json!({"data_dir": "/x"}),
+            json!({"data_dir": 7}),
+            json!([1]),
+            json!(null),
+        ] {
+            assert_eq!(with_whole_paths(same.clone()), same);
+        }
+        // Nothing is no folder: the tool says so.
+        assert_eq!(
+            with_whole_paths(json!({"data_dir": ""})),
+            json!({"data_dir": ""})
+        );
+    }
+
+    #[test]
+    fn askers_come_out_as_they_went_in_and_names_are_cleaned() {
+        let kinds = [
+            CallerKind::Mcp { client: None },
+            CallerKind::Mcp {
+                client: Some("claude".to_owned()),
+            },
+            CallerKind::Http,
+            CallerKind::Schedule("hourly".to_owned()),
+            CallerKind::Shell,
+        ];
+        for kind in kinds {
+            assert_eq!(kind_of(asker_of(&kind)), kind);
+        }
+        let client = Some("a\u{7}b\n".to_owned());
+        let CallerKind::Mcp { client: Some(name) } = kind_of(Asker::Mcp { client }) else {
+            panic!("no name");
+        };
+        assert!(!name.chars().any(char::is_control), "{name:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! The two ends of the socket against each other, and against nonsense.
 
+#![cfg(unix)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
