@@ -19,12 +19,15 @@ use std::time::{Duration, Instant};
 use polymarket_agent::app::config::Config;
 use polymarket_agent::app::{Access, App, OpenOptions, Source, read_ledger};
 use polymarket_agent::domain::{
-    Fill, LedgerEvent, Order, OrderOutcome, OrderType, Price, Rounding, Shares, Side, Signal,
-    SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
+    Book, BookOrigin, FeeSchedule, Fill, LedgerEvent, Level, Market, MarketId, MarketStatus,
+    MarketView, Order, OrderOutcome, OrderType, Outcome, Price, ProtocolVersion, Rounding, Shares,
+    Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    notional,
 };
 use polymarket_agent::market_data::recorded::{Dataset, DatasetOptions, Recorded};
 use polymarket_agent::store::Store;
-use polymarket_agent::trading::desk::DeskError;
+use polymarket_agent::trading::config::RiskConfig;
+use polymarket_agent::trading::desk::{AgentOrder, DeskError, Input, Output};
 use polymarket_agent::trading::ledger::{CHECKPOINT_FORMAT, Ledger, LedgerError, Recorder};
 
 /// 2026-01-01T02:00:00Z.
@@ -170,21 +173,93 @@ fn trade(
     })
 }
 
-fn commit_one(ledger: &mut Ledger, number: u64) -> Result<((), Vec<StampedEvent>), DeskError> {
-    let mut recorder = Recorder::new(ledger, NOW);
-    // Sold again next time, so that the money lasts.
-    let side = if recorder.ledger().held(&token(number)).is_zero() {
-        Side::Buy
-    } else {
-        Side::Sell
+/// An agent's purchase of five shares of one of the tokens, on a book that has enough of them.
+fn purchase(number: u64) -> Input {
+    let market = market(number);
+    let book = Book::new(
+        token(number),
+        vec![level("0.39")],
+        vec![level("0.40")],
+        NOW,
+        BookOrigin::Venue,
+    );
+    let order = AgentOrder {
+        strategy: StrategyName::new("mcp_manual"),
+        market_id: market.id.clone(),
+        token_id: token(number),
+        side: Side::Buy,
+        size: Usdc::whole(2),
+        limit: book.best_ask().expect("an ask"),
+        order_type: OrderType::Fak,
+        client_order_id: number
+            .is_multiple_of(CLIENT_EVERY)
+            .then(|| format!("bench-{number}")),
+        stop_loss: None,
+        take_profit: None,
+        trail_percent: None,
+        reason: "bench".to_owned(),
     };
-    trade(
-        &mut recorder,
-        number,
-        side,
-        number.is_multiple_of(CLIENT_EVERY),
-    )?;
-    Ok(((), recorder.into_events()))
+    let view = MarketView {
+        books: vec![Some(Arc::new(book)), None],
+        market: Arc::new(market),
+        history: None,
+        candidate: true,
+    };
+    Input::Order {
+        order,
+        snapshot: Snapshot::new(NOW, SourceKind::Recorded, vec![view], Vec::new()),
+    }
+}
+
+fn level(price: &str) -> Level {
+    Level {
+        price: Price::parse(price).expect("a price"),
+        size: Shares::whole(1_000_000),
+    }
+}
+
+fn market(number: u64) -> Market {
+    let outcome = |name: &str, token: TokenId| Outcome {
+        name: name.to_owned(),
+        token,
+        synthetic: false,
+        indicative_price: None,
+    };
+    let of = number % TOKENS;
+    Market {
+        id: MarketId::new(format!("m{of}")),
+        condition_id: None,
+        slug: None,
+        question: format!("Will {of}?"),
+        description: None,
+        event_id: None,
+        category: None,
+        outcomes: vec![
+            outcome("Yes", token(number)),
+            outcome("No", TokenId::new(format!("no-{of}"))),
+        ],
+        tick: Price::parse("0.01").expect("a price"),
+        min_size: Shares::whole(5),
+        fee: FeeSchedule::FREE,
+        neg_risk: false,
+        placeholder: false,
+        volume: None,
+        volume_24h: None,
+        liquidity: None,
+        start: None,
+        end: None,
+        status: MarketStatus::Open,
+        version: ProtocolVersion::V1,
+        label: None,
+    }
+}
+
+async fn buy(app: &App, number: u64) {
+    let committed = app.desk().commit(purchase(number)).await;
+    let Output::Ordered(verdict) = committed.expect("a commit").output else {
+        return;
+    };
+    verdict.expect("a purchase");
 }
 
 /// Times single orders, then lets many callers commit at once.
@@ -198,10 +273,7 @@ fn through_the_desk(dir: &Path) -> Times {
         let mut timed = Vec::with_capacity(SINGLES);
         for number in 0..SINGLES as u64 {
             let start = Instant::now();
-            app.desk()
-                .commit(move |ledger| commit_one(ledger, number))
-                .await
-                .expect("a commit");
+            buy(&app, number).await;
             timed.push(start.elapsed());
         }
         let before = app.ledger().expect("a ledger").seq();
@@ -212,10 +284,7 @@ fn through_the_desk(dir: &Path) -> Times {
                 tokio::spawn(async move {
                     for turn in 0..200 {
                         let number = caller + turn * CALLERS;
-                        app.desk()
-                            .commit(move |ledger| commit_one(ledger, number))
-                            .await
-                            .expect("a commit");
+                        buy(&app, number).await;
                     }
                 })
             })
@@ -245,7 +314,15 @@ async fn open(dir: &Path) -> Arc<App> {
     .expect("a recording");
     let dataset = Dataset::load(&data, DatasetOptions::default()).expect("a recording");
     App::open(OpenOptions {
-        config: Config::default(),
+        config: Config {
+            starting_balance: Usdc::whole(10_000_000),
+            risk: RiskConfig {
+                max_market_exposure: Usdc::whole(1_000_000),
+                max_total_exposure: Usdc::whole(1_000_000),
+                ..RiskConfig::default()
+            },
+            ..Config::default()
+        },
         source: Source {
             data: Arc::new(Recorded::new(Arc::new(dataset), NOW)),
             advance: None,

@@ -4,11 +4,13 @@
 mod account;
 mod awaiting;
 pub mod config;
+pub mod control;
 mod desk;
 mod error;
 mod feed;
 mod fresh;
 mod gather;
+pub mod journal;
 mod open;
 mod orders;
 mod reactions;
@@ -35,7 +37,7 @@ use crate::trading::report::OrderReport;
 pub use account::{
     DEFAULT_ACCOUNT, Reset, account_file, account_label, account_of, is_account_name, reset_account,
 };
-pub use desk::Desk;
+pub use desk::{Committed, Desk};
 pub use error::AppError;
 pub use feed::Feed;
 pub use fresh::FreshReport;
@@ -73,6 +75,8 @@ pub struct App {
     probed: tokio::sync::watch::Sender<Probe>,
     started: Instant,
     db: PathBuf,
+    label: std::sync::OnceLock<String>,
+    owner_note: ArcSwapOption<control::OwnerNote>,
 }
 
 /// Whether the source has been asked for a first answer.

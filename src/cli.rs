@@ -15,6 +15,8 @@ mod account;
 mod backtest;
 mod backup;
 mod call;
+mod command;
+mod control;
 mod dashboard;
 mod demo;
 mod download;
@@ -94,6 +96,12 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Calls one tool and prints its JSON.
     Call(call::CallArgs),
+    /// Halts trading: no new orders, resting ones are withdrawn, until `resume`.
+    Halt(command::HaltArgs),
+    /// Lifts a halt.
+    Resume(command::HaltArgs),
+    /// Withdraws resting orders.
+    Cancel(command::CancelArgs),
     /// Writes the contract of each tool, as clients see it.
     Tools(tools::ToolsArgs),
     /// Replays the ledger and checks everything that follows from it.
@@ -199,6 +207,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Download(args) => download::download(&common, args).await,
             Command::Sandbox(args) => sandbox::sandbox(args).await,
             Command::Call(args) => call::call(&common, args).await,
+            Command::Halt(args) => command::halt(&common, args).await,
+            Command::Resume(args) => command::resume(&common, args).await,
+            Command::Cancel(args) => command::cancel(&common, args).await,
             Command::Tools(args) => tools::tools(&args),
             Command::Verify(args) => verify::verify(&common, &args),
             Command::Backup(args) => backup::backup(&common, &args),

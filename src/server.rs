@@ -11,6 +11,7 @@ mod arguments;
 pub mod caller;
 pub mod changes;
 pub mod contracts;
+pub mod control;
 pub mod http;
 pub mod lenient;
 pub mod library;

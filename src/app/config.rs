@@ -15,6 +15,7 @@ use crate::trading::config::{
 
 use super::AppError;
 
+mod digest;
 mod expand;
 
 /// The whole configuration.

@@ -4,19 +4,24 @@
 //! A caller that goes away (a cancelled tool call) does not interrupt a commit: the thread finishes
 //! what it began, so memory and disk never disagree.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::domain::StampedEvent;
+use crate::market_data::MarketData;
 use crate::store::{OwnerLock, Store, StoreError};
-use crate::trading::desk::DeskError;
+use crate::strategy::StrategySet;
+use crate::trading::config::TradingConfig;
+use crate::trading::desk::{DeskError, Input, Output};
+#[cfg(test)]
+use crate::trading::desk::Rules;
 use crate::trading::ledger::Ledger;
 
 use super::AppError;
+use super::journal::{Journal, JournalRules};
 
 mod writer;
 
@@ -35,7 +40,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Access to a ledger: as its owner, or as a reader beside another process. A reader becomes the
 /// owner at its first write after the old one has gone.
-#[derive(Debug)]
 pub struct Desk {
     view: Arc<ArcSwap<Ledger>>,
     store: ArcSwap<Store>,
@@ -45,7 +49,40 @@ pub struct Desk {
     taking_over: tokio::sync::Mutex<()>,
     may_own: bool,
     ended: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+    owned: watch::Sender<bool>,
+    before_taking_over: OnceLock<BeforeTakingOver>,
+    setup: Setup,
 }
+
+/// What a desk goes by beside its ledger.
+#[derive(Clone)]
+pub(super) struct Setup {
+    pub strategies: Arc<StrategySet>,
+    pub trading: TradingConfig,
+    /// Whose clock says when this process began to own the ledger.
+    pub source: Arc<dyn MarketData>,
+    /// Where inputs are written down, if anywhere.
+    pub journal: Option<JournalPlan>,
+}
+
+/// A journal that is begun once this process owns the ledger.
+#[derive(Clone)]
+pub(super) struct JournalPlan {
+    pub dir: PathBuf,
+    pub rules: JournalRules,
+}
+
+/// What came of an input that was carried out and stored.
+#[derive(Debug)]
+pub struct Committed {
+    /// The step's output.
+    pub output: Output,
+    /// How long the step took.
+    pub deciding: Duration,
+}
+
+/// Called with the ledger as the owner before left it, before this process writes on.
+pub type BeforeTakingOver = Box<dyn Fn(&Ledger) + Send + Sync>;
 
 #[derive(Debug, Clone)]
 enum Role {
@@ -76,20 +113,35 @@ pub(super) async fn take_lock(
     }
 }
 
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk")
+            .field("owner", &self.is_owner())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Desk {
     /// Starts the writer for a ledger that this process owns.
     pub(super) fn owner(
         store: Arc<Store>,
         lock: OwnerLock,
         ledger: Ledger,
+        setup: Setup,
     ) -> Result<Desk, AppError> {
-        let desk = Desk::reader(store.clone(), String::new(), ledger, true);
+        let desk = Desk::reader(store.clone(), String::new(), ledger, true, setup);
         desk.start_writer(store, lock)?;
         Ok(desk)
     }
 
     /// Reads a ledger that another process owns; `may_own` lets it take over once that is gone.
-    pub(super) fn reader(store: Arc<Store>, owner: String, ledger: Ledger, may_own: bool) -> Desk {
+    pub(super) fn reader(
+        store: Arc<Store>,
+        owner: String,
+        ledger: Ledger,
+        may_own: bool,
+        setup: Setup,
+    ) -> Desk {
         Desk {
             view: Arc::new(ArcSwap::new(Arc::new(ledger))),
             store: ArcSwap::new(store),
@@ -99,6 +151,9 @@ impl Desk {
             taking_over: tokio::sync::Mutex::new(()),
             may_own,
             ended: Mutex::new(None),
+            owned: watch::Sender::new(false),
+            before_taking_over: OnceLock::new(),
+            setup,
         }
     }
 
@@ -107,11 +162,27 @@ impl Desk {
         store: Arc<Store>,
         lock: OwnerLock,
     ) -> Result<mpsc::Sender<Job>, AppError> {
-        let writer = Writer::new(self.view.clone(), store.clone(), self.halted.clone(), lock);
+        let journal = match &self.setup.journal {
+            Some(plan) => {
+                let rules = plan.rules.clone();
+                let seq = self.view.load().seq();
+                Some(Journal::open(&plan.dir, rules, store.path(), seq)?)
+            }
+            None => None,
+        };
+        let writer = Writer::new(
+            self.view.clone(),
+            store.clone(),
+            self.halted.clone(),
+            self.setup.clone(),
+            journal,
+            lock,
+        );
         let Started { jobs, ended } = writer.start(QUEUE)?;
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         self.store.store(store);
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Role::Owner(jobs.clone());
+        self.owned.send_replace(true);
         Ok(jobs)
     }
 
@@ -130,7 +201,31 @@ impl Desk {
     /// True when this process may write.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        matches!(self.role(), Role::Owner(_))
+        *self.owned.borrow()
+    }
+
+    /// Whether this process may become the owner once no other is.
+    #[must_use]
+    pub(super) fn may_own(&self) -> bool {
+        self.may_own
+    }
+
+    /// Waits until this process may write.
+    pub async fn owned(&self) {
+        // The sender lives as long as the desk.
+        let _ = self.owned.subscribe().wait_for(|owned| *owned).await;
+    }
+
+    /// Becomes the owner, if this process is not and no other is. Errors: [`AppError::ReadOnly`]
+    /// when another process owns the ledger, or the database cannot be opened.
+    pub async fn own(&self) -> Result<(), AppError> {
+        self.jobs().await.map(drop)
+    }
+
+    /// What to do before this process takes over from another one. The first time counts.
+    pub fn before_taking_over(&self, action: BeforeTakingOver) {
+        // Set once, by whoever opens the application.
+        let _ = self.before_taking_over.set(action);
     }
 
     /// Why trading is halted, if it is.
@@ -178,28 +273,91 @@ impl Desk {
         };
         // Nobody else writes any more: catch up to the end, then write on.
         let store = Arc::new(Store::open(&db)?);
-        self.ledger()?;
+        let ledger = self.ledger()?;
+        if let Some(action) = self.before_taking_over.get() {
+            action(&ledger);
+        }
+        let jobs = self.start_writer(store, lock)?;
         tracing::info!("the owner of the ledger is gone; this process owns it now");
-        self.start_writer(store, lock)
+        // The rules of this process hold from now on. On a failure the desk is halted, and says so
+        // to whoever asks next.
+        if let Err(error) = self.record_rules(&jobs).await {
+            tracing::error!(%error, "the rules of this process could not be recorded");
+        }
+        Ok(jobs)
     }
 
-    /// Runs one step on a draft of the ledger, stores its events and publishes the result; on any
-    /// failure the ledger stays as it was. Commits that wait together are stored together: an error
-    /// of the store is then everybody's, a refused step only its own.
-    pub async fn commit<T, F>(&self, step: F) -> Result<T, AppError>
+    /// Records the rules of this process, if they are not those recorded last.
+    pub(super) async fn configure(&self) -> Result<(), AppError> {
+        let jobs = self.jobs().await?;
+        self.record_rules(&jobs).await
+    }
+
+    async fn record_rules(&self, jobs: &mpsc::Sender<Job>) -> Result<(), AppError> {
+        let ledger = self.view.load_full();
+        let settings = self.setup.trading.settings();
+        if ledger.settings() == Some(settings.as_str()) {
+            return Ok(());
+        }
+        // A source that is away must not keep the account from being opened.
+        let now = self.setup.source.now().await;
+        let at = now.unwrap_or_else(|_| ledger.last_at());
+        send(jobs, Input::Configure { settings, at })
+            .await
+            .map(drop)
+    }
+
+    /// Carries one input out on a draft of the ledger, stores its events and publishes the result;
+    /// on any failure the ledger stays as it was. Nothing else changes a ledger: what comes through
+    /// here is what the journal holds.
+    pub async fn commit(&self, input: Input) -> Result<Committed, AppError> {
+        send(&self.jobs().await?, input).await
+    }
+}
+
+#[cfg(test)]
+impl Desk {
+    /// Makes the journal's disk full.
+    async fn spoil_journal(&self) {
+        let (answer, done) = oneshot::channel();
+        let jobs = self.jobs().await.unwrap();
+        let job: Job = Box::new(writer::Spoil(answer));
+        assert!(jobs.send(job).await.is_ok());
+        done.await.unwrap();
+    }
+
+    /// Runs any step through the writer, as inputs go.
+    async fn commit_step<T, F>(&self, step: F) -> Result<T, AppError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError> + Send + 'static,
+        F: FnOnce(&mut Ledger) -> writer::Stepped<T> + Send + 'static,
     {
-        let jobs = self.jobs().await?;
-        let (answer, result) = oneshot::channel();
-        let job: Job = Box::new(writer::Commit::new(step, answer));
-        let gone = || AppError::Halted {
-            reason: "the desk has stopped".to_owned(),
-        };
-        jobs.send(job).await.map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?
+        send_job(&self.jobs().await?, |answer| {
+            Box::new(writer::Commit::new(
+                None,
+                move |ledger: &mut Ledger, _: Rules<'_>| step(ledger),
+                answer,
+            ))
+        })
+        .await
     }
+}
+
+async fn send(jobs: &mpsc::Sender<Job>, input: Input) -> Result<Committed, AppError> {
+    send_job(jobs, |answer| Box::new(writer::of_input(input, answer))).await
+}
+
+/// Puts a job into the writer's queue and waits for its answer.
+async fn send_job<T>(
+    jobs: &mpsc::Sender<Job>,
+    job: impl FnOnce(oneshot::Sender<Result<T, AppError>>) -> Job,
+) -> Result<T, AppError> {
+    let (answer, result) = oneshot::channel();
+    let gone = || AppError::Halted {
+        reason: "the desk has stopped".to_owned(),
+    };
+    jobs.send(job(answer)).await.map_err(|_| gone())?;
+    result.await.map_err(|_| gone())?
 }
 
 impl Drop for Desk {
@@ -231,3 +389,6 @@ fn catch_up_from(store: &Store, known: &Ledger) -> Result<Ledger, AppError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

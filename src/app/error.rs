@@ -5,6 +5,8 @@ use crate::store::StoreError;
 use crate::trading::desk::DeskError;
 use crate::trading::risk::Refusal;
 
+use super::journal::JournalError;
+
 /// Failure of an operation. Nothing of it took effect unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -14,6 +16,9 @@ pub enum AppError {
     /// The database could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal could not be written or read. Nothing was carried out.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The step failed: a fault of ours.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -27,6 +32,17 @@ pub enum AppError {
     ReadOnly {
         /// Who, as far as known.
         owner: String,
+    },
+    /// The owner of the ledger went away over something it was asked for.
+    #[error(
+        "the process that owned the ledger ({owner}) went away while it worked on this: {detail}; \
+         it may or may not have been carried out"
+    )]
+    OutcomeUnknown {
+        /// Who, as far as known.
+        owner: String,
+        /// What was seen.
+        detail: String,
     },
     /// The desk stopped after a failed write, so that memory and disk cannot disagree.
     #[error("trading is halted: {reason}")]
@@ -85,15 +101,22 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// A step gave what does not belong to its input: a fault of ours.
+    pub(super) fn unexpected_output() -> Self {
+        AppError::Other("the desk answered another question: a fault of the server".to_owned())
+    }
+
     /// Short name for programs.
     #[must_use]
     pub fn code(&self) -> String {
         match self {
             AppError::Data(error) => error.code().to_owned(),
             AppError::Store(error) => error.code().to_owned(),
+            AppError::Journal(error) => error.code().to_owned(),
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
             AppError::ReadOnly { .. } => "read_only".to_owned(),
+            AppError::OutcomeUnknown { .. } => "outcome_unknown".to_owned(),
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
             AppError::BackInTime { .. } => "back_in_time".to_owned(),
@@ -111,18 +134,24 @@ impl AppError {
         match self {
             AppError::Data(error) => error.hint(),
             AppError::Store(error) => error.hint().to_owned(),
+            AppError::Journal(error) => error.hint().to_owned(),
             AppError::Desk(_) => {
                 "This is a fault of the server, not of the call; nothing was changed.".to_owned()
             }
             AppError::Refused(refusal) => refusal.hint.clone(),
             AppError::ReadOnly { .. } => {
-                "Use the client that is connected to that process, stop it, or start this one with \
-                 another --db."
+                "It does not answer on its control socket (it may be just starting or ending, or \
+                 have none: its log says): try again, stop it, or name another --db."
+                    .to_owned()
+            }
+            AppError::OutcomeUnknown { .. } => {
+                "Look before you repeat it: get_portfolio and get_signal_log show what was done. An \
+                 order with a client_order_id can be repeated, it is never placed twice."
                     .to_owned()
             }
             AppError::Halted { .. } => {
-                "Free disk space or mend the database file, then restart the server: the ledger is \
-                 rebuilt from what was written."
+                "Free disk space or mend what could not be written, then restart the server: the \
+                 ledger is rebuilt from what was stored."
                     .to_owned()
             }
             AppError::WrongSource { .. } => {

@@ -10,12 +10,13 @@ use crate::market_data::MarketData;
 use crate::store::Store;
 use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
-use crate::trading::desk;
+use crate::trading::desk::Input;
 use crate::trading::ledger::Ledger;
 
 use super::config::Config;
-use super::desk::take_lock;
+use super::desk::{JournalPlan, Setup, take_lock};
 use super::fresh::Fresh;
+use super::journal::JournalRules;
 use super::rebuild::rebuild;
 use super::{Advance, App, AppError, Desk, Probe};
 
@@ -65,6 +66,15 @@ impl App {
     /// Opens the account: takes the lock, rebuilds the ledger, and pays the starting balance into a
     /// new one. Errors: see [`AppError`]; an account of another kind of source is refused.
     pub async fn open(options: OpenOptions) -> Result<Arc<App>, AppError> {
+        Self::open_journalled(options, None).await
+    }
+
+    /// The same with every input of the desk written down in the folder `journal` from the moment at
+    /// which this process owns the ledger. Errors: the folder cannot be written too.
+    pub async fn open_journalled(
+        options: OpenOptions,
+        journal: Option<PathBuf>,
+    ) -> Result<Arc<App>, AppError> {
         let OpenOptions {
             config,
             source,
@@ -75,6 +85,21 @@ impl App {
         let strategies = StrategySet::from_config(&config.strategies)
             .map_err(|error| AppError::Config(error.to_string()))?;
         let Source { data, advance } = source;
+        let trading = config.trading();
+        let strategies = Arc::new(strategies);
+        let journal = journal.map(|dir| JournalPlan {
+            dir,
+            rules: JournalRules {
+                strategies: config.strategies.clone(),
+                trading: trading.clone(),
+            },
+        });
+        let setup = Setup {
+            strategies: strategies.clone(),
+            trading: trading.clone(),
+            source: data.clone(),
+            journal,
+        };
         let lock = match access {
             Access::Read => Err("another process".to_owned()),
             Access::Own | Access::OwnOrRead | Access::OwnOrReadNow => match take_lock(
@@ -96,34 +121,41 @@ impl App {
         let desk = match lock {
             Ok(lock) => {
                 let store = Arc::new(Store::open(&db)?);
-                let mut ledger = rebuild(&store)?;
-                if ledger.seq() == 0 {
-                    let now = data.now().await?;
-                    let balance = config.starting_balance;
-                    let events = desk::open_account(&mut ledger, data.kind(), balance, now)?;
-                    store.append(&events)?;
-                }
+                let ledger = rebuild(&store)?;
                 check_source(&ledger, data.as_ref(), &db)?;
-                Desk::owner(store, lock, ledger)?
+                let is_new = ledger.seq() == 0;
+                let desk = Desk::owner(store, lock, ledger, setup)?;
+                if is_new {
+                    let input = Input::Open {
+                        source: data.kind(),
+                        balance: config.starting_balance,
+                        at: data.now().await?,
+                    };
+                    desk.commit(input).await?;
+                }
+                desk.configure().await?;
+                desk
             }
             Err(owner) => {
                 let store = Arc::new(Store::open_read_only(&db)?);
                 let ledger = rebuild(&store)?;
                 check_source(&ledger, data.as_ref(), &db)?;
                 if access == Access::OwnOrRead {
-                    tracing::warn!(owner, "another process owns this ledger; reading only");
+                    tracing::warn!(
+                        owner,
+                        "another process owns this ledger; what changes it is handed on"
+                    );
                 }
-                Desk::reader(store, owner, ledger, access != Access::Read)
+                Desk::reader(store, owner, ledger, access != Access::Read, setup)
             }
         };
-        let trading = config.trading();
         let alerts =
             Alerts::new(config.webhooks()).map_err(|error| AppError::Config(error.to_string()))?;
         let fresh = Fresh::new(i64::from(config.gather.refresh_seconds) * 1000);
         Ok(Arc::new(App {
             config,
             trading,
-            strategies: Arc::new(strategies),
+            strategies,
             source: data,
             desk,
             alerts,
@@ -137,6 +169,8 @@ impl App {
             probed: tokio::sync::watch::Sender::new(Probe::NotYet),
             started: Instant::now(),
             db,
+            label: Default::default(),
+            owner_note: ArcSwapOption::empty(),
         }))
     }
 }

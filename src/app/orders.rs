@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ConditionalOrder, Estimate, Market, TokenId};
+use crate::domain::{ConditionalOrder, Estimate, Market, Timestamp, TokenId};
 use crate::market_data::MarketQuery;
-use crate::trading::desk::{self, AgentOrder, NewConditional, OrderPreview};
+use crate::trading::desk::{
+    self, AgentOrder, CancelScope, Input, NewConditional, OrderPreview, Output,
+};
 use crate::trading::report::OrderReport;
 
 use super::{App, AppError};
@@ -108,12 +110,11 @@ impl App {
         // The agent may have named it by slug.
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;
-        let config = self.trading.clone();
-        let verdict = self
-            .desk
-            .commit(move |ledger| desk::agent_order(ledger, &order, &gathered.snapshot, &config))
-            .await?;
-        let report = verdict?;
+        let snapshot = gathered.snapshot;
+        let Output::Ordered(verdict) = self.input(Input::Order { order, snapshot }).await? else {
+            return Err(AppError::unexpected_output());
+        };
+        let report = (*verdict)?;
         self.keep_questions(std::slice::from_ref(&report)).await;
         self.alert(&report).await;
         Ok(report)
@@ -124,31 +125,74 @@ impl App {
         &self,
         wanted: NewConditional,
     ) -> Result<ConditionalOrder, AppError> {
-        let now = self.source.now().await?;
-        let verdict = self
-            .desk
-            .commit(move |ledger| desk::create_conditional(ledger, &wanted, now))
-            .await?;
-        Ok(verdict?)
+        let at = self.source.now().await?;
+        match self.input(Input::CreateConditional { wanted, at }).await? {
+            Output::Conditional(verdict) => Ok((*verdict)?),
+            _ => Err(AppError::unexpected_output()),
+        }
     }
 
     /// Withdraws an active conditional order.
     pub async fn cancel_conditional(&self, id: u64) -> Result<(), AppError> {
-        let now = self.source.now().await?;
-        let verdict = self
-            .desk
-            .commit(move |ledger| desk::cancel_conditional(ledger, id, now))
-            .await?;
-        Ok(verdict?)
+        let at = self.source.now().await?;
+        self.accepted(Input::CancelConditional { id, at }).await
     }
 
     /// Stores an estimate.
     pub async fn store_estimate(&self, estimate: Estimate) -> Result<(), AppError> {
-        let now = estimate.created_at;
-        let verdict = self
-            .desk
-            .commit(move |ledger| desk::store_estimate(ledger, estimate, now))
-            .await?;
-        Ok(verdict?)
+        let at = estimate.created_at;
+        self.accepted(Input::Estimate { estimate, at }).await
+    }
+
+    /// Withdraws resting orders, for `by` (`shell`, `agent`); gives their numbers. Errors: a single
+    /// order that does not rest.
+    pub async fn cancel_orders(
+        &self,
+        scope: CancelScope,
+        by: String,
+    ) -> Result<Vec<u64>, AppError> {
+        let at = self.now_or_last().await?;
+        self.cancelled(Input::Cancel { scope, by, at }).await
+    }
+
+    /// Pulls the kill switch: from now on only cancels and sales that reduce a position pass, also
+    /// after a restart, until [`App::resume`]. Gives the numbers of the resting orders that were
+    /// withdrawn. Errors: it was pulled before.
+    pub async fn halt(&self, by: String, reason: String) -> Result<Vec<u64>, AppError> {
+        let at = self.now_or_last().await?;
+        self.cancelled(Input::Halt { by, reason, at }).await
+    }
+
+    /// Lifts a halt. Errors: nothing is halted.
+    pub async fn resume(&self, by: String, reason: String) -> Result<(), AppError> {
+        let at = self.now_or_last().await?;
+        self.accepted(Input::Resume { by, reason, at }).await
+    }
+
+    /// The source's clock; where it does not answer, the time of the last event: a halt must not
+    /// depend on the venue being there.
+    async fn now_or_last(&self) -> Result<Timestamp, AppError> {
+        match self.source.now().await {
+            Ok(now) => Ok(now),
+            Err(_) => Ok(self.ledger()?.last_at()),
+        }
+    }
+
+    async fn input(&self, input: Input) -> Result<Output, AppError> {
+        Ok(self.desk.commit(input).await?.output)
+    }
+
+    async fn accepted(&self, input: Input) -> Result<(), AppError> {
+        match self.input(input).await? {
+            Output::Accepted(verdict) => Ok(verdict?),
+            _ => Err(AppError::unexpected_output()),
+        }
+    }
+
+    async fn cancelled(&self, input: Input) -> Result<Vec<u64>, AppError> {
+        match self.input(input).await? {
+            Output::Cancelled(verdict) => Ok(verdict?),
+            _ => Err(AppError::unexpected_output()),
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::market_data::StreamEvent;
 use crate::trading::config::Mode;
-use crate::trading::desk;
+use crate::trading::desk::{Input, Output};
 use crate::trading::ledger::Ledger;
 use crate::trading::report::TickReport;
 use crate::trading::watch::{self, Chance};
@@ -263,11 +263,14 @@ impl App {
 
     /// Hands books, or resolutions, to the desk, and tells about what was executed.
     async fn commit_books(&self, snapshot: Snapshot) -> Result<(), AppError> {
-        let config = self.trading.clone();
-        let report: TickReport = self
-            .desk
-            .commit(move |ledger| desk::books_changed(ledger, &snapshot, &config))
-            .await?;
+        let report: TickReport = match self.desk.commit(Input::Books(snapshot)).await?.output {
+            Output::Ticked(report) => *report,
+            other => {
+                return Err(AppError::Other(format!(
+                    "books gave another output: {other:?}"
+                )));
+            }
+        };
         self.keep_questions(&report.orders).await;
         for order in &report.orders {
             self.alert(order).await;

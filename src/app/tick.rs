@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use crate::domain::{MarketId, Price, Side, StrategyName, Usdc};
 use crate::telemetry::alerts::Alert;
 use crate::trading::config::{Mode, TradingConfig};
-use crate::trading::desk;
+use crate::trading::desk::{self, Input, Output};
 use crate::trading::report::{OrderReport, TickReport, TickTiming};
 
+use super::desk::Committed;
 use super::{App, AppError, SignalCache};
 
 /// In ms, to the microsecond.
@@ -21,27 +22,18 @@ impl App {
     /// ledger is as it was.
     pub async fn tick(&self) -> Result<TickReport, AppError> {
         let _turn = self.ticking.lock().await;
-        if !self.desk.is_owner() {
-            // The commit would refuse too, but only after all the fetching.
-            self.desk.commit(|_| Ok(((), Vec::new()))).await?;
-        }
+        // The commit would refuse too, but only after all the fetching.
+        self.desk.own().await?;
         let began = Instant::now();
         let gathered = self.gather().await?;
         let gathering = began.elapsed();
         let at = gathered.snapshot.at;
-        let strategies = self.strategies.clone();
-        let config = self.trading.clone();
-        let snapshot = gathered.snapshot;
         let committing = Instant::now();
-        let (mut report, deciding) = self
-            .desk
-            .commit(move |ledger| {
-                let began = Instant::now();
-                let (report, events) =
-                    desk::tick(ledger, &snapshot, strategies.as_slice(), &config)?;
-                Ok(((report, began.elapsed()), events))
-            })
-            .await?;
+        let Committed { output, deciding } =
+            self.desk.commit(Input::Tick(gathered.snapshot)).await?;
+        let Output::Ticked(mut report) = output else {
+            return Err(AppError::unexpected_output());
+        };
         let timing = TickTiming {
             gather_ms: millis(gathering),
             decide_ms: millis(deciding),
@@ -78,7 +70,7 @@ impl App {
         if let Some(advance) = &self.advance {
             advance().await;
         }
-        Ok(report)
+        Ok(*report)
     }
 
     /// What the strategies would want now. Trades nothing, logs nothing.

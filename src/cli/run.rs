@@ -1,5 +1,6 @@
 //! `run`: ticks every `poll_interval` seconds until stopped.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Access;
+use crate::server::control::RegistryHandler;
 
 use super::serve::{registry, start_jobs, stop_on_signal};
 use super::source::SourceArgs;
@@ -21,6 +23,10 @@ pub struct RunArgs {
     /// Trade with real money. Not available in this version.
     #[arg(long)]
     live: bool,
+    /// Write every input of the desk into this folder, compressed, before it is carried out: `verify`
+    /// can carry it out again. Made when missing; a journal in it goes on.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -31,13 +37,17 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
     let wait = Duration::from_secs(u64::from(config.poll_interval));
-    let (app, sandbox) = args.source.open_app(common, config, Access::Own).await?;
+    let (app, sandbox) = args
+        .source
+        .open_app(common, config, Access::Own, args.journal)
+        .await?;
     let mode = app.config().mode.as_str();
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone());
     let registry = Arc::new(registry()?);
     // This loop is the tick; jobs may do everything else.
     let jobs = start_jobs(&app, &registry, &shutdown, |job| job.tool != "tick").await?;
+    let control = app.listen(RegistryHandler::new(registry.clone(), app.clone()));
     output::error(&format!(
         "Starting polymarket-agent in {mode} mode (poll every {}s)",
         wait.as_secs()
@@ -73,6 +83,7 @@ pub async fn run(common: &Common, args: RunArgs) -> Result<(), Failure> {
         }
     }
     shutdown.cancel();
+    control.stop(Duration::from_secs(5)).await;
     jobs.stop(Duration::from_secs(5)).await;
     if let Some(feed) = feed {
         feed.ended(Duration::from_secs(1)).await;

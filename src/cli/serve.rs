@@ -1,5 +1,6 @@
 //! `serve`: the MCP server, with the scheduler beside it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
+use crate::app::control::Control;
 use crate::app::{Access, App, Feed};
 use crate::sandbox::Sandbox;
 use crate::scheduler::Scheduler;
 use crate::server::api;
+use crate::server::control::RegistryHandler;
 use crate::server::library::Library;
 use crate::server::mcp::StateCell;
 use crate::server::watch::watch_changes;
@@ -43,6 +46,10 @@ pub struct ServeArgs {
     /// Serve MCP over HTTP at /mcp, with the dashboard at /, instead of stdio. Loopback only.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// Write every input of the desk into this folder, compressed, before it is carried out: `verify`
+    /// can carry it out again. Made when missing; a journal in it goes on.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -61,6 +68,7 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     let opening = Opening {
         common: common.clone(),
         source: args.source,
+        journal: args.journal,
         config,
         registry,
         feed,
@@ -88,6 +96,7 @@ pub async fn serve(common: &Common, args: ServeArgs) -> Result<(), Failure> {
         }
     };
     shutdown.cancel();
+    running.control.stop(GRACE).await;
     running.scheduler.stop(GRACE).await;
     if let Some(feed) = running.feed {
         feed.ended(Duration::from_secs(1)).await;
@@ -122,6 +131,7 @@ async fn serve_over_http(
 struct Opening {
     common: Common,
     source: SourceArgs,
+    journal: Option<PathBuf>,
     config: Config,
     registry: Arc<Registry<App>>,
     feed: ChangeFeed,
@@ -133,6 +143,7 @@ struct Opening {
 struct Running {
     app: Arc<App>,
     scheduler: Scheduler,
+    control: Control,
     feed: Option<Feed>,
     sandbox: Option<Arc<Sandbox>>,
 }
@@ -151,17 +162,23 @@ impl Opening {
     async fn try_open(self) -> Result<Running, Failure> {
         let (app, sandbox) = self
             .source
-            .open_app(&self.common, self.config, Access::OwnOrRead)
+            .open_app(&self.common, self.config, Access::OwnOrRead, self.journal)
             .await?;
         let scheduler = start_jobs(&app, &self.registry, &self.shutdown, |_| true).await?;
         tokio::spawn(watch_changes(app.clone(), self.feed));
         let feed = app.start_feed(&self.shutdown);
         tokio::spawn(app.probe());
+        let control = app.listen(RegistryHandler::new(self.registry, app.clone()));
+        if !app.desk().is_owner() {
+            let app = app.clone();
+            tokio::spawn(async move { app.warn_of_other_owner().await });
+        }
         // Set once, here.
         let _ = self.state.set(app.clone());
         Ok(Running {
             app,
             scheduler,
+            control,
             feed,
             sandbox,
         })
@@ -173,8 +190,8 @@ pub fn registry() -> Result<Registry<App>, Failure> {
     tools::registry().map_err(|error| Failure::new(error.to_string(), "This is a bug."))
 }
 
-/// Starts the configured jobs that `wanted` keeps. Beside another owner of the ledger they fail
-/// until that is gone; then they go on here.
+/// Starts the configured jobs that `wanted` keeps. Beside another owner of the ledger, which has its
+/// own, those that change something are left out until that is gone; then they go on here.
 pub async fn start_jobs(
     app: &Arc<App>,
     registry: &Arc<Registry<App>>,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use crate::app::config::Config;
+use crate::app::control::SourceLabel;
 use crate::app::{Access, App, AppError, OpenOptions, Source};
 use crate::domain::{SourceKind, Timestamp};
 use crate::market_data::MarketData;
 use crate::market_data::polymarket::{Polymarket, PolymarketConfig};
 use crate::market_data::recorded::{Dataset, DatasetOptions, Recorded};
 use crate::sandbox::{self, Sandbox, SandboxConfig};
+use crate::trading::ledger::Ledger;
 
 use super::{Common, Failure};
 
@@ -173,37 +175,88 @@ impl SourceArgs {
         })
     }
 
+    /// The source in words, by what tells two of a kind apart.
+    pub fn label(&self, config: &Config) -> SourceLabel {
+        let step = self
+            .step
+            .map(|seconds| format!(", {seconds} s a tick"))
+            .unwrap_or_default();
+        let text = match self.source {
+            Kind::Polymarket => format!(
+                "polymarket at {}, {}, {}",
+                config.venue.gamma_url, config.venue.clob_url, config.venue.data_url
+            ),
+            Kind::Sandbox => {
+                let speed = self.speed.unwrap_or(DEFAULT_SPEED);
+                let planted = if self.inefficiency {
+                    ", inefficiencies"
+                } else {
+                    ""
+                };
+                let pace = match self.step {
+                    Some(_) => step,
+                    None => format!(", speed {speed}"),
+                };
+                format!(
+                    "sandbox, seed {}, {} markets{pace}{planted}",
+                    self.seed, self.markets
+                )
+            }
+            Kind::Recorded => {
+                let dir = self.data.clone().unwrap_or_default();
+                let dir = dir.canonicalize().unwrap_or(dir);
+                let at = self.at.as_deref().unwrap_or("its end");
+                format!("recorded {} at {at}{step}", dir.display())
+            }
+        };
+        SourceLabel {
+            kind: self.source.domain(),
+            text,
+        }
+    }
+
     /// Opens the source and the account on it. A sandbox's clock goes on where the account stopped.
+    /// With a folder `journal` every input of the desk is written down there.
     pub async fn open_app(
         &self,
         common: &Common,
         config: Config,
         access: Access,
+        journal: Option<PathBuf>,
     ) -> Result<(Arc<App>, Option<Arc<Sandbox>>), Failure> {
         let db = common.db_for(self.source.domain());
         let OpenSource { source, sandbox } = self.open(&config).await?;
-        let app = App::open(OpenOptions {
+        let label = self.label(&config);
+        let options = OpenOptions {
             config,
             source,
             db,
             access,
-        })
-        .await?;
+        };
+        let app = App::open_journalled(options, journal).await?;
+        app.describe_source(label.text);
         if let Some(sandbox) = &sandbox {
-            let ledger = app.ledger()?;
-            // A stepped clock had moved on after the last tick when its process ended.
-            let step = if ledger.ticks() > 0 {
-                self.step.unwrap_or(0)
-            } else {
-                0
-            };
-            let step = i64::try_from(step.saturating_mul(1000)).unwrap_or(0);
-            let behind = ledger.last_at().plus_millis(step).since(sandbox.now());
-            if let Ok(millis @ 1..) = u64::try_from(behind) {
-                sandbox.step(millis);
-            }
+            self.go_on_from(sandbox, app.ledger()?.as_ref());
+            let (source, sandbox) = (self.clone(), sandbox.clone());
+            app.desk()
+                .before_taking_over(Box::new(move |ledger| source.go_on_from(&sandbox, ledger)));
         }
         Ok((app, sandbox))
+    }
+
+    /// Moves a sandbox's clock to where the account stopped.
+    fn go_on_from(&self, sandbox: &Sandbox, ledger: &Ledger) {
+        // A stepped clock had moved on after the last tick when its process ended.
+        let step = if ledger.ticks() > 0 {
+            self.step.unwrap_or(0)
+        } else {
+            0
+        };
+        let step = i64::try_from(step.saturating_mul(1000)).unwrap_or(0);
+        let behind = ledger.last_at().plus_millis(step).since(sandbox.now());
+        if let Ok(millis @ 1..) = u64::try_from(behind) {
+            sandbox.step(millis);
+        }
     }
 }
 

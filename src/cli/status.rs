@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::{AppError, read_ledger};
-use crate::domain::{Clock, SourceKind, SystemClock, Timestamp};
+use crate::domain::{Clock, RestingOrder, SourceKind, SystemClock, Timestamp};
 
 use super::{Common, Failure, output};
 
@@ -49,7 +49,32 @@ struct Status {
     fees_paid: f64,
     ticks: u64,
     as_of: String,
+    halt: Option<HaltView>,
+    resting: Vec<Resting>,
     positions: Vec<Holding>,
+}
+
+/// A halt that is in force.
+#[derive(Debug, Serialize)]
+struct HaltView {
+    cause: &'static str,
+    by: String,
+    reason: String,
+    since: String,
+}
+
+/// An order that rests.
+#[derive(Debug, Serialize)]
+struct Resting {
+    order_id: u64,
+    market_id: String,
+    token_id: String,
+    outcome: String,
+    side: &'static str,
+    limit: f64,
+    remaining: f64,
+    order_type: &'static str,
+    expires_at: Option<String>,
 }
 
 /// Prints the account.
@@ -93,12 +118,34 @@ pub fn status(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
         fees_paid: ledger.fees().to_f64(),
         ticks: ledger.ticks(),
         as_of: ledger.last_at().to_rfc3339(),
+        halt: ledger.halt().map(|halt| HaltView {
+            cause: halt.cause.as_str(),
+            by: halt.by.clone(),
+            reason: halt.reason.clone(),
+            since: halt.at.to_rfc3339(),
+        }),
+        resting: ledger.resting().values().map(resting_of).collect(),
         positions,
     };
     if args.json {
         return output::json(&status);
     }
     output::line(&text_of(&status))
+}
+
+fn resting_of(resting: &RestingOrder) -> Resting {
+    let order = &resting.order;
+    Resting {
+        order_id: order.id,
+        market_id: order.market_id.to_string(),
+        token_id: order.token_id.to_string(),
+        outcome: order.outcome.clone(),
+        side: order.side.as_str(),
+        limit: order.limit.to_f64(),
+        remaining: resting.remaining.to_f64(),
+        order_type: order.order_type.as_str(),
+        expires_at: order.expires_at.map(|moment| moment.to_rfc3339()),
+    }
 }
 
 /// Fails when `last` lies more than `max_age` seconds before `now`. A later `last` is fresh: the venue's
@@ -140,6 +187,29 @@ fn text_of(status: &Status) -> String {
             status.ticks
         ),
     ];
+    if let Some(halt) = &status.halt {
+        lines.insert(
+            0,
+            format!(
+                "HALTED ({}) since {} by {}: {}",
+                halt.cause, halt.since, halt.by, halt.reason
+            ),
+        );
+    }
+    for order in &status.resting {
+        let until = order.expires_at.as_ref();
+        lines.push(format!(
+            "Resting #{}: {} {} {} of market {} at {}, {}{}",
+            order.order_id,
+            order.side,
+            order.remaining,
+            order.outcome,
+            order.market_id,
+            order.limit,
+            order.order_type,
+            until.map_or_else(String::new, |at| format!(" until {at}")),
+        ));
+    }
     if !status.positions.is_empty() {
         lines.push(format!(
             "{:<14} {:<12} {:>10} {:>8} {:>8} {:>10} {:>8}",

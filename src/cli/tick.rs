@@ -1,15 +1,12 @@
 //! `tick`: one tick, and per strategy why nothing more was traded.
 
-use std::time::Duration;
-
 use clap::Args;
 
-use crate::app::Access;
 use crate::trading::report::TickReport;
 
 use super::run::refuse_live;
 use super::source::SourceArgs;
-use super::{Common, Failure, output, start_logging};
+use super::{Common, Failure, control, output};
 
 /// Options of `tick`.
 #[derive(Debug, Args)]
@@ -24,20 +21,23 @@ pub struct TickArgs {
     source: SourceArgs,
 }
 
-/// Runs one tick.
+/// Runs one tick, in the process that owns the ledger.
 pub async fn tick(common: &Common, args: TickArgs) -> Result<(), Failure> {
     refuse_live(args.live)?;
-    let config = common.load()?;
-    start_logging(&config, "warn")?;
-    let (app, sandbox) = args.source.open_app(common, config, Access::Own).await?;
-    let report = app.tick().await?;
-    app.flush_alerts(Duration::from_secs(12)).await;
-    drop(sandbox);
+    let nothing = serde_json::Value::Null;
+    let answer = control::call(common, &args.source, "tick", nothing)
+        .await?
+        .map_err(|error| Failure::new(error.message, error.hint))?;
     if args.json {
-        output::json(&report)
-    } else {
-        output::line(&text_of(&report))
+        return output::json(&answer.structured);
     }
+    let report = serde_json::from_value(answer.structured).map_err(|error| {
+        Failure::new(
+            format!("the report of the tick cannot be read: {error}"),
+            "Another version of the program owns the ledger: --json prints what it said.",
+        )
+    })?;
+    output::line(&text_of(&report))
 }
 
 /// A tick in words.

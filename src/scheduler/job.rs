@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::JobConfig;
 use crate::domain::text::clean;
 use crate::domain::time::{Clock, SystemClock, Timestamp};
+use crate::server::control::STANDBY;
 use crate::server::{Caller, CallerKind, Registry};
 
 /// How much of a result is logged, in characters.
@@ -34,7 +35,8 @@ pub struct JobStatus {
     pub runs: u64,
     /// Of those, how many ended in an error.
     pub failures: u64,
-    /// Runs left out because the one before was still going.
+    /// Runs left out because the one before was still going, or because another process owns the
+    /// ledger and runs jobs of its own.
     pub skipped: u64,
     /// When the last run began.
     pub last_run: Option<String>,
@@ -112,6 +114,18 @@ impl JobState {
         let arguments = Value::Object(arguments.clone());
         let result = registry.call(state, tool, arguments, caller).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if result.as_ref().is_err_and(|error| error.code == STANDBY) {
+            let skipped = self.note(|history| {
+                history.skipped += 1;
+                history.skipped
+            });
+            tracing::debug!(
+                job = name,
+                skipped,
+                "scheduled job left to the owner of the ledger"
+            );
+            return;
+        }
         self.note(|history| {
             history.runs += 1;
             history.last_duration_ms = Some(duration_ms);

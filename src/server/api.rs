@@ -142,6 +142,7 @@ async fn dashboard() -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> Answer<system::HealthOut> {
+    app.look_at_owner(system::OWNERS_ANSWER).await;
     answer(blocking(&app, system::health).await)
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use crate::app::{App, AppError};
 use crate::domain::{MoneyError, Price, Shares, Usdc};
 
+use super::control::by_the_owner;
 use super::registry::{Registry, RegistryError};
 use super::tool::{ToolError, ToolSpec};
 
 mod activity_words;
 pub mod analysis;
 pub mod backtest;
+pub mod commands;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
@@ -31,12 +33,14 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         trade::tools(),
         analysis::tools(),
         conditional::tools(),
+        commands::tools(),
         backtest::tools(),
         monitoring::tools(),
         system::tools(),
     ]
     .into_iter()
     .flatten()
+    .map(by_the_owner)
     .collect();
     Registry::new(tools)
 }

@@ -45,7 +45,7 @@ pub struct EstimateRow {
     #[serde(serialize_with = "time::serialize")]
     #[schemars(with = "String")]
     pub expires_at: Timestamp,
-    /// What a share paid in the end: 0, 0.5 or 1; null before, as the next three.
+    /// What a share paid in the end: 0, 0.5 or 1; null before, as the next four.
     #[serde(serialize_with = "opt_number::serialize")]
     #[schemars(with = "Option<f64>")]
     pub payout: Option<Price>,
@@ -53,6 +53,8 @@ pub struct EstimateRow {
     pub brier: Option<f64>,
     /// −ln of the probability given to what happened.
     pub log_score: Option<f64>,
+    /// How much it counts, 0-1.
+    pub weight: Option<f64>,
     /// When it was scored, UTC.
     #[serde(serialize_with = "opt_time::serialize")]
     #[schemars(with = "Option<String>")]
@@ -77,6 +79,7 @@ impl EstimateRow {
             payout: opt_price(row, "payout_micros")?,
             brier: row.get("brier")?,
             log_score: row.get("log_score")?,
+            weight: row.get("weight")?,
             scored_at: opt_moment(row, "scored_at_ms")?,
         })
     }

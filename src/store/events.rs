@@ -176,12 +176,14 @@ fn check_numbers(stamped: &StampedEvent) -> Result<(), Fault> {
             estimate,
             brier,
             log_score,
+            weight,
             ..
         } => &[
             ("probability", Some(estimate.probability)),
             ("confidence", estimate.confidence),
             ("brier", Some(*brier)),
             ("log_score", Some(*log_score)),
+            ("weight", Some(*weight)),
         ],
         _ => &[],
     };
@@ -395,6 +397,8 @@ mod tests {
                 payout: Price::ONE,
                 brier: 0.768_328_000_137_174_2,
                 log_score: 2.091_864_070_698_394,
+                weight: 0.25,
+                ended_at: Some(at(2)),
             },
             snapshot("1004.49", "1004.49"),
             LedgerEvent::TickCompleted {

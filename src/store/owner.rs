@@ -73,6 +73,15 @@ impl OwnerLock {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
+    /// The process that last took the lock of the ledger at `db_path`, for messages: where it was
+    /// killed the file still names it.
+    #[must_use]
+    pub fn named_owner(db_path: &Path) -> Option<u32> {
+        let mut name = OsString::from(db_path.as_os_str());
+        name.push(".lock");
+        std::fs::read_to_string(name).ok()?.trim().parse().ok()
+    }
+
     /// The lock file.
     #[must_use]
     pub fn path(&self) -> &Path {

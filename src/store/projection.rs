@@ -80,6 +80,7 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
             bid,
             sold,
             proceeds,
+            ..
         } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \

@@ -139,11 +139,22 @@ pub struct TradingConfig {
     /// Aggregation.
     pub aggregation: AggregationConfig,
     /// Sizing.
+    #[serde(rename = "position_sizing")]
     pub sizing: SizingConfig,
     /// Conditional orders.
+    #[serde(rename = "conditional_orders")]
     pub conditional: ConditionalConfig,
     /// Shortest time between two account snapshots that no trade caused, ms.
     pub snapshot_interval_ms: i64,
+}
+
+impl TradingConfig {
+    /// The settings as JSON, whole, with the keys of `config.yaml`: equal ones have equal texts.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        // Numbers and text only: it cannot fail, and if it did, the log would say so.
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
 }
 
 impl Default for TradingConfig {

@@ -10,6 +10,8 @@ mod cancelled_call;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod download;
 #[cfg(test)]
 mod faults;
@@ -17,6 +19,8 @@ mod faults;
 mod faults_stream;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+mod journal;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]

@@ -6,16 +6,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::thread;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::app::journal::{Journal, JournalError};
 use crate::domain::StampedEvent;
-use crate::store::{OwnerLock, Store, StoreError};
-use crate::trading::desk::DeskError;
+use crate::store::{OwnerLock, Store};
+use crate::trading::desk::{DeskError, Input, Rules, step};
 use crate::trading::ledger::Ledger;
 
-use super::AppError;
+use super::{AppError, Committed, Setup};
 
 /// Commits that go to disk together at most. Larger groups gain little (the sync is shared already)
 /// and keep the first of them waiting.
@@ -29,23 +31,55 @@ const CHECKPOINT_AT_END: u64 = 100;
 
 /// A commit that waits: its step, and whom to answer.
 pub(super) trait Job: Send {
+    /// What the journal is to hold of it, before it is stepped.
+    fn input(&self) -> Option<&Input>;
     /// Steps the draft. `None` when the step was refused (its caller has been answered, and the
     /// draft may hold part of it).
-    fn step(&mut self, draft: &mut Ledger) -> Option<Vec<StampedEvent>>;
+    fn step(&mut self, draft: &mut Ledger, rules: Rules<'_>) -> Option<Vec<StampedEvent>>;
     /// Answers after the group's fate is known.
     fn answer(self: Box<Self>, stored: Result<(), AppError>);
+    /// Stands in for a disk that fills up.
+    #[cfg(test)]
+    fn spoils_journal(&mut self) -> bool {
+        false
+    }
 }
+
+/// What a step gives.
+pub(super) type Stepped<T> = Result<(T, Vec<StampedEvent>), DeskError>;
 
 /// The job of one [`Desk::commit`](super::Desk::commit).
 pub(super) struct Commit<T, F> {
+    input: Option<Arc<Input>>,
     step: Option<F>,
     value: Option<T>,
     answer: Option<oneshot::Sender<Result<T, AppError>>>,
 }
 
+/// The job that carries an input out.
+pub(super) fn of_input(
+    input: Input,
+    answer: oneshot::Sender<Result<Committed, AppError>>,
+) -> Commit<Committed, impl FnOnce(&mut Ledger, Rules<'_>) -> Stepped<Committed> + Send> {
+    let input = Arc::new(input);
+    let journalled = input.clone();
+    let step = move |draft: &mut Ledger, rules: Rules<'_>| {
+        let began = Instant::now();
+        let (output, events) = step(draft, &input, rules)?;
+        let deciding = began.elapsed();
+        Ok((Committed { output, deciding }, events))
+    };
+    Commit::new(Some(journalled), step, answer)
+}
+
 impl<T, F> Commit<T, F> {
-    pub(super) fn new(step: F, answer: oneshot::Sender<Result<T, AppError>>) -> Self {
+    pub(super) fn new(
+        input: Option<Arc<Input>>,
+        step: F,
+        answer: oneshot::Sender<Result<T, AppError>>,
+    ) -> Self {
         Commit {
+            input,
             step: Some(step),
             value: None,
             answer: Some(answer),
@@ -63,10 +97,14 @@ impl<T, F> Commit<T, F> {
 impl<T, F> Job for Commit<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Ledger) -> Result<(T, Vec<StampedEvent>), DeskError> + Send,
+    F: FnOnce(&mut Ledger, Rules<'_>) -> Stepped<T> + Send,
 {
-    fn step(&mut self, draft: &mut Ledger) -> Option<Vec<StampedEvent>> {
-        match self.step.take()?(draft) {
+    fn input(&self) -> Option<&Input> {
+        self.input.as_deref()
+    }
+
+    fn step(&mut self, draft: &mut Ledger, rules: Rules<'_>) -> Option<Vec<StampedEvent>> {
+        match self.step.take()?(draft, rules) {
             Ok((value, events)) => {
                 self.value = Some(value);
                 Some(events)
@@ -88,12 +126,37 @@ where
     }
 }
 
+/// Fills the journal's disk, for tests.
+#[cfg(test)]
+pub(super) struct Spoil(pub oneshot::Sender<()>);
+
+#[cfg(test)]
+impl Job for Spoil {
+    fn input(&self) -> Option<&Input> {
+        None
+    }
+
+    fn step(&mut self, _: &mut Ledger, _: Rules<'_>) -> Option<Vec<StampedEvent>> {
+        Some(Vec::new())
+    }
+
+    fn answer(self: Box<Self>, _: Result<(), AppError>) {
+        let _ = self.0.send(());
+    }
+
+    fn spoils_journal(&mut self) -> bool {
+        true
+    }
+}
+
 /// The one writer of a ledger.
 pub(super) struct Writer {
     ledger: Arc<Ledger>,
     store: Arc<Store>,
     view: Arc<ArcSwap<Ledger>>,
     halted: Arc<Mutex<Option<String>>>,
+    setup: Setup,
+    journal: Option<Journal>,
     /// Number of the event that the newest checkpoint stands at.
     checkpointed: u64,
     checkpointing: Option<thread::JoinHandle<()>>,
@@ -114,6 +177,8 @@ impl Writer {
         view: Arc<ArcSwap<Ledger>>,
         store: Arc<Store>,
         halted: Arc<Mutex<Option<String>>>,
+        setup: Setup,
+        journal: Option<Journal>,
         lock: OwnerLock,
     ) -> Self {
         let checkpointed = store.last_checkpoint().unwrap_or_default();
@@ -122,6 +187,8 @@ impl Writer {
             store,
             view,
             halted,
+            setup,
+            journal,
             checkpointed,
             checkpointing: None,
             _lock: lock,
@@ -173,8 +240,26 @@ impl Writer {
         let mut draft = Ledger::clone(&self.ledger);
         let mut events = Vec::new();
         let mut stepped = Vec::with_capacity(group.len());
-        for mut job in group {
-            match job.step(&mut draft) {
+        let mut group = group.into_iter();
+        while let Some(mut job) = group.next() {
+            #[cfg(test)]
+            if job.spoils_journal()
+                && let Some(journal) = &mut self.journal
+            {
+                journal.fill_disk();
+            }
+            // What the journal does not hold must not happen.
+            if let Err(error) = self.journalled(job.input(), draft.seq()) {
+                stepped.push(job);
+                stepped.extend(group);
+                let reason = error.to_string();
+                return self.halt(stepped, reason, || error.clone().into());
+            }
+            let rules = Rules {
+                strategies: self.setup.strategies.as_slice(),
+                config: &self.setup.trading,
+            };
+            match job.step(&mut draft, rules) {
                 Some(more) => {
                     events.extend(more);
                     stepped.push(job);
@@ -183,6 +268,7 @@ impl Writer {
                 None => match self.again(&events) {
                     Ok(clean) => draft = clean,
                     Err(error) => {
+                        stepped.extend(group);
                         return self.undo(stepped, &AppError::Desk(error));
                     }
                 },
@@ -195,7 +281,10 @@ impl Writer {
             return;
         }
         if let Err(error) = self.store.append(&events) {
-            return self.halt(stepped, &error);
+            // Not knowing what reached the disk, the desk stops: a restart reads what did.
+            tracing::error!(code = error.code(), hint = error.hint(), "events were not stored");
+            let reason = format!("events could not be stored: {error}");
+            return self.halt(stepped, reason, || error.clone().into());
         }
         self.ledger = Arc::new(draft);
         self.view.store(self.ledger.clone());
@@ -221,13 +310,20 @@ impl Writer {
         }
     }
 
-    /// Not knowing what reached the disk, the desk stops: a restart reads what did.
-    fn halt(&self, group: Vec<Box<dyn Job>>, error: &StoreError) {
-        tracing::error!(error = %error, code = error.code(), hint = error.hint(), "trading halted");
-        let reason = format!("events could not be stored: {error}");
+    /// Writes an input down, if there is a journal.
+    fn journalled(&mut self, input: Option<&Input>, seq: u64) -> Result<(), JournalError> {
+        match (&mut self.journal, input) {
+            (Some(journal), Some(input)) => journal.write(input, seq),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops for good: nothing of the group counts, and nothing is accepted any more.
+    fn halt(&self, group: Vec<Box<dyn Job>>, reason: String, error: impl Fn() -> AppError) {
+        tracing::error!(reason, "trading halted");
         *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         for job in group {
-            job.answer(Err(error.clone().into()));
+            job.answer(Err(error()));
         }
     }
 

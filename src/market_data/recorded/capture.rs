@@ -9,7 +9,7 @@
 mod error;
 mod line;
 mod manifest;
-mod packed;
+pub(crate) mod packed;
 mod reader;
 mod repair;
 mod writer;

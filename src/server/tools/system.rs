@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::domain::{Clock, SourceKind, SystemClock};
+use crate::domain::{Clock, HaltCause, SourceKind, SystemClock};
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
 use crate::trading::report::TickReport;
@@ -71,7 +71,8 @@ pub struct HealthOut {
     pub strategies: Vec<String>,
     /// Where prices come from.
     pub source: SourceHealth,
-    /// True when this process may trade; false when another owns the ledger.
+    /// True when this process writes the ledger; false when another does, to which it hands on
+    /// what changes the account.
     pub owns_ledger: bool,
     /// Name of the paper account, or its file's name where that was chosen.
     pub account: String,
@@ -92,9 +93,13 @@ pub struct HealthOut {
 /// How long a health_check right after the start waits for the source's first answer.
 const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How long a process that does not own the ledger waits for the word of the one that does.
+pub const OWNERS_ANSWER: std::time::Duration = std::time::Duration::from_millis(500);
+
 async fn health_check(app: Arc<App>, _: NoArguments, _: Caller) -> Result<HealthOut, ToolError> {
     // What was asked at the start is waited for; nothing more is asked of the source.
     app.probed(FIRST_ANSWER).await;
+    app.look_at_owner(OWNERS_ANSWER).await;
     let mut out = health(&app)?;
     if out.source.reachable.is_none() {
         out.status = "degraded".to_owned();
@@ -119,6 +124,21 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
     if let Some(reason) = app.desk().halted() {
         problems.push(format!("trading is halted: {reason}; restart the server"));
     }
+    if let Some(halt) = ledger.halt() {
+        problems.push(format!(
+            "trading is halted ({}) since {} by {}: {}; only cancels and sales that reduce a \
+             position pass until `polymarket-agent resume`{}",
+            halt.cause.as_str(),
+            halt.at,
+            halt.by,
+            halt.reason,
+            if halt.cause == HaltCause::DailyLoss {
+                " or midnight UTC"
+            } else {
+                ""
+            }
+        ));
+    }
     if let Some(error) = &data.last_error {
         let hint = if app.source_kind() == SourceKind::Polymarket {
             "check the network, or start with --source sandbox or --source recorded --data DIR"
@@ -130,9 +150,9 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
         ));
     }
     problems.extend(background.problems);
-    if !app.desk().is_owner() {
-        problems.push("another process owns the ledger; this one only reads".to_owned());
-    }
+    let (remarks, trouble) = app.owner_remarks();
+    data.notes.extend(remarks);
+    problems.extend(trouble);
     Ok(HealthOut {
         status: if problems.is_empty() {
             "ok"

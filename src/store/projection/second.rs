@@ -86,7 +86,9 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
             payout,
             brier,
             log_score,
-        } => step.scored(estimate, *payout, *brier, *log_score),
+            weight,
+            ..
+        } => step.scored(estimate, *payout, [*brier, *log_score, *weight]),
         _ => Ok(()),
     }
 }
@@ -267,14 +269,13 @@ impl Step<'_> {
         &self,
         estimate: &Estimate,
         payout: Price,
-        brier: f64,
-        log_score: f64,
+        [brier, log_score, weight]: [f64; 3],
     ) -> Result<(), Fault> {
         let changed = self
             .conn
             .prepare_cached(
                 "UPDATE estimates SET payout = ?5, payout_micros = ?6, brier = ?7, log_score = ?8, \
-                 scored_at = ?9, scored_at_ms = ?10 WHERE id = (SELECT min(id) FROM estimates \
+                 scored_at = ?9, scored_at_ms = ?10, weight = ?11 WHERE id = (SELECT min(id) FROM estimates \
                  WHERE market_id = ?1 AND author = ?2 AND token_id = ?3 AND created_at_ms = ?4 \
                  AND scored_at_ms IS NULL)",
             )?
@@ -289,6 +290,7 @@ impl Step<'_> {
                 log_score,
                 utc_text(self.at),
                 self.at.millis(),
+                weight,
             ])?;
         if changed == 1 {
             return Ok(());

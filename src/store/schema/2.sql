@@ -71,6 +71,7 @@ CREATE TABLE estimates (
     payout          REAL,
     brier           REAL,
     log_score       REAL,
+    weight          REAL,
     scored_at       TEXT,
     ask_then_micros INTEGER,
     bid_then_micros INTEGER,

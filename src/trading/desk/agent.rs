@@ -1,5 +1,7 @@
 //! Inputs that come from an agent or a person: orders, stops, estimates, deposits.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     Book, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot,
     SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
@@ -14,7 +16,7 @@ use super::super::venue_rules;
 use super::{DeskError, Step};
 
 /// An order as an agent states it: in pUSD of notional at its limit price.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentOrder {
     /// Who asks, e.g. `mcp_manual`.
     pub strategy: StrategyName,

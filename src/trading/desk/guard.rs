@@ -14,7 +14,7 @@ use super::agent::{Verdict, trail_out_of_range};
 const MAX_CONDITIONALS: usize = 20;
 
 /// A conditional order as an agent states it: in shares of a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NewConditional {
     /// Token held.
     pub token_id: TokenId,

@@ -1,6 +1,8 @@
 //! Everything that can change a ledger, as values: what the live desk processes, a journal keeps and
 //! a replay feeds again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     ConditionalOrder, Estimate, MarketId, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc,
 };
@@ -98,7 +100,8 @@ pub enum Input {
 }
 
 /// Which resting orders to withdraw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CancelScope {
     /// The one of this number.
     Order(u64),

@@ -18,8 +18,6 @@ fn open(path: &std::path::Path) -> Desk {
     Desk::owner(store, lock, ledger).unwrap()
 }
 
-type Stepped<T> = Result<(T, Vec<StampedEvent>), DeskError>;
-
 fn pay(ledger: &mut Ledger, amount: i32) -> Stepped<u64> {
     let mut recorder = Recorder::new(ledger, NOW);
     recorder.record(LedgerEvent::Deposited {
@@ -63,7 +61,7 @@ async fn what_waits_is_stored_in_one_transaction_and_numbered_in_order() {
     let first = tokio::spawn({
         let desk = desk.clone();
         async move {
-            desk.commit(move |ledger| {
+            desk.commit_step(move |ledger| {
                 wait.recv().unwrap();
                 pay(ledger, 1)
             })
@@ -75,7 +73,7 @@ async fn what_waits_is_stored_in_one_transaction_and_numbered_in_order() {
         .map(|number| {
             let desk = desk.clone();
             tokio::spawn(async move {
-                desk.commit(move |ledger| {
+                desk.commit_step(move |ledger| {
                     if number % 5 == 4 {
                         refused(ledger)
                     } else {
@@ -131,7 +129,7 @@ async fn when_the_group_cannot_be_stored_none_of_it_counts_and_trading_halts() {
     let first = tokio::spawn({
         let desk = desk.clone();
         async move {
-            desk.commit(move |ledger| {
+            desk.commit_step(move |ledger| {
                 wait.recv().unwrap();
                 pay(ledger, 1)
             })
@@ -143,7 +141,7 @@ async fn when_the_group_cannot_be_stored_none_of_it_counts_and_trading_halts() {
         .map(|number| {
             let desk = desk.clone();
             tokio::spawn(async move {
-                desk.commit(move |ledger| {
+                desk.commit_step(move |ledger| {
                     if number == 3 {
                         unstorable(ledger)
                     } else {
@@ -163,7 +161,7 @@ async fn when_the_group_cannot_be_stored_none_of_it_counts_and_trading_halts() {
     }
     assert_eq!(desk.ledger().unwrap().cash(), Usdc::whole(1));
     assert!(desk.halted().unwrap().contains("there is no signal 99"));
-    let late = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
+    let late = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(late.code(), "halted");
     let stored = rebuild(&Store::open_read_only(&path).unwrap()).unwrap();
     assert_eq!(
@@ -179,12 +177,12 @@ async fn a_full_disk_halts_and_the_next_start_goes_on_from_what_was_written() {
     let path = dir.path().join("ledger.db");
     let desk = open(&path);
     for _ in 0..10 {
-        desk.commit(|ledger| pay(ledger, 1)).await.unwrap();
+        desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
     }
     desk.store().limit_pages_to_those_there();
     let mut stored = 10;
     let error = loop {
-        match desk.commit(|ledger| pay(ledger, 1)).await {
+        match desk.commit_step(|ledger| pay(ledger, 1)).await {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }
@@ -193,7 +191,7 @@ async fn a_full_disk_halts_and_the_next_start_goes_on_from_what_was_written() {
     assert_eq!(error.code(), "store_full", "{error}");
     assert!(error.hint().contains("Free space"), "{}", error.hint());
     assert!(desk.halted().unwrap().contains("no space is left"));
-    let late = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
+    let late = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(late.code(), "halted");
     assert_eq!(desk.ledger().unwrap().cash(), Usdc::whole(stored));
     drop(desk);
@@ -201,7 +199,7 @@ async fn a_full_disk_halts_and_the_next_start_goes_on_from_what_was_written() {
     assert_eq!(crate::app::verify(&path).unwrap().findings, []);
     let again = open(&path);
     assert_eq!(again.ledger().unwrap().cash(), Usdc::whole(stored));
-    again.commit(|ledger| pay(ledger, 1)).await.unwrap();
+    again.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,11 +207,11 @@ async fn a_database_locked_by_another_halts_and_is_sound_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ledger.db");
     let desk = open(&path);
-    desk.commit(|ledger| pay(ledger, 1)).await.unwrap();
+    desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
     desk.store().wait_for_locks(Duration::from_millis(50));
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
+    let error = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(error.code(), "store_locked", "{error}");
     assert!(error.hint().contains("Close the other program"));
     assert!(desk.halted().is_some());
@@ -225,7 +223,7 @@ async fn a_database_locked_by_another_halts_and_is_sound_afterwards() {
     other.execute_batch("ROLLBACK").unwrap();
     drop((other, desk));
     let again = open(&path);
-    again.commit(|ledger| pay(ledger, 1)).await.unwrap();
+    again.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
     assert_eq!(crate::app::verify(&path).unwrap().findings, []);
 }
 
@@ -236,10 +234,10 @@ async fn a_file_deleted_under_way_halts_before_anything_is_lost() {
     let aside = dir.path().join("aside.db");
     for name in ["ledger.db", "ledger.db-wal"] {
         let desk = open(&path);
-        desk.commit(|ledger| pay(ledger, 1)).await.unwrap();
+        desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
         let cash = desk.ledger().unwrap().cash();
         std::fs::rename(dir.path().join(name), &aside).unwrap();
-        let error = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
+        let error = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
         assert_eq!(error.code(), "store_vanished", "{error}");
         assert!(error.to_string().contains(name), "{error}");
         assert!(error.hint().contains("Put the file back"));
@@ -250,7 +248,7 @@ async fn a_file_deleted_under_way_halts_before_anything_is_lost() {
         drop(desk);
         let again = open(&path);
         assert_eq!(again.ledger().unwrap().cash(), cash);
-        again.commit(|ledger| pay(ledger, 1)).await.unwrap();
+        again.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
         drop(again);
         assert_eq!(crate::app::verify(&path).unwrap().findings, []);
     }
@@ -261,11 +259,11 @@ async fn a_replaced_file_is_not_written_to() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ledger.db");
     let desk = open(&path);
-    desk.commit(|ledger| pay(ledger, 1)).await.unwrap();
+    desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
     let other = dir.path().join("other.db");
     drop(Store::open(&other).unwrap());
     std::fs::rename(&other, &path).unwrap();
-    let error = desk.commit(|ledger| pay(ledger, 1)).await.unwrap_err();
+    let error = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(error.code(), "store_vanished", "{error}");
 }
 
@@ -285,7 +283,7 @@ async fn checkpoints_are_written_now_and_then_and_at_the_end() {
         }
     };
     let desk = open(&path);
-    desk.commit(many(CHECKPOINT_AT_END - 1)).await.unwrap();
+    desk.commit_step(many(CHECKPOINT_AT_END - 1)).await.unwrap();
     drop(desk);
     let last = || {
         Store::open_read_only(&path)
@@ -296,13 +294,13 @@ async fn checkpoints_are_written_now_and_then_and_at_the_end() {
     assert_eq!(last(), 0, "too few to be worth it");
 
     let desk = open(&path);
-    desk.commit(many(1)).await.unwrap();
+    desk.commit_step(many(1)).await.unwrap();
     drop(desk);
     assert_eq!(last(), CHECKPOINT_AT_END, "at the end");
 
     let desk = open(&path);
-    desk.commit(many(CHECKPOINT_EVERY)).await.unwrap();
-    desk.commit(many(1)).await.unwrap();
+    desk.commit_step(many(CHECKPOINT_EVERY)).await.unwrap();
+    desk.commit_step(many(1)).await.unwrap();
     let started = std::time::Instant::now();
     while last() != CHECKPOINT_AT_END + CHECKPOINT_EVERY {
         assert!(

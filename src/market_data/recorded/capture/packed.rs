@@ -13,7 +13,7 @@ const LEVEL: i32 = 3;
 const MAX_FRAME: u64 = 256 << 20;
 
 /// Packs `bytes` into one frame with a checksum.
-pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.include_checksum(true)?;
     encoder.include_contentsize(true)?;
@@ -23,7 +23,7 @@ pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// What comes next in a file.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// The unpacked bytes of a complete frame.
     Frame(Vec<u8>),
     /// The file ends after a complete frame.
@@ -33,14 +33,14 @@ pub(super) enum Next {
 }
 
 /// Reads a file frame by frame.
-pub(super) struct Frames {
+pub(crate) struct Frames {
     reader: Option<Counting<BufReader<File>>>,
     /// Where the last complete frame ends.
     good: u64,
 }
 
 impl Frames {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         Ok(Frames {
             reader: Some(Counting {
@@ -52,12 +52,12 @@ impl Frames {
     }
 
     /// Byte at which the last complete frame ends.
-    pub(super) fn good_bytes(&self) -> u64 {
+    pub(crate) fn good_bytes(&self) -> u64 {
         self.good
     }
 
     /// Errors: the file cannot be read.
-    pub(super) fn next(&mut self) -> Result<Next> {
+    pub(crate) fn next(&mut self) -> Result<Next> {
         let Some(mut reader) = self.reader.take() else {
             return Ok(Next::End);
         };

@@ -270,6 +270,8 @@ fn estimates_stay_and_each_is_scored_once() {
         payout: Price::ONE,
         brier,
         log_score: 0.25,
+        weight: 1.0,
+        ended_at: None,
     };
     // (0.6 − 1)² = 0.16, (0.8 − 1)² = 0.04
     let (_dir, store) = with(vec![
