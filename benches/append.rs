@@ -27,7 +27,7 @@ use polymarket_agent::domain::{
 use polymarket_agent::market_data::recorded::{Dataset, DatasetOptions, Recorded};
 use polymarket_agent::store::Store;
 use polymarket_agent::trading::config::RiskConfig;
-use polymarket_agent::trading::desk::{AgentOrder, DeskError, Input, Output};
+use polymarket_agent::trading::desk::{AgentOrder, Input, Output};
 use polymarket_agent::trading::ledger::{CHECKPOINT_FORMAT, Ledger, LedgerError, Recorder};
 
 /// 2026-01-01T02:00:00Z.

@@ -15,9 +15,10 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 
 use polymarket_agent::domain::{
-    Book, BookOrigin, Estimate, EventId, FeeSchedule, History, Intent, LedgerEvent, Level, Market,
-    MarketId, MarketStatus, MarketView, Outcome, Price, PricePoint, ProtocolVersion, Shares, Side,
-    Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    Book, BookOrigin, Calibrations, Estimate, EventId, FeeSchedule, History, Intent, LedgerEvent,
+    Level, Market, MarketId, MarketStatus, MarketView, Outcome, Price, PricePoint, ProtocolVersion,
+    Shares, Side, Signal, Snapshot, SourceKind, StampedEvent, StrategyName, Timestamp, TokenId,
+    Usdc,
 };
 use polymarket_agent::strategy::{
     AiAnalystParams, Analysis, ArbitrageurParams, MarketMakerParams, SignalTraderParams,
@@ -299,7 +300,9 @@ fn analyze(bencher: Bencher<'_, '_>, name: &str) {
     let strategy = set.get(name).expect("it runs");
     let nothing = BTreeMap::new();
     let resting = BTreeMap::new();
+    let calibrations = Calibrations::default();
     let context = StrategyContext {
+        calibrations: &calibrations,
         snapshot: &snapshot,
         positions: &nothing,
         resting: &resting,
@@ -318,7 +321,9 @@ fn analyze_all_four(bencher: Bencher<'_, '_>) {
     let set = all_four();
     let nothing = BTreeMap::new();
     let resting = BTreeMap::new();
+    let calibrations = Calibrations::default();
     let context = StrategyContext {
+        calibrations: &calibrations,
         snapshot: &snapshot,
         positions: &nothing,
         resting: &resting,

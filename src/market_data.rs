@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Book, Event, EventId, Market, MarketId, PendingResolution, PricePoint, Resolution, Shares, Side, SourceKind,
-    Timestamp, TokenId, Usdc,
+    Book, Event, EventId, Market, MarketId, PendingResolution, PricePoint, Resolution, Shares,
+    Side, SourceKind, Timestamp, TokenId, Usdc,
 };
 
 pub mod download;

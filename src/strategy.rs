@@ -11,9 +11,9 @@ pub mod arbitrageur;
 mod cause;
 // The worked example of docs/writing-a-strategy.md: compiled and tested, not part of the program.
 #[cfg(test)]
-mod favourite;
-#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod favourite;
 mod indicators;
 pub mod market_maker;
 mod params;
@@ -31,7 +31,9 @@ pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use set::{StrategiesConfig, StrategyConfigError, StrategySet};
 pub use signal_trader::{SignalTrader, SignalTraderParams};
 
-use crate::domain::{Calibrations, Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId};
+use crate::domain::{
+    Calibrations, Estimate, Intent, MarketId, Position, RestingOrder, Snapshot, TokenId,
+};
 
 /// What a strategy may look at.
 #[derive(Debug, Clone, Copy)]

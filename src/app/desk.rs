@@ -15,9 +15,9 @@ use crate::market_data::MarketData;
 use crate::store::{OwnerLock, Store, StoreError};
 use crate::strategy::StrategySet;
 use crate::trading::config::TradingConfig;
-use crate::trading::desk::{DeskError, Input, Output};
 #[cfg(test)]
 use crate::trading::desk::Rules;
+use crate::trading::desk::{DeskError, Input, Output};
 use crate::trading::ledger::Ledger;
 
 use super::AppError;

@@ -157,7 +157,9 @@ impl App {
             })
             .collect();
         // Held markets that have not resolved: as far as the source has got with them.
-        let pending = held.iter().filter_map(|market| self.source.pending(&market.id));
+        let pending = held
+            .iter()
+            .filter_map(|market| self.source.pending(&market.id));
         let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions)
             .with_pending(pending.collect());
         Ok(MarketSnapshot { snapshot, notes })

@@ -251,12 +251,14 @@ impl World {
             signal_id: None,
             strategy: StrategyName::new(strategy),
             market_id: MarketId::new("m"),
+            event_id: None,
             token_id: TokenId::new(token),
             outcome: String::new(),
             side,
             limit: price(at),
             shares: Shares::whole(count),
             order_type: OrderType::PostOnly,
+            expires_at: None,
             basket: None,
             reason: String::new(),
             stop_loss: None,
@@ -269,6 +271,8 @@ impl World {
                 order,
                 remaining: Shares::whole(count),
                 placed_at: now(),
+                queue_ahead: Shares::ZERO,
+                prints_to: now(),
             },
         );
     }

@@ -30,9 +30,7 @@ pub mod input;
 mod quotes;
 mod settle;
 
-pub use agent::{
-    AgentOrder, OrderPreview, agent_order, open_account, preview_order,
-};
+pub use agent::{AgentOrder, OrderPreview, agent_order, open_account, preview_order};
 pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};

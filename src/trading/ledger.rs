@@ -10,9 +10,9 @@ use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError, Order,
-    OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
-    StrategyName, Timestamp, TokenId, Usdc, notional,
+    Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError,
+    Order, OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind,
+    StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
 };
 
 use super::estimates::Scoring;
@@ -324,8 +324,7 @@ impl Ledger {
     /// The calibrations of the authors whose estimates may be acted on.
     #[must_use]
     pub fn calibrations(&self) -> Calibrations {
-        self.scoring
-            .calibrations(self.estimates.values().flatten())
+        self.scoring.calibrations(self.estimates.values().flatten())
     }
 
     /// Totals by strategy.

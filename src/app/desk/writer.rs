@@ -282,7 +282,11 @@ impl Writer {
         }
         if let Err(error) = self.store.append(&events) {
             // Not knowing what reached the disk, the desk stops: a restart reads what did.
-            tracing::error!(code = error.code(), hint = error.hint(), "events were not stored");
+            tracing::error!(
+                code = error.code(),
+                hint = error.hint(),
+                "events were not stored"
+            );
             let reason = format!("events could not be stored: {error}");
             return self.halt(stepped, reason, || error.clone().into());
         }

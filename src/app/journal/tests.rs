@@ -259,6 +259,7 @@ impl World {
                     trigger_price: self.dice.price(),
                     shares: Some(Shares::whole(5)),
                     trail_percent: None,
+                    oco_with: None,
                     bid: Some(self.dice.price()),
                     reason,
                 },

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Book, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot,
-    SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    Book, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot, SourceKind,
+    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
 };
 
 use super::super::config::TradingConfig;

@@ -5,17 +5,34 @@ use std::time::Duration;
 
 use super::super::Desk;
 use super::*;
+use crate::app::config::Config;
 use crate::app::rebuild::rebuild;
 use crate::domain::{LedgerEvent, Timestamp, Usdc};
+use crate::market_data::recorded::Recorded;
+use crate::market_data::recorded::tests::load;
+use crate::strategy::StrategySet;
 use crate::trading::ledger::{LedgerError, Recorder};
 
+/// Prices that nothing here looks at.
+const CSV: &str = "timestamp,market_id,question,yes_price,volume,token_id\n\
+                   2026-01-01T00:00:00Z,a,A?,0.5,0,t1\n";
 const NOW: Timestamp = Timestamp::from_secs(1_772_452_800);
 
 fn open(path: &std::path::Path) -> Desk {
     let lock = OwnerLock::acquire(path).unwrap();
     let store = Arc::new(Store::open(path).unwrap());
     let ledger = rebuild(&store).unwrap();
-    Desk::owner(store, lock, ledger).unwrap()
+    let config = Config::default();
+    let setup = Setup {
+        strategies: Arc::new(StrategySet::from_config(&config.strategies).unwrap()),
+        trading: config.trading(),
+        source: Arc::new(Recorded::new(
+            Arc::new(load(&[("p.csv", CSV)]).unwrap()),
+            NOW,
+        )),
+        journal: None,
+    };
+    Desk::owner(store, lock, ledger, setup).unwrap()
 }
 
 fn pay(ledger: &mut Ledger, amount: i32) -> Stepped<u64> {

@@ -63,7 +63,12 @@ fn a_tick_goes_in_its_order() {
         )
         .with(
             market("m"),
-            vec![book("m-yes", tomorrow, &[("0.40", "100")], &[("0.42", "100")])],
+            vec![book(
+                "m-yes",
+                tomorrow,
+                &[("0.40", "100")],
+                &[("0.42", "100")],
+            )],
         )
         .with(
             market("n"),
