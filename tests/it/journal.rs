@@ -131,6 +131,11 @@ fn a_paper_session_is_explained_by_its_journal() {
     // One micro-dollar more in one fill, and the replay names the event.
     let copy = workspace.path("changed.db");
     std::fs::copy(workspace.db(), &copy).unwrap();
+    // While `store` reads, the newest events stand in the write-ahead log alone.
+    let log = workspace.path("ledger.db-wal");
+    if log.exists() {
+        std::fs::copy(log, workspace.path("changed.db-wal")).unwrap();
+    }
     let db = rusqlite::Connection::open(&copy).unwrap();
     let (seq, payload): (i64, String) = db
         .query_row(
