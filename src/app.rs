@@ -1,6 +1,8 @@
 //! The application: a source, a ledger with its one writer, strategies and alerts, wired from the
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
+mod arrivals;
+mod cancels;
 pub mod config;
 mod desk;
 mod error;
@@ -9,6 +11,7 @@ mod fresh;
 mod gather;
 mod open;
 mod orders;
+mod prints;
 mod standing;
 mod tick;
 
@@ -55,6 +58,7 @@ pub struct App {
     desk: Desk,
     alerts: Alerts,
     fresh: fresh::Fresh,
+    prints: prints::Prints,
     questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,

@@ -5,6 +5,7 @@ pub mod aggregation;
 pub mod conditional;
 pub mod config;
 pub mod desk;
+mod execution_config;
 pub mod ledger;
 pub mod matching;
 pub mod report;

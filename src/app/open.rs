@@ -127,6 +127,7 @@ impl App {
             desk,
             alerts,
             fresh,
+            prints: Default::default(),
             questions: Default::default(),
             signals: ArcSwapOption::empty(),
             ticking: tokio::sync::Mutex::new(()),

@@ -244,6 +244,14 @@ impl MarketData for Polymarket {
         self.activity_in(market).await
     }
 
+    async fn trades_since(
+        &self,
+        market: &Market,
+        since: Timestamp,
+    ) -> Result<Vec<Print>, DataError> {
+        self.prints_since(market, since).await
+    }
+
     async fn check(&self) -> Result<(), DataError> {
         self.check_venue().await
     }

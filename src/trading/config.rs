@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Price, Usdc, plain};
 
+pub use super::execution_config::ExecutionConfig;
+
 /// Limits that no order passes, whoever asks. Amounts in pUSD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -183,6 +185,8 @@ pub struct TradingConfig {
     pub sizing: SizingConfig,
     /// Conditional orders.
     pub conditional: ConditionalConfig,
+    /// How orders reach the exchange.
+    pub execution: ExecutionConfig,
     /// Shortest time between two account snapshots that no trade caused, ms.
     pub snapshot_interval_ms: i64,
 }
@@ -195,6 +199,7 @@ impl Default for TradingConfig {
             aggregation: AggregationConfig::default(),
             sizing: SizingConfig::default(),
             conditional: ConditionalConfig::default(),
+            execution: ExecutionConfig::default(),
             snapshot_interval_ms: 300_000,
         }
     }
@@ -253,7 +258,7 @@ impl TradingConfig {
         if self.aggregation.min_strategies == 0 {
             return Err("aggregation.min_strategies is 0; it must be at least 1".to_owned());
         }
-        Ok(())
+        self.execution.validate()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Conditional orders: evaluated before strategies, in shares of the position, against the bid.
 
 use crate::domain::{
-    ConditionalKind, ConditionalOrder, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
+    ConditionalKind, ConditionalOrder, FiredBy, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
     TokenId, Usdc,
 };
 
 use super::super::conditional::{self, ExitPrices};
+use super::super::report::IN_FLIGHT;
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -17,6 +18,9 @@ impl Step<'_> {
             let Some(order) = self.ledger().conditionals().get(&id).cloned() else {
                 continue;
             };
+            if self.is_selling(id) {
+                continue;
+            }
             if self.ledger().held(&order.token_id).is_zero() {
                 self.cancel_conditional(id, "the position is gone")?;
                 continue;
@@ -86,6 +90,11 @@ impl Step<'_> {
             shares,
             order_type: OrderType::Fak,
             expires_at: None,
+            arrives_at: None,
+            fired_by: Some(FiredBy {
+                conditional: conditional.id,
+                bid,
+            }),
             basket: None,
             reason: format!("Conditional {kind} triggered at {bid}"),
             stop_loss: None,
@@ -114,40 +123,22 @@ impl Step<'_> {
                 return Ok(());
             }
         };
-        let id = conditional.id;
-        self.firing = Some(id);
+        self.firing = Some(conditional.id);
         let report = self.submit(approved, market);
         self.firing = None;
         let report = report?;
-        let sold = Shares::from_f64(report.filled_shares)?;
-        if sold.is_zero() {
-            self.report.notes.push(format!(
-                "conditional order {id} fired but sold nothing: {}",
-                report.reason
-            ));
+        if report.status == IN_FLIGHT {
             return Ok(());
         }
-        let slippage = report
-            .average_price
-            .map_or(0.0, |average| bid.to_f64() - average);
-        self.report.triggered.push(format!(
-            "{kind} {id} at bid {bid}: sold {sold} shares, {slippage:.4} below the bid that set it off"
-        ));
-        let event = if sold < shares {
-            LedgerEvent::ConditionalReduced {
-                id,
-                shares: shares.minus(sold),
-            }
-        } else {
-            LedgerEvent::ConditionalTriggered {
-                id,
+        let id = conditional.id;
+        self.conditional_sold(
+            FiredBy {
+                conditional: id,
                 bid,
-                sold,
-                proceeds: Some(Usdc::from_f64_rounded(report.notional)?),
-            }
-        };
-        self.recorder.record(event)?;
-        Ok(())
+            },
+            shares,
+            &report,
+        )
     }
 
     /// After a sale: withdraws conditional orders of a position that is gone and shrinks those

@@ -236,7 +236,7 @@ fn traded(at: Timestamp, orders: &[(Side, &str, &str, &str, bool)]) -> Ledger {
 }
 
 fn asks_left(book: &Book, ledger: &Ledger) -> Vec<(String, String)> {
-    remaining_book(book, ledger)
+    remaining_book(book, None, ledger)
         .asks()
         .iter()
         .map(|level| (level.price.to_string(), level.size.to_string()))
@@ -259,7 +259,7 @@ fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
     let asks = [("0.50", "10"), ("0.51", "20")];
     let stale = book("m-yes", after(60), &[("0.49", "7")], &asks);
     assert_eq!(asks_left(&stale, &ledger), [level("0.51", "16")]);
-    assert_eq!(remaining_book(&stale, &ledger).bids()[0].size, sh("7"));
+    assert_eq!(remaining_book(&stale, None, &ledger).bids()[0].size, sh("7"));
     let fresh = book(
         "m-yes",
         Timestamp::from_millis(after(60).millis() + 1),
@@ -290,7 +290,7 @@ fn a_resting_fill_uses_up_the_depth_that_passed_it() {
         "the level at its own price did not pass it"
     );
     let again = resting(Side::Buy, "0.51", "15", NOON);
-    let left = remaining_book(&stale, &ledger);
+    let left = remaining_book(&stale, None, &ledger);
     assert_eq!(
         trade_through(&again, &left).unwrap(),
         None,
