@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,9 @@ use super::App;
 const KEPT: usize = 2_000;
 /// Markets that are asked about at once.
 const AT_ONCE: usize = 8;
+
+/// What the source told of one market.
+type Answer = (MarketId, Result<Vec<Print>, DataError>);
 
 /// What the stream told about tokens that orders rest in.
 #[derive(Debug, Default)]
@@ -194,14 +198,21 @@ impl App {
                 }
             }
         }
-        let asked = markets
-            .iter()
-            .filter_map(|market| Some((market, *to_ask.get(&market.id)?)))
-            .map(|(market, since)| async move {
-                (market.id.clone(), self.source.trades_since(market, since).await)
-            });
-        let answers: Vec<(MarketId, Result<Vec<Print>, DataError>)> =
-            futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
+        let mut asked: Vec<BoxFuture<'_, Answer>> = Vec::new();
+        for market in markets {
+            if let Some(since) = to_ask.get(&market.id).copied() {
+                let market = Arc::clone(market);
+                let ask = async move {
+                    let told = self.source.trades_since(&market, since).await;
+                    (market.id.clone(), told)
+                };
+                asked.push(ask.boxed());
+            }
+        }
+        let answers: Vec<Answer> = futures::stream::iter(asked)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         let mut notes = Vec::new();
         for (market, answer) in answers {
             match answer {

@@ -15,8 +15,8 @@ use super::{
     Period, StreamEvent, Trader, WalletPosition, WalletSummary,
 };
 use crate::domain::{
-    Book, Clock, Event, Market, MarketId, PricePoint, Resolution, SourceKind, SystemClock,
-    Timestamp, TokenId,
+    Book, Clock, Event, Market, MarketId, PricePoint, Print, Resolution, SourceKind,
+    SystemClock, Timestamp, TokenId,
 };
 
 pub mod activity_rows;

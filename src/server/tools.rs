@@ -14,6 +14,7 @@ pub mod backtest;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
+pub mod orders;
 pub mod portfolio;
 pub mod signals;
 pub mod system;
@@ -29,6 +30,7 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         portfolio::tools(),
         signals::tools(),
         trade::tools(),
+        orders::tools(),
         analysis::tools(),
         conditional::tools(),
         backtest::tools(),

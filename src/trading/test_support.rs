@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::domain::{
     Basket, BasketLeg, Book, BookOrigin, ConditionalKind, FeeSchedule, Intent, LedgerEvent, Level,
-    Market, MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Price, ProtocolVersion,
+    Market, MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Price, Print,
+    ProtocolVersion,
     Quote, QuoteSide, Resolution, Shares, Side, Signal, Snapshot, SourceKind, StampedEvent,
     StrategyName, Timestamp, TokenId, Usdc,
 };
@@ -108,6 +109,7 @@ pub struct Scene {
     at: Timestamp,
     views: Vec<MarketView>,
     resolutions: Vec<Resolution>,
+    prints: Vec<Print>,
 }
 
 impl Scene {
@@ -116,7 +118,20 @@ impl Scene {
             at,
             views: Vec::new(),
             resolutions: Vec::new(),
+            prints: Vec::new(),
         }
+    }
+
+    /// Adds a trade of others in `m-yes`.
+    pub fn print(mut self, taker: Option<Side>, price: &str, shares: &str, at: Timestamp) -> Self {
+        self.prints.push(Print {
+            token: "m-yes".into(),
+            taker,
+            price: p(price),
+            shares: sh(shares),
+            at,
+        });
+        self
     }
 
     /// Adds a candidate with the books given; a token without one has none.
@@ -165,6 +180,7 @@ impl Scene {
             self.views,
             self.resolutions,
         )
+        .with_prints(self.prints)
     }
 }
 
@@ -460,6 +476,32 @@ impl Account {
     /// A tick without strategies.
     pub fn look(&mut self, snapshot: &Snapshot) -> TickReport {
         self.tick(snapshot, Vec::new())
+    }
+
+    /// Books that changed between ticks, audited.
+    pub fn books(&mut self, snapshot: &Snapshot) -> TickReport {
+        let (report, events) =
+            desk::books_changed(&mut self.ledger, snapshot, &self.config).unwrap();
+        self.keep(events);
+        report
+    }
+
+    /// Orders that arrive, audited.
+    pub fn arrive(&mut self, snapshot: &Snapshot) -> TickReport {
+        let (report, events) = desk::arrive(&mut self.ledger, snapshot, &self.config).unwrap();
+        self.keep(events);
+        report
+    }
+
+    /// A command, audited.
+    pub fn command(&mut self, input: &desk::Input) -> desk::Output {
+        let rules = desk::Rules {
+            strategies: &[],
+            config: &self.config,
+        };
+        let (output, events) = desk::step(&mut self.ledger, input, rules).unwrap();
+        self.keep(events);
+        output
     }
 
     /// An agent's order, audited.

@@ -1,7 +1,7 @@
 //! Shorter output schemas: of a description what a reader cannot guess from the name.
 //!
-//! A number keeps its unit, a text by strangers keeps its mark, a moment its format; everything
-//! else keeps its first clause. Inner objects do not repeat which of their fields are always there.
+//! A number keeps its unit, a text by strangers keeps its mark, a moment its format; a count keeps its
+//! first clause, and of other texts the name has to do. Inner objects do not repeat which of their fields are always there.
 
 use serde_json::{Map, Value};
 
@@ -80,10 +80,10 @@ fn short(text: &str, kind: &str) -> Option<String> {
                 .iter()
                 .find(|unit| lower.contains(&unit.to_lowercase()));
             unit.map(|unit| (*unit).to_owned())
-                .or_else(|| Some(clause(text)).filter(|clause| clause.len() <= 3 * CLAUSE))
+                .or_else(|| Some(clause(text)).filter(|clause| clause.len() <= CLAUSE / 2))
         }
         "string" if text.contains("RFC 3339") => Some("RFC 3339 UTC".to_owned()),
-        "array" => None,
+        "string" | "array" => None,
         _ => Some(clause(text)).filter(|clause| clause.len() <= CLAUSE),
     }
 }
@@ -133,7 +133,7 @@ mod tests {
                     "count": { "type": "integer", "description": "How many" },
                     "question": { "type": "string", "description": "UNTRUSTED" },
                     "at": { "type": "string", "description": "RFC 3339 UTC" },
-                    "description": { "type": "string", "description": "The rules" }
+                    "description": { "type": "string" }
                 }
             })
         );

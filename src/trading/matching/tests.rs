@@ -323,3 +323,24 @@ fn shares_are_conserved_for_an_order_larger_than_the_book() {
     );
     assert_eq!(matched.filled(), sh("3"));
 }
+
+#[test]
+fn what_was_taken_of_one_outcome_is_gone_from_the_book_of_the_other() {
+    // 4 Yes bought at 0.51: the same order was a bid for No at 0.49.
+    let ledger = traded(after(60), &[(Side::Buy, "0.51", "0.51", "4", false)]);
+    let no = book("m-no", after(60), &[("0.49", "10"), ("0.48", "7")], &[("0.52", "9")]);
+    let yes: crate::domain::TokenId = "m-yes".into();
+    let left = remaining_book(&no, Some(&yes), &ledger);
+    let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
+    assert_eq!(sizes, [sh("6"), sh("7")]);
+    assert_eq!(left.asks(), no.asks());
+    let newer = book("m-no", after(61), &[("0.49", "10")], &[]);
+    assert_eq!(remaining_book(&newer, Some(&yes), &ledger), newer);
+    // 15 Yes bought by a resting bid at 0.52, which offers of Yes below it passed: bids for No above
+    // 0.48, best first.
+    let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let no = book("m-no", after(60), &[("0.50", "10"), ("0.49", "20"), ("0.48", "7")], &[]);
+    let left = remaining_book(&no, Some(&yes), &ledger);
+    let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
+    assert_eq!(sizes, [sh("15"), sh("7")]);
+}
