@@ -218,7 +218,10 @@ mod tests {
         let row = json!({"side": "SELL", "token_id": "7", "size": 92.59, "price": 0.7,
             "timestamp": 1786179735});
         let read = print(&row).unwrap();
-        assert_eq!((read.taker, read.price.micros()), (Some(Side::Sell), 700_000));
+        assert_eq!(
+            (read.taker, read.price.micros()),
+            (Some(Side::Sell), 700_000)
+        );
         // 92.59 × 1e6 is 92589999.99999999 in binary.
         assert_eq!(read.shares.micros(), 92_590_000);
         let mut odd = row.clone();

@@ -259,7 +259,10 @@ fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
     let asks = [("0.50", "10"), ("0.51", "20")];
     let stale = book("m-yes", after(60), &[("0.49", "7")], &asks);
     assert_eq!(asks_left(&stale, &ledger), [level("0.51", "16")]);
-    assert_eq!(remaining_book(&stale, None, &ledger).bids()[0].size, sh("7"));
+    assert_eq!(
+        remaining_book(&stale, None, &ledger).bids()[0].size,
+        sh("7")
+    );
     let fresh = book(
         "m-yes",
         Timestamp::from_millis(after(60).millis() + 1),
@@ -328,7 +331,12 @@ fn shares_are_conserved_for_an_order_larger_than_the_book() {
 fn what_was_taken_of_one_outcome_is_gone_from_the_book_of_the_other() {
     // 4 Yes bought at 0.51: the same order was a bid for No at 0.49.
     let ledger = traded(after(60), &[(Side::Buy, "0.51", "0.51", "4", false)]);
-    let no = book("m-no", after(60), &[("0.49", "10"), ("0.48", "7")], &[("0.52", "9")]);
+    let no = book(
+        "m-no",
+        after(60),
+        &[("0.49", "10"), ("0.48", "7")],
+        &[("0.52", "9")],
+    );
     let yes: crate::domain::TokenId = "m-yes".into();
     let left = remaining_book(&no, Some(&yes), &ledger);
     let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
@@ -339,7 +347,12 @@ fn what_was_taken_of_one_outcome_is_gone_from_the_book_of_the_other() {
     // 15 Yes bought by a resting bid at 0.52, which offers of Yes below it passed: bids for No above
     // 0.48, best first.
     let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
-    let no = book("m-no", after(60), &[("0.50", "10"), ("0.49", "20"), ("0.48", "7")], &[]);
+    let no = book(
+        "m-no",
+        after(60),
+        &[("0.50", "10"), ("0.49", "20"), ("0.48", "7")],
+        &[],
+    );
     let left = remaining_book(&no, Some(&yes), &ledger);
     let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
     assert_eq!(sizes, [sh("15"), sh("7")]);

@@ -39,7 +39,10 @@ fn fills(waiting: &mut [Waiting], print: &Print) -> Vec<(u64, String)> {
 fn a_trade_passes_the_queue_before_it_fills_us() {
     let mut one = [rest(1, Side::Buy, "0.48", "50", "100")];
     // 60 of the 100 before us go; 40 are left.
-    assert_eq!(fills(&mut one, &print(Some(Side::Sell), "0.48", "60", 1)), []);
+    assert_eq!(
+        fills(&mut one, &print(Some(Side::Sell), "0.48", "60", 1)),
+        []
+    );
     assert_eq!(one[0].queue_ahead, sh("40"));
     // 40 for them, 15 of 55 for us; then 35 of the next 80.
     let next = print(Some(Side::Sell), "0.48", "55", 2);
@@ -58,7 +61,10 @@ fn only_takers_of_the_other_side_count_at_our_price_and_any_told_by_nobody_beyon
     };
     assert!(meets(Side::Buy, Some(Side::Sell), "0.48"));
     assert!(!meets(Side::Buy, Some(Side::Buy), "0.48"));
-    assert!(!meets(Side::Buy, None, "0.48"), "an unknown side proves nothing");
+    assert!(
+        !meets(Side::Buy, None, "0.48"),
+        "an unknown side proves nothing"
+    );
     assert!(meets(Side::Buy, None, "0.47"));
     assert!(!meets(Side::Buy, Some(Side::Sell), "0.49"), "above our bid");
     assert!(meets(Side::Sell, Some(Side::Buy), "0.48"));
@@ -104,7 +110,10 @@ fn the_volume_of_a_trade_is_given_out_once_in_order_of_price_and_time() {
 #[test]
 fn trades_before_it_came_or_after_its_end_are_not_its() {
     let mut early = [rest(1, Side::Buy, "0.48", "10", "0")];
-    assert_eq!(fills(&mut early, &print(Some(Side::Sell), "0.48", "4", 0)), []);
+    assert_eq!(
+        fills(&mut early, &print(Some(Side::Sell), "0.48", "4", 0)),
+        []
+    );
     let mut ending = [Waiting {
         until: Some(after(5)),
         ..rest(1, Side::Buy, "0.48", "10", "0")
