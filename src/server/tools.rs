@@ -117,6 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_client_pays_for_the_list_stays_within_its_budget() {
+        let registry = registry().unwrap();
+        let bytes = crate::server::contracts::total_list_bytes(&registry).unwrap();
+        assert!(bytes <= 40_000, "tools/list has {bytes} bytes");
+        assert_eq!(registry.listed().count(), 24);
+    }
+
+    #[test]
     fn float_noise_is_forgiven_and_real_precision_is_not() {
         assert_eq!(
             amount_argument("size", 19.6 * 0.49).unwrap().to_string(),
