@@ -25,8 +25,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::with_text(
             "get_orders",
             "Orders",
-            "Orders with what became of them, newest first: open ones (resting or in_flight), closed \
-             ones or all.",
+            "Orders with what became of them, newest first.",
             ToolAnnotations::READ_LOCAL,
             get_orders,
             in_words,
@@ -58,10 +57,10 @@ struct OrdersArgs {
     /// Only this strategy's.
     #[serde(default)]
     strategy: Option<String>,
-    /// Only the one placed under this id, whatever its status.
+    /// Only the one placed under this id, open or not.
     #[serde(default, deserialize_with = "lenient::text")]
     client_order_id: Option<String>,
-    /// Only this one, whatever its status.
+    /// Only this one, open or not.
     #[serde(default, deserialize_with = "lenient::number")]
     order_id: Option<u64>,
     /// Most rows, 1–100.

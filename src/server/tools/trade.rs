@@ -21,7 +21,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         "place_trade",
         "Place a trade",
         "Buy or sell shares of one outcome at a limit price; on paper it fills only what the order \
-         book shows, with the market's fee. Spends cash or sells holdings. `size` is pUSD of notional \
+         book shows, with the market's fee. `size` is pUSD of notional \
          at the limit price (shares = size / price). dry_run true first: it shows fills, fee, what \
          would rest behind whom and the verdict of each limit, and changes nothing. Example: {\"market_id\": \"559652\", \"token_id\": \"5453…\", \"side\": \"buy\", \
          \"size\": 25, \"price\": 0.16, \"dry_run\": true}.",

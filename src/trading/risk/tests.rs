@@ -410,7 +410,7 @@ fn min_size_of_a_resting_order() {
         rest(Side::Buy, "0.40", "4.99"),
         "min_size",
         "4.99 shares is below the market's minimum of 5 for an order that may rest",
-        "Use at least 5 shares.",
+        "Use at least 5 shares (2 pUSD at this price)",
     );
 }
 
