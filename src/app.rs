@@ -2,6 +2,7 @@
 //! configuration. Tools, jobs and the command line all work through [`App`].
 
 mod account;
+mod arrivals;
 mod awaiting;
 pub mod config;
 pub mod control;
@@ -13,6 +14,7 @@ mod gather;
 pub mod journal;
 mod open;
 mod orders;
+mod prints;
 mod reactions;
 mod rebuild;
 mod standing;
@@ -67,6 +69,7 @@ pub struct App {
     alerts: Alerts,
     fresh: fresh::Fresh,
     awaiting: awaiting::Awaiting,
+    prints: prints::Prints,
     questions: std::sync::Mutex<std::collections::HashMap<MarketId, String>>,
     signals: ArcSwapOption<SignalCache>,
     ticking: tokio::sync::Mutex<()>,

@@ -34,7 +34,7 @@ pub use market::{
     Event, Market, MarketStatus, Outcome, PendingResolution, ProtocolVersion, Resolution,
 };
 pub use money::{MICRO_U64, MoneyError, Price, Rounding, Shares, Usdc, notional};
-pub use order::{Fill, Order, OrderOutcome, OrderType, RestingOrder, Side};
+pub use order::{Fill, FiredBy, Order, OrderOutcome, OrderType, RestingOrder, Side};
 pub use position::{Mark, Position};
 pub use snapshot::{History, MarketView, PricePoint, Print, Snapshot, SourceKind};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::domain::{
-    Book, Event, EventId, Market, MarketId, PendingResolution, PricePoint, Resolution, Shares,
-    Side, SourceKind, Timestamp, TokenId, Usdc,
+    Book, Event, EventId, Market, MarketId, PendingResolution, PricePoint, Print, Resolution,
+    Shares, Side, SourceKind, Timestamp, TokenId, Usdc,
 };
 
 pub mod download;
@@ -293,6 +293,16 @@ pub trait MarketData: Send + Sync {
     /// Who trades and who holds a market. An error only when nothing could be found out.
     async fn market_activity(&self, _market: &Market) -> Result<MarketActivity, DataError> {
         Err(self.lacks("the activity in a market"))
+    }
+
+    /// What takers traded in a market after `since` as far as the source tells, oldest first. Times may
+    /// be cut to whole seconds.
+    async fn trades_since(
+        &self,
+        _market: &Market,
+        _since: Timestamp,
+    ) -> Result<Vec<Print>, DataError> {
+        Err(self.lacks("trades of others"))
     }
 
     /// Asks the source for something small, so that [`MarketData::health`] knows whether it answers,

@@ -7,6 +7,7 @@ pub mod conditional_config;
 pub mod config;
 pub mod desk;
 pub mod estimates;
+mod execution_config;
 pub mod ledger;
 pub mod matching;
 pub mod report;

@@ -10,7 +10,8 @@ use crate::domain::{Price, Shares, Usdc, plain};
 use crate::market_data::polymarket::PolymarketConfig;
 use crate::strategy::StrategiesConfig;
 use crate::trading::config::{
-    AggregationConfig, ConditionalConfig, Mode, RiskConfig, SizingConfig, TradingConfig,
+    AggregationConfig, ConditionalConfig, ExecutionConfig, Mode, RiskConfig, SizingConfig,
+    TradingConfig,
 };
 
 use super::AppError;
@@ -40,6 +41,8 @@ pub struct Config {
     pub conditional_orders: ConditionalConfig,
     /// How much is bet.
     pub position_sizing: SizingConfig,
+    /// How orders reach the paper exchange.
+    pub execution: ExecutionConfig,
     /// What a tick looks at.
     pub gather: GatherConfig,
     /// Logs, alerts, dashboard.
@@ -63,6 +66,7 @@ impl Default for Config {
             risk: RiskConfig::default(),
             conditional_orders: ConditionalConfig::default(),
             position_sizing: SizingConfig::default(),
+            execution: ExecutionConfig::default(),
             gather: GatherConfig::default(),
             monitoring: MonitoringConfig::default(),
             backtest: BacktestConfig::default(),
@@ -285,6 +289,7 @@ impl Config {
             aggregation: self.aggregation.clone(),
             sizing: self.position_sizing.clone(),
             conditional: self.conditional_orders.clone(),
+            execution: self.execution.clone(),
             snapshot_interval_ms: i64::from(self.monitoring.snapshot_interval) * 1000,
         }
     }

@@ -72,12 +72,12 @@ impl Drop for Running {
 /// Which markets and tokens the account needs, whatever their volume.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Markets of positions, resting orders and fresh estimates, and those that wait to be scored.
+    /// Markets of positions, open orders and fresh estimates, and those that wait to be scored.
     pub(super) markets: BTreeSet<MarketId>,
     /// Of those, the ones that are here only because estimates of them wait to be scored: nothing but
     /// their end matters.
     pub(super) to_score: BTreeSet<MarketId>,
-    /// Tokens of positions, then those of resting orders.
+    /// Tokens of positions, then those of open orders.
     tokens: Vec<TokenId>,
 }
 
@@ -89,9 +89,9 @@ impl Needs {
             needs.markets.insert(position.market_id.clone());
             needs.tokens.push(position.token_id.clone());
         }
-        for resting in ledger.resting().values() {
-            needs.markets.insert(resting.order.market_id.clone());
-            needs.tokens.push(resting.order.token_id.clone());
+        for (order, _) in ledger.open_orders() {
+            needs.markets.insert(order.market_id.clone());
+            needs.tokens.push(order.token_id.clone());
         }
         for (market, estimates) in ledger.estimates() {
             if estimates.iter().any(|estimate| estimate.is_fresh(now)) {
@@ -130,6 +130,11 @@ impl App {
             app: Arc::downgrade(self),
             shutdown: shutdown.clone(),
         };
+        if let Some(changes) = self.source.changes() {
+            // Ends with the token or the application, whichever comes first.
+            let app = Arc::downgrade(self);
+            tokio::spawn(super::prints::listen(app, changes, shutdown.clone()));
+        }
         let task = tokio::spawn(async move {
             let running = running;
             let mut followed = Vec::new();
@@ -184,6 +189,7 @@ impl App {
         let wanted = to_follow(&needs, &all, self.config.gather.follow_markets);
         if *followed != wanted {
             self.source.follow(&wanted);
+            self.prints.keep_only(&wanted);
             *followed = wanted;
         }
         self.refresh_marks(&ledger, &all, now).await;

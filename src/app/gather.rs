@@ -54,7 +54,14 @@ impl App {
             let candidate = ledger.estimates().contains_key(&market.id);
             (market, candidate)
         }));
-        let gathered = self.snapshot_of(wanted, true).await?;
+        let all: Vec<Arc<Market>> = wanted.iter().map(|(market, _)| market.clone()).collect();
+        let (gathered, (prints, missing)) = tokio::join!(
+            self.snapshot_of(wanted, true),
+            self.prints_of(&ledger, &all)
+        );
+        let mut gathered = gathered?;
+        gathered.snapshot = gathered.snapshot.with_prints(prints);
+        gathered.notes.extend(missing);
         let held = ledger.positions().keys();
         let held = held.filter_map(|token| gathered.snapshot.book(token));
         self.fresh.put_bids(held.map(AsRef::as_ref), now);
@@ -90,6 +97,15 @@ impl App {
     /// Gathers one market, for an agent's order or a dossier.
     pub async fn gather_market(&self, market: Arc<Market>) -> Result<MarketSnapshot, AppError> {
         self.snapshot_of(vec![(market, true)], false).await
+    }
+
+    /// Gathers markets for orders that arrive: nobody else looks at them.
+    pub(super) async fn gather_markets(
+        &self,
+        markets: Vec<Arc<Market>>,
+    ) -> Result<MarketSnapshot, AppError> {
+        let wanted = markets.into_iter().map(|market| (market, false)).collect();
+        self.snapshot_of(wanted, false).await
     }
 
     async fn snapshot_of(

@@ -161,6 +161,7 @@ impl App {
             alerts,
             fresh,
             awaiting: Default::default(),
+            prints: Default::default(),
             questions: Default::default(),
             signals: ArcSwapOption::empty(),
             ticking: tokio::sync::Mutex::new(()),

@@ -104,7 +104,7 @@ impl App {
         )??)
     }
 
-    /// Places an order on the book as it is now.
+    /// Places an order on the book as it is now, or as it is when the order arrives.
     pub async fn place_order(&self, mut order: AgentOrder) -> Result<OrderReport, AppError> {
         let market = self.market_to_order(order.market_id.as_str()).await?;
         // The agent may have named it by slug.
@@ -117,7 +117,7 @@ impl App {
         let report = (*verdict)?;
         self.keep_questions(std::slice::from_ref(&report)).await;
         self.alert(&report).await;
-        Ok(report)
+        Ok(self.arrived(report).await)
     }
 
     /// Creates a conditional order on a held position.

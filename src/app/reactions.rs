@@ -24,7 +24,6 @@ use crate::market_data::StreamEvent;
 use crate::trading::config::Mode;
 use crate::trading::desk::{Input, Output};
 use crate::trading::ledger::Ledger;
-use crate::trading::report::TickReport;
 use crate::trading::watch::{self, Chance};
 
 use super::gather::BACKWARDS_MS;
@@ -263,13 +262,9 @@ impl App {
 
     /// Hands books, or resolutions, to the desk, and tells about what was executed.
     async fn commit_books(&self, snapshot: Snapshot) -> Result<(), AppError> {
-        let report: TickReport = match self.desk.commit(Input::Books(snapshot)).await?.output {
-            Output::Ticked(report) => *report,
-            other => {
-                return Err(AppError::Other(format!(
-                    "books gave another output: {other:?}"
-                )));
-            }
+        let committed = self.desk.commit(Input::Books(snapshot)).await?;
+        let Output::Ticked(report) = committed.output else {
+            return Err(AppError::unexpected_output());
         };
         self.keep_questions(&report.orders).await;
         for order in &report.orders {

@@ -56,6 +56,7 @@ impl App {
         for order in &report.orders {
             self.alert(order).await;
         }
+        self.arrived_in(&mut report).await;
         tracing::info!(
             tick = report.tick,
             markets = report.markets,

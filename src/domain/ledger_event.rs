@@ -41,7 +41,8 @@ pub enum LedgerEvent {
         /// What it wanted. A basket or quote is logged leg by leg.
         signal: Signal,
     },
-    /// A logged signal led to at least one fill, or to a resting order.
+    /// A logged signal led to at least one fill, to a resting order, or to one on its way to the
+    /// exchange (what becomes of that, its own events tell).
     SignalExecuted {
         /// Number in the signal log.
         signal_id: u64,

@@ -78,6 +78,15 @@ impl OrderType {
     }
 }
 
+/// What set a conditional order's sale off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiredBy {
+    /// Number of the conditional order.
+    pub conditional: u64,
+    /// The bid that set it off.
+    pub bid: Price,
+}
+
 /// An order as it goes to the executor, in shares with a limit price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -109,6 +118,13 @@ pub struct Order {
     /// When a resting order is withdrawn (GTD, and post-only with an end), by the source's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When it reaches the exchange, by the source's clock, where that takes time
+    /// (`execution.latency_ms`): it meets the book of then. `None` when it arrived as it was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrives_at: Option<Timestamp>,
+    /// The conditional order whose sale it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fired_by: Option<FiredBy>,
     /// Legs of one basket share this number.
     pub basket: Option<u64>,
     /// Why, in one line.

@@ -15,8 +15,8 @@ use super::{
     Period, StreamEvent, Trader, WalletPosition, WalletSummary,
 };
 use crate::domain::{
-    Book, Clock, Event, Market, MarketId, PendingResolution, PricePoint, Resolution, SourceKind,
-    SystemClock, Timestamp, TokenId,
+    Book, Clock, Event, Market, MarketId, PendingResolution, PricePoint, Print, Resolution,
+    SourceKind, SystemClock, Timestamp, TokenId,
 };
 
 pub mod activity_rows;
@@ -260,6 +260,14 @@ impl MarketData for Polymarket {
 
     async fn market_activity(&self, market: &Market) -> Result<MarketActivity, DataError> {
         self.activity_in(market).await
+    }
+
+    async fn trades_since(
+        &self,
+        market: &Market,
+        since: Timestamp,
+    ) -> Result<Vec<Print>, DataError> {
+        self.prints_since(market, since).await
     }
 
     async fn check(&self) -> Result<(), DataError> {

@@ -107,7 +107,7 @@ mod tests {
                     },
                     "anyOf": [
                         { "required": ["market_id", "bid", "ask"] },
-                        { "required": ["code", "message", "hint"] },
+                        { "required": ["code"] },
                     ],
                 },
                 "annotations": {

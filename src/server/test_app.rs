@@ -67,6 +67,7 @@ impl Account {
             size: Usdc::parse("20.5").unwrap(),
             limit: price("0.41"),
             order_type: OrderType::Fak,
+            expires_at: None,
             client_order_id: None,
             stop_loss: None,
             take_profit: None,

@@ -16,6 +16,7 @@ pub mod commands;
 pub mod conditional;
 pub mod markets;
 pub mod monitoring;
+pub mod orders;
 pub mod portfolio;
 pub mod signals;
 pub mod system;
@@ -31,6 +32,7 @@ pub fn registry() -> Result<Registry<App>, RegistryError> {
         portfolio::tools(),
         signals::tools(),
         trade::tools(),
+        orders::tools(),
         analysis::tools(),
         conditional::tools(),
         commands::tools(),
@@ -117,6 +119,14 @@ fn shares_argument(what: &str, value: f64) -> Result<Shares, ToolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_pays_for_the_list_stays_within_its_budget() {
+        let registry = registry().unwrap();
+        let bytes = crate::server::contracts::total_list_bytes(&registry).unwrap();
+        assert!(bytes <= 40_000, "tools/list has {bytes} bytes");
+        assert_eq!(registry.listed().count(), 24);
+    }
 
     #[test]
     fn float_noise_is_forgiven_and_real_precision_is_not() {

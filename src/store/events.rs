@@ -278,6 +278,8 @@ mod tests {
                 shares: Shares::whole(10),
                 order_type: OrderType::Fak,
                 expires_at: None,
+                arrives_at: None,
+                fired_by: None,
                 basket: None,
                 reason: "because".to_owned(),
                 stop_loss: Some(price("0.4")),

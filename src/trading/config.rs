@@ -9,6 +9,8 @@ use crate::domain::{Usdc, plain};
 
 pub use super::conditional_config::ConditionalConfig;
 
+pub use super::execution_config::ExecutionConfig;
+
 /// Limits that no order passes, whoever asks. Amounts in pUSD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -144,6 +146,8 @@ pub struct TradingConfig {
     /// Conditional orders.
     #[serde(rename = "conditional_orders")]
     pub conditional: ConditionalConfig,
+    /// How orders reach the exchange.
+    pub execution: ExecutionConfig,
     /// Shortest time between two account snapshots that no trade caused, ms.
     pub snapshot_interval_ms: i64,
 }
@@ -165,6 +169,7 @@ impl Default for TradingConfig {
             aggregation: AggregationConfig::default(),
             sizing: SizingConfig::default(),
             conditional: ConditionalConfig::default(),
+            execution: ExecutionConfig::default(),
             snapshot_interval_ms: 300_000,
         }
     }
@@ -205,7 +210,7 @@ impl TradingConfig {
         if self.aggregation.min_strategies == 0 {
             return Err("aggregation.min_strategies is 0; it must be at least 1".to_owned());
         }
-        Ok(())
+        self.execution.validate()
     }
 }
 

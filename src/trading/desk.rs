@@ -1,7 +1,7 @@
 //! The desk's step: one input against the current ledger, in one pure, synchronous go.
 //!
-//! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ resting orders (filled,
-//! then judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
+//! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ orders that arrive ▸
+//! resting orders (filled, expired, then judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +14,12 @@ use crate::strategy::{Analysis, Strategy, StrategyContext};
 
 use super::config::{Mode, TradingConfig};
 use super::ledger::{Ledger, LedgerError, Recorder};
-use super::matching::{self, LevelFill, Matched};
-use super::report::{self, OrderReport, TickReport};
+use super::matching::{self, LevelFill};
+use super::report::TickReport;
 use super::risk::{Approved, Refusal, RiskGate};
-use super::venue_rules;
 
 mod agent;
+mod arrival;
 mod basket;
 mod command;
 mod directional;
@@ -28,9 +28,10 @@ mod exits;
 mod guard;
 pub mod input;
 mod quotes;
+mod resting;
 mod settle;
 
-pub use agent::{AgentOrder, OrderPreview, agent_order, open_account, preview_order};
+pub use agent::{AGENT, AgentOrder, OrderPreview, agent_order, open_account, preview_order};
 pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
@@ -59,6 +60,7 @@ pub fn tick(
     step.settle()?;
     step.list_unsettled();
     if config.mode != Mode::Monitor {
+        step.arrivals()?;
         step.fill_resting()?;
     }
     step.judge_resting()?;
@@ -66,6 +68,7 @@ pub fn tick(
         step.run_conditionals()?;
     }
     step.run_strategies(strategies)?;
+    step.name_stranded();
     step.finish_tick()?;
     Ok((step.report, step.recorder.into_events()))
 }
@@ -82,17 +85,40 @@ pub fn books_changed(
     step.mark()?;
     step.settle()?;
     if config.mode != Mode::Monitor {
+        step.arrivals()?;
         step.fill_resting()?;
     }
     step.judge_resting()?;
     if config.mode != Mode::Monitor {
         step.run_conditionals()?;
     }
-    if step.traded {
-        step.mark()?;
-        step.take_snapshot(true)?;
+    step.finish_between()
+}
+
+/// Orders on their way arrive, if their moment has come: only they look at the books.
+pub fn arrive(
+    ledger: &mut Ledger,
+    snapshot: &Snapshot,
+    config: &TradingConfig,
+) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
+    let mut step = Step::new(ledger, snapshot, config);
+    step.begin_day()?;
+    step.mark()?;
+    if config.mode != Mode::Monitor {
+        step.arrivals()?;
     }
-    Ok((step.report, step.recorder.into_events()))
+    step.finish_between()
+}
+
+/// How an order came by a fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It took it from the book.
+    Taken,
+    /// It rested, and the book shows that the market passed its price.
+    Passed,
+    /// It rested, and a trade of others shows it.
+    Printed,
 }
 
 /// A step under way.
@@ -139,8 +165,13 @@ impl<'a> Step<'a> {
 
     /// The token's book less what we already took from it.
     fn book(&self, token: &TokenId) -> Option<Book> {
-        let book = self.snapshot.book(token)?;
-        Some(matching::remaining_book(book, self.ledger()))
+        let view = self.snapshot.market_of(token)?;
+        let opposite = view.market.opposite_of(token).map(|other| &other.token);
+        Some(matching::remaining_book(
+            view.book(token)?,
+            opposite,
+            self.ledger(),
+        ))
     }
 
     /// The daily loss is counted from the equity that stood when the UTC day began: the last marks
@@ -182,52 +213,6 @@ impl<'a> Step<'a> {
         if !gone.is_empty() {
             self.recorder
                 .record(LedgerEvent::BidsGone { tokens: gone })?;
-        }
-        Ok(())
-    }
-
-    /// Fills resting orders that the market traded through.
-    fn fill_resting(&mut self) -> Result<(), DeskError> {
-        let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
-        for id in ids {
-            let Some(resting) = self.ledger().resting().get(&id).cloned() else {
-                continue;
-            };
-            let order = &resting.order;
-            let Some(view) = self.snapshot.market(&order.market_id) else {
-                continue;
-            };
-            if !view.market.is_tradable() {
-                self.cancel_resting(id, "the market no longer accepts orders")?;
-                continue;
-            }
-            // A book that no new order could trade on fills none that rests either.
-            let Some(book) = self
-                .book(&order.token_id)
-                .filter(|book| venue_rules::fit(book, &self.gate()).is_ok())
-            else {
-                continue;
-            };
-            let Some(level) = matching::trade_through(&resting, &book)? else {
-                continue;
-            };
-            self.record_fill(order, &level, true)?;
-            // Those that the order names: who rests an order wants its stop when it fills.
-            let bought = view.market.clone();
-            self.attach_exits(order, &bought, false)?;
-            let matched = Matched {
-                fills: vec![level],
-                unfilled: resting.remaining.minus(level.shares),
-            };
-            if matched.unfilled.is_zero() {
-                self.close_order(id, OrderOutcome::Filled, Shares::ZERO, "traded through")?;
-            }
-            let status = report::outcome_words(report::outcome_of(&matched));
-            let market = view.market.clone();
-            self.report
-                .orders
-                .push(OrderReport::new(order, &market, &matched, status, None));
-            self.fit_conditionals(&order.token_id)?;
         }
         Ok(())
     }
@@ -322,6 +307,15 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
+    /// Ends a step between ticks: an account that traded is marked and recorded.
+    fn finish_between(mut self) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
+        if self.traded {
+            self.mark()?;
+            self.take_snapshot(true)?;
+        }
+        Ok((self.report, self.recorder.into_events()))
+    }
+
     /// Records the account for charts: after each trade, else by the configured interval.
     fn take_snapshot(&mut self, force: bool) -> Result<(), DeskError> {
         let now = self.recorder.at();
@@ -398,69 +392,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Hands an approved order to the paper executor and records what comes of it.
-    fn submit(
-        &mut self,
-        approved: Approved<Order>,
-        market: &Market,
-    ) -> Result<OrderReport, DeskError> {
-        let order = approved.into_inner();
-        self.recorder.record(LedgerEvent::OrderAccepted {
-            order: order.clone(),
-        })?;
-        let book = self.book(&order.token_id);
-        let matched = match &book {
-            Some(book) if order.order_type.takes() => matching::take(&order, book, market.fee)?,
-            _ => Matched {
-                fills: Vec::new(),
-                unfilled: order.shares,
-            },
-        };
-        for level in &matched.fills {
-            self.record_fill(&order, level, false)?;
-        }
-        let outcome = report::outcome_of(&matched);
-        let rests = order.order_type.rests() && !matched.unfilled.is_zero();
-        let reason = match outcome {
-            OrderOutcome::Unfilled if !rests => unfilled_reason(&order, book.as_ref()),
-            _ => order.reason.clone(),
-        };
-        if rests {
-            let queue_ahead = self
-                .snapshot
-                .book(&order.token_id)
-                .map_or(Shares::ZERO, |book| book.size_at(order.side, order.limit));
-            self.recorder.record(LedgerEvent::OrderRested {
-                order_id: order.id,
-                remaining: matched.unfilled,
-                queue_ahead,
-            })?;
-        } else {
-            self.close_order(order.id, outcome, matched.unfilled, &reason)?;
-        }
-        let slippage = book
-            .as_ref()
-            .and_then(|book| matching::slippage(&matched, book, order.side));
-        let words = if rests {
-            "resting"
-        } else {
-            report::outcome_words(outcome)
-        };
-        let mut report = OrderReport::new(&order, market, &matched, words, slippage);
-        report.reason = reason;
-        self.report.orders.push(report.clone());
-        if order.side == Side::Sell {
-            self.fit_conditionals(&order.token_id)?;
-        }
-        Ok(report)
-    }
-
-    fn record_fill(
-        &mut self,
-        order: &Order,
-        level: &LevelFill,
-        maker: bool,
-    ) -> Result<(), DeskError> {
+    fn record_fill(&mut self, order: &Order, level: &LevelFill, how: How) -> Result<(), DeskError> {
         self.traded = true;
         let fill = Fill {
             order_id: order.id,
@@ -473,8 +405,8 @@ impl<'a> Step<'a> {
             shares: level.shares,
             notional: level.notional,
             fee: level.fee,
-            maker,
-            print: false,
+            maker: how != How::Taken,
+            print: how == How::Printed,
             reason: order.reason.clone(),
         };
         self.recorder.record(LedgerEvent::Filled { fill })?;
@@ -498,12 +430,9 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
+    /// Withdraws an order that rests or is on its way.
     fn cancel_resting(&mut self, order_id: u64, reason: &str) -> Result<(), DeskError> {
-        let unfilled = self
-            .ledger()
-            .resting()
-            .get(&order_id)
-            .map(|resting| resting.remaining);
+        let unfilled = self.ledger().open_order(order_id).map(|(_, left)| left);
         match unfilled {
             Some(unfilled) => self.close_order(order_id, OrderOutcome::Cancelled, unfilled, reason),
             None => Ok(()),

@@ -197,6 +197,19 @@ pub struct Ledger {
     peak: Option<Usdc>,
     settings: Option<String>,
     recent_orders: VecDeque<Timestamp>,
+    /// Legs bought for the newest basket, by token.
+    legs: Option<(u64, BTreeMap<TokenId, Shares>)>,
+    stranded: BTreeMap<TokenId, Stranded>,
+}
+
+/// Shares of a basket's leg that stay although another leg did not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stranded {
+    /// The basket.
+    pub basket: u64,
+    /// Shares.
+    pub shares: Shares,
 }
 
 /// Trading is halted: only cancels and sales that reduce a position pass.
@@ -286,14 +299,13 @@ impl Ledger {
             .map_or(Shares::ZERO, |position| position.shares)
     }
 
-    /// Shares held of a token that no resting sale has a claim on.
+    /// Shares held of a token that no sale, resting or on its way, has a claim on.
     #[must_use]
     pub fn sellable(&self, token: &TokenId) -> Shares {
         let promised = self
-            .resting
-            .values()
-            .filter(|r| r.order.token_id == *token && r.order.side == Side::Sell)
-            .fold(Shares::ZERO, |sum, r| sum.plus(r.remaining));
+            .open_orders()
+            .filter(|(order, _)| order.token_id == *token && order.side == Side::Sell)
+            .fold(Shares::ZERO, |sum, (_, remaining)| sum.plus(remaining));
         self.held(token).minus(promised)
     }
 
@@ -428,6 +440,18 @@ impl Ledger {
     /// Accepted orders that are neither resting nor over: on their way to the exchange.
     pub fn in_flight(&self) -> impl Iterator<Item = (&Order, Shares)> {
         self.in_flight.values().map(|(order, left)| (order, *left))
+    }
+
+    /// Legs of baskets that did not fill and could not be sold again, by token.
+    #[must_use]
+    pub fn stranded(&self) -> &BTreeMap<TokenId, Stranded> {
+        &self.stranded
+    }
+
+    /// Orders that are on their way or rest, with the shares that may still fill.
+    pub fn open_orders(&self) -> impl Iterator<Item = (&Order, Shares)> {
+        let resting = self.resting.values().map(|r| (&r.order, r.remaining));
+        self.in_flight().chain(resting)
     }
 
     /// The UTC day that the daily loss is counted from, if one has begun.

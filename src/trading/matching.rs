@@ -4,10 +4,12 @@
 
 use crate::domain::{
     Book, FeeSchedule, MoneyError, Order, OrderType, Price, RestingOrder, Rounding, Shares, Side,
-    Usdc, notional,
+    TokenId, Usdc, notional,
 };
 
 use super::ledger::{Ledger, Take};
+
+pub mod queue;
 
 /// Part of an order filled at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,17 +66,37 @@ impl Matched {
 ///
 /// A taker took its level. A maker was filled at its own price by shares that the book shows at
 /// strictly better prices: those, best first, are what it used up.
+///
+/// An order stands in the books of both outcomes: a bid for Yes at `p` is an offer of No at `1 − p`
+/// (each of the venue's `price_change` messages shows one order at both, with one size). What was
+/// taken from the book of `opposite`, the market's other token, is therefore gone from this one too.
 #[must_use]
-pub fn remaining_book(book: &Book, ledger: &Ledger) -> Book {
+pub fn remaining_book(book: &Book, opposite: Option<&TokenId>, ledger: &Ledger) -> Book {
     let mut left = book.clone();
     for take in ledger.takes_since(&book.token, book.changed_at) {
-        if take.maker {
-            consume_through(&mut left, take);
-        } else {
-            left.consume(take.side, take.price, take.shares);
-        }
+        consume(&mut left, take);
+    }
+    let mirrored = opposite.map_or(&[][..], |token| ledger.takes_since(token, book.changed_at));
+    for take in mirrored {
+        let seen_from_here = Take {
+            side: match take.side {
+                Side::Buy => Side::Sell,
+                Side::Sell => Side::Buy,
+            },
+            price: take.price.complement(),
+            ..*take
+        };
+        consume(&mut left, &seen_from_here);
     }
     left
+}
+
+fn consume(left: &mut Book, take: &Take) {
+    if take.maker {
+        consume_through(left, take);
+    } else {
+        left.consume(take.side, take.price, take.shares);
+    }
 }
 
 fn consume_through(left: &mut Book, take: &Take) {

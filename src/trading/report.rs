@@ -41,13 +41,13 @@ pub struct OrderReport {
     pub outcome: String,
     /// buy or sell.
     pub side: String,
-    /// FAK, FOK or POST_ONLY.
+    /// FAK, FOK, GTC, GTD or POST_ONLY.
     pub order_type: String,
     /// Limit price, 0–1.
     pub limit_price: f64,
     /// Shares ordered.
     pub shares: f64,
-    /// filled, partially_filled, unfilled or resting.
+    /// filled, partially_filled, unfilled, resting, in_flight, cancelled or expired.
     pub status: String,
     /// Shares filled.
     pub filled_shares: f64,
@@ -62,9 +62,22 @@ pub struct OrderReport {
     pub slippage: Option<f64>,
     /// Level by level.
     pub fills: Vec<FillReport>,
+    /// Shares that go on resting.
+    pub resting_shares: f64,
+    /// Shares of others that go first at its price; null when nothing rests.
+    pub queue_ahead: Option<f64>,
+    /// When it leaves the book by itself, RFC 3339 UTC; null for never.
+    pub expires_at: Option<String>,
+    /// When it reaches the exchange, RFC 3339 UTC; null when it did at once.
+    pub arrives_at: Option<String>,
     /// Why the order was placed, or why it did not fill.
     pub reason: String,
 }
+
+/// Status of an order that rests.
+pub const RESTING: &str = "resting";
+/// Status of an order that is on its way to the exchange.
+pub const IN_FLIGHT: &str = "in_flight";
 
 /// Status words for an order that took what it could.
 #[must_use]
@@ -127,8 +140,18 @@ impl OrderReport {
                     fee: fill.fee.to_f64(),
                 })
                 .collect(),
+            resting_shares: 0.0,
+            queue_ahead: None,
+            expires_at: order.expires_at.map(|end| end.to_rfc3339()),
+            arrives_at: order.arrives_at.map(|moment| moment.to_rfc3339()),
             reason: order.reason.clone(),
         }
+    }
+
+    /// Says that so many shares rest behind so many of others.
+    pub(super) fn rests(&mut self, shares: Shares, queue_ahead: Shares) {
+        self.resting_shares = shares.to_f64();
+        self.queue_ahead = Some(queue_ahead.to_f64());
     }
 }
 
@@ -147,6 +170,26 @@ pub struct StrategyReport {
     pub not_traded: BTreeMap<String, u32>,
     /// Why the strategy could not work at all, if so.
     pub error: Option<String>,
+}
+
+/// What became of a basket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BasketReport {
+    /// Its number in this ledger.
+    pub basket: u64,
+    /// Who wanted it.
+    pub strategy: String,
+    /// Legs that it has.
+    pub legs: u32,
+    /// True when every leg filled.
+    pub filled: bool,
+    /// What legs cost that were bought and sold again, fees of both included, pUSD; 0 when it
+    /// filled.
+    pub lost: f64,
+    /// Shares of legs that could not be sold again and stay.
+    pub left: f64,
+    /// Why it did not fill; null when it did.
+    pub reason: Option<String>,
 }
 
 /// A settled position.
@@ -281,6 +324,8 @@ pub struct TickReport {
     pub triggered: Vec<String>,
     /// The same in numbers.
     pub exits: Vec<ExitReport>,
+    /// Baskets that were run, filled or not.
+    pub baskets: Vec<BasketReport>,
     /// Positions paid out.
     pub settlements: Vec<SettlementReport>,
     /// Positions that wait for their market's end, with what is known of it.

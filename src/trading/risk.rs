@@ -164,7 +164,7 @@ impl RiskGate<'_> {
                 claimed.cash = claimed.cash.plus(cost).plus(fee);
                 claimed.exposure = claimed.exposure.plus(cost);
             }
-            claimed.resting += u32::from(candidate.order.order_type == OrderType::PostOnly);
+            claimed.resting += u32::from(candidate.order.order_type.rests());
         }
         Ok(())
     }
@@ -361,8 +361,10 @@ impl RiskGate<'_> {
                 needed <= cash,
             );
         }
-        if order.order_type == OrderType::PostOnly {
-            let open = u32::try_from(ledger.resting().len()).unwrap_or(u32::MAX);
+        if order.order_type.rests() {
+            let on_the_way = ledger.in_flight().filter(|(o, _)| o.order_type.rests());
+            let open = ledger.resting().len() + on_the_way.count();
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
             let would_be = open.saturating_add(claimed.resting).saturating_add(1);
             add(
                 "max_open_orders",

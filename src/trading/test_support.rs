@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::domain::{
     Basket, BasketLeg, Book, BookOrigin, ConditionalKind, FeeSchedule, Intent, LedgerEvent, Level,
-    Market, MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Price, ProtocolVersion,
-    Quote, QuoteSide, Resolution, Shares, Side, Signal, Snapshot, SourceKind, StampedEvent,
-    StrategyName, Timestamp, TokenId, Usdc,
+    Market, MarketId, MarketStatus, MarketView, Order, OrderType, Outcome, Price, Print,
+    ProtocolVersion, Quote, QuoteSide, Resolution, Shares, Side, Signal, Snapshot, SourceKind,
+    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
 
@@ -108,6 +108,7 @@ pub struct Scene {
     at: Timestamp,
     views: Vec<MarketView>,
     resolutions: Vec<Resolution>,
+    prints: Vec<Print>,
 }
 
 impl Scene {
@@ -116,7 +117,20 @@ impl Scene {
             at,
             views: Vec::new(),
             resolutions: Vec::new(),
+            prints: Vec::new(),
         }
+    }
+
+    /// Adds a trade of others in `m-yes`.
+    pub fn print(mut self, taker: Option<Side>, price: &str, shares: &str, at: Timestamp) -> Self {
+        self.prints.push(Print {
+            token: "m-yes".into(),
+            taker,
+            price: p(price),
+            shares: sh(shares),
+            at,
+        });
+        self
     }
 
     /// Adds a candidate with the books given; a token without one has none.
@@ -165,6 +179,7 @@ impl Scene {
             self.views,
             self.resolutions,
         )
+        .with_prints(self.prints)
     }
 }
 
@@ -324,6 +339,8 @@ pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderTy
         shares: sh(shares),
         order_type,
         expires_at: None,
+        arrives_at: None,
+        fired_by: None,
         basket: None,
         reason: "test".to_owned(),
         stop_loss: None,
@@ -342,6 +359,7 @@ pub fn wanted(side: Side, size: &str, limit: &str) -> AgentOrder {
         size: usd(size),
         limit: p(limit),
         order_type: OrderType::Fak,
+        expires_at: None,
         client_order_id: None,
         stop_loss: None,
         take_profit: None,
@@ -458,6 +476,32 @@ impl Account {
     /// A tick without strategies.
     pub fn look(&mut self, snapshot: &Snapshot) -> TickReport {
         self.tick(snapshot, Vec::new())
+    }
+
+    /// Books that changed between ticks, audited.
+    pub fn books(&mut self, snapshot: &Snapshot) -> TickReport {
+        let (report, events) =
+            desk::books_changed(&mut self.ledger, snapshot, &self.config).unwrap();
+        self.keep(events);
+        report
+    }
+
+    /// Orders that arrive, audited.
+    pub fn arrive(&mut self, snapshot: &Snapshot) -> TickReport {
+        let (report, events) = desk::arrive(&mut self.ledger, snapshot, &self.config).unwrap();
+        self.keep(events);
+        report
+    }
+
+    /// A command, audited.
+    pub fn command(&mut self, input: &desk::Input) -> desk::Output {
+        let rules = desk::Rules {
+            strategies: &[],
+            config: &self.config,
+        };
+        let (output, events) = desk::step(&mut self.ledger, input, rules).unwrap();
+        self.keep(events);
+        output
     }
 
     /// An agent's order, audited.

@@ -3,7 +3,7 @@
 
 use crate::domain::{
     Book, BookFeed, BookOrigin, MarketStatus, Order, OrderType, Price, Rounding, Shares, Side,
-    SourceKind, Usdc, notional,
+    SourceKind, Timestamp, Usdc, notional,
 };
 
 use super::config::Mode;
@@ -11,6 +11,9 @@ use super::risk::{Candidate, Refusal, RiskGate};
 
 /// Least notional of a marketable buy, pUSD ("invalid amount for a marketable BUY order, min size: $1").
 pub const MIN_MARKETABLE_BUY: Usdc = Usdc::from_micros(1_000_000);
+
+/// Shortest time that an order with an end stands on the venue's book, ms.
+pub const LEAST_GTD_MS: i64 = 120_000;
 
 /// Oldest row that a recording's synthesised book may come from: its own spacing decides before
 /// that whether the market is still open.
@@ -23,6 +26,16 @@ pub fn check(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refus
     market(candidate)?;
     price(candidate)?;
     size(candidate, gate)?;
+    expiry(candidate.order, gate.now)?;
+    book(candidate, gate)
+}
+
+/// What the venue checks of an order that it was sent a while ago: everything but what was settled
+/// when it left (whose shares are kept for it, how long it is good for). Errors: as [`check`].
+pub fn on_arrival(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
+    market(candidate)?;
+    price(candidate)?;
+    least_size(candidate)?;
     book(candidate, gate)
 }
 
@@ -106,7 +119,6 @@ fn price(candidate: &Candidate<'_>) -> Result<(), Refusal> {
 
 fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
     let order = candidate.order;
-    let min_size = candidate.market.min_size;
     if order.shares.is_zero() {
         return Err(Refusal::new(
             "size",
@@ -131,19 +143,50 @@ fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
             },
         ));
     }
-    let resting = order.order_type == OrderType::PostOnly;
-    if resting && order.shares < min_size {
+    // The venue counts hundredths of a share. A sale that takes may be of whatever is held.
+    let whole = order.shares == order.shares.floor_to_lot();
+    let sells_all = order.side == Side::Sell && order.shares == gate.ledger.held(&order.token_id);
+    if !whole && !sells_all && (order.side == Side::Buy || order.order_type.rests()) {
+        let nearest = order.shares.floor_to_lot();
+        return Err(Refusal::new(
+            "lot_size",
+            format!(
+                "{} shares is not a multiple of the venue's lot of {}; the nearest legal size \
+                 below is {nearest}",
+                order.shares,
+                Shares::LOT
+            ),
+            format!("Use {nearest} shares."),
+        ));
+    }
+    least_size(candidate)
+}
+
+/// Least sizes: of an order that may rest in shares, of a buy that takes in pUSD.
+///
+/// What is left of an order may be less: on the venue a GTC order stands until it is filled or
+/// cancelled, and the minimum is checked when it comes.
+fn least_size(candidate: &Candidate<'_>) -> Result<(), Refusal> {
+    let order = candidate.order;
+    let min_size = candidate.market.min_size;
+    if order.order_type.rests() && order.shares < min_size {
+        let least = notional(order.limit, min_size, Rounding::Up).unwrap_or(Usdc::ZERO);
         return Err(Refusal::new(
             "min_size",
             format!(
-                "{} shares is below the market's minimum of {min_size}",
+                "{} shares is below the market's minimum of {min_size} for an order that may rest",
                 order.shares
             ),
-            format!("Use at least {min_size} shares."),
+            format!("Use at least {min_size} shares ({least} pUSD at this price), or FAK."),
         ));
     }
+    let crosses = candidate
+        .book
+        .and_then(|book| book.against(order.side).first())
+        .is_some_and(|level| order.side.accepts(order.limit, level.price));
+    let marketable = order.order_type.takes() && (crosses || !order.order_type.rests());
     let value = notional(order.limit, order.shares, Rounding::Down).unwrap_or(Usdc::ZERO);
-    if !resting && order.side == Side::Buy && value < MIN_MARKETABLE_BUY {
+    if marketable && order.side == Side::Buy && value < MIN_MARKETABLE_BUY {
         return Err(Refusal::new(
             "min_notional",
             format!(
@@ -160,6 +203,37 @@ fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// How long an order with an end has to stand. The venue wants a GTD's `expiration` 180 s ahead at
+/// least, and takes the order off the book 60 s before it.
+fn expiry(order: &Order, now: Timestamp) -> Result<(), Refusal> {
+    let least = now.plus_millis(LEAST_GTD_MS);
+    let seconds = LEAST_GTD_MS / 1000;
+    match (order.order_type, order.expires_at) {
+        (OrderType::Gtd, None) => Err(Refusal::new(
+            "expires_at",
+            "a GTD order needs the moment at which it leaves the book",
+            format!("Add expires_in (seconds, at least {seconds}) or expires_at, or use GTC."),
+        )),
+        (OrderType::Gtd | OrderType::PostOnly, Some(end)) if end < least => Err(Refusal::new(
+            "expires_at",
+            format!(
+                "an order that ends at {end} would stand for {} s; the venue's least is {seconds} s",
+                end.since(now) / 1000
+            ),
+            format!("Use {least} or later (expires_in {seconds} or more)."),
+        )),
+        (OrderType::Fak | OrderType::Fok | OrderType::Gtc, Some(_)) => Err(Refusal::new(
+            "expires_at",
+            format!(
+                "a {} order has no end of its own",
+                order.order_type.as_str()
+            ),
+            "Leave the expiry out, or use GTD or POST_ONLY.",
+        )),
+        (_, _) => Ok(()),
+    }
 }
 
 /// The fewest whole lots whose notional at `limit` reaches the minimum, with that notional.
@@ -197,10 +271,23 @@ fn book(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
                 "a post-only order at {} would take from the book",
                 order.limit
             ),
-            "Use a price that does not reach the other side.",
+            match nearest_maker(order, book, candidate.market.tick) {
+                Some(nearest) => format!("Use {nearest} or further from the other side."),
+                None => "No legal price rests on this side now.".to_owned(),
+            },
         ));
     }
     Ok(())
+}
+
+/// The legal price closest to the other side at which an order only rests.
+fn nearest_maker(order: &Order, book: &Book, tick: Price) -> Option<Price> {
+    let other = book.against(order.side).first()?.price;
+    let price = match order.side {
+        Side::Buy => other.minus(tick).floor_to(tick),
+        Side::Sell => other.plus(tick).ceil_to(tick),
+    };
+    (price >= tick && price <= Price::ONE.minus(tick)).then_some(price)
 }
 
 /// Whether a book is fit to trade on: its stream unbroken, not crossed, and recent enough. Holds for

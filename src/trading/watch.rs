@@ -77,7 +77,8 @@ pub fn chances(
     let mut found = Vec::new();
     let other = Chance { conditional: None };
     for book in view.books.iter().flatten().filter(|book| book.is_sound()) {
-        let left = matching::remaining_book(book, ledger);
+        let opposite = view.market.opposite_of(&book.token).map(|o| &o.token);
+        let left = matching::remaining_book(book, opposite, ledger);
         for order in ledger.conditionals().values() {
             if order.token_id != book.token {
                 continue;

@@ -439,7 +439,7 @@ fn the_contracts_are_written_one_file_a_tool() {
     std::fs::write(out.join("gone_tool.json"), "{}").unwrap();
     std::fs::write(out.join("README.md"), "kept").unwrap();
     let run = workspace.cli_bare(&["tools", "--out", text(&out)]).ok();
-    assert!(run.stdout.starts_with("22 tools in "), "{}", run.stdout);
+    assert!(run.stdout.starts_with("24 tools in "), "{}", run.stdout);
     let mut names: Vec<String> = std::fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

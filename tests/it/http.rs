@@ -20,7 +20,7 @@ async fn clients_of_both_eras_share_one_desk() {
     let older = Session::http(server.mcp(), false).await;
     let newer = Session::http(server.mcp(), true).await;
     for session in [&older, &newer] {
-        assert_eq!(session.tools().await.len(), 22);
+        assert_eq!(session.tools().await.len(), 24);
     }
     // 19.60 shares each: 9.996 and 19.60 × 0.07 × 0.51 × 0.49 = 0.34286 of fee.
     older.call("place_trade", order(&recording, 10.0)).await;

@@ -48,7 +48,7 @@ fn the_example_starts_a_server_that_answers() {
     let hello = server.initialize();
     assert_eq!(hello["result"]["serverInfo"]["name"], "polymarket-agent");
     let list = server.request("tools/list", json!({}));
-    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 22);
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 24);
     let account = server.call("get_portfolio", json!({}));
     assert_eq!(account["balance"], 1000.0);
     server.close();

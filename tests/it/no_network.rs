@@ -32,7 +32,7 @@ fn the_very_first_health_check_knows_already() {
 async fn the_server_starts_and_says_what_is_wrong() {
     let workspace = unreachable();
     let session = workspace.server().spawn_stdio().await;
-    assert_eq!(session.tools().await.len(), 22);
+    assert_eq!(session.tools().await.len(), 24);
     // The probe at the start finds out; nobody has to ask first.
     let deadline = Instant::now() + Duration::from_secs(20);
     let health = loop {

@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use crate::support::{Contracts, RawServer, Recording, Session, Workspace, close};
 
 /// What agents rely on: exactly these.
-pub const TOOLS: [&str; 22] = [
+pub const TOOLS: [&str; 24] = [
     "analyze_market",
     "cancel_conditional_order",
+    "cancel_order",
     "create_conditional_order",
     "get_conditional_orders",
     "get_event",
     "get_leaderboard",
     "get_market_detail",
+    "get_orders",
     "get_portfolio",
     "get_portfolio_snapshots",
     "get_positions",
@@ -122,7 +124,7 @@ async fn the_list_has_22_tools_with_full_contracts() {
     assert!(text(&said["instructions"]).contains("place_trade"));
     let tools = session.tools().await;
     let names: BTreeSet<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
-    assert_eq!(tools.len(), 22);
+    assert_eq!(tools.len(), 24);
     assert_eq!(names, TOOLS.into_iter().collect());
     Contracts::of(&tools);
     let mut bytes = 0;
@@ -153,6 +155,7 @@ async fn the_list_has_22_tools_with_full_contracts() {
         let writes = [
             "analyze_market",
             "cancel_conditional_order",
+            "cancel_order",
             "create_conditional_order",
             "place_trade",
             "run_backtest",
@@ -180,6 +183,7 @@ async fn an_agents_day(modern: bool) {
     let market = research(&story).await;
     estimate(&story, &market).await;
     let bought = trade(&story, &market).await;
+    rest_and_cancel(&story, &market).await;
     guard(&story, &market, bought).await;
     other_people(&story).await;
     signals(&story).await;
@@ -467,6 +471,30 @@ async fn trade(story: &Story, market: &Market) -> f64 {
     shares
 }
 
+/// A bid far below the market: it rests, is listed, and is taken back.
+async fn rest_and_cancel(story: &Story, market: &Market) {
+    let order = json!({
+        "market_id": market.id, "token_id": market.token, "side": "buy", "size": 1.0,
+        "price": 0.01, "order_type": "GTD", "expires_in": 3600, "client_order_id": "rest-1",
+    });
+    let placed = story.call("place_trade", order.clone()).await;
+    assert_eq!(placed["status"], "resting");
+    assert_eq!(placed["resting_shares"], 100.0);
+    let again = story.call("place_trade", order).await;
+    assert_eq!(again["order_id"], placed["order_id"]);
+    let open = story.call("get_orders", json!({})).await;
+    assert_eq!(open["orders"][0]["order_id"], placed["order_id"]);
+    assert_eq!(open["orders"][0]["remaining"], 100.0);
+    let taken = story
+        .call("cancel_order", json!({ "client_order_id": "rest-1" }))
+        .await;
+    assert_eq!(taken["cancelled"], json!([placed["order_id"]]));
+    let closed = story
+        .call("get_orders", json!({ "order_id": placed["order_id"] }))
+        .await;
+    assert_eq!(closed["orders"][0]["status"], "cancelled");
+}
+
 /// Stops on what was bought: created, listed, withdrawn.
 async fn guard(story: &Story, market: &Market, held: f64) {
     let bid = number(&market.detail["orderbook"]["best_bid"]);
@@ -664,7 +692,7 @@ fn the_newer_era_needs_no_handshake() {
     assert!(found["result"]["capabilities"]["tools"].is_object());
     assert!(text(&found["result"]["instructions"]).contains("place_trade"));
     let listed = raw.request("tools/list", json!({"_meta": meta}));
-    assert_eq!(list(&listed["result"]["tools"]).len(), 22);
+    assert_eq!(list(&listed["result"]["tools"]).len(), 24);
     assert_eq!(listed["result"]["resultType"], "complete");
     assert!(number(&listed["result"]["ttlMs"]) > 0.0);
     let called = raw.request(

@@ -356,6 +356,7 @@ impl Bench {
             size: Usdc::parse("5.1").unwrap(),
             limit: price("0.51"),
             order_type: OrderType::Fak,
+            expires_at: None,
             client_order_id: None,
             stop_loss: None,
             take_profit: None,

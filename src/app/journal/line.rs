@@ -94,6 +94,7 @@ pub(super) enum What {
     },
     Tick(View),
     Books(View),
+    Arrive(View),
     Order {
         order: AgentOrder,
         view: View,
@@ -171,6 +172,7 @@ impl What {
             },
             Input::Tick(snapshot) => What::Tick(view(snapshot)),
             Input::Books(snapshot) => What::Books(view(snapshot)),
+            Input::Arrive(snapshot) => What::Arrive(view(snapshot)),
             Input::Order { order, snapshot } => What::Order {
                 order: order.clone(),
                 view: view(snapshot),
@@ -220,6 +222,7 @@ impl What {
             What::Configure { settings, at } => Input::Configure { settings, at },
             What::Tick(view) => Input::Tick(snapshot(view)?),
             What::Books(view) => Input::Books(snapshot(view)?),
+            What::Arrive(view) => Input::Arrive(snapshot(view)?),
             What::Order { order, view } => Input::Order {
                 order,
                 snapshot: snapshot(view)?,

@@ -46,6 +46,7 @@ fn shown(input: &Input) -> String {
     match input {
         Input::Tick(snapshot) => format!("tick {}", see(snapshot)),
         Input::Books(snapshot) => format!("books {}", see(snapshot)),
+        Input::Arrive(snapshot) => format!("arrive {}", see(snapshot)),
         Input::Order { order, snapshot } => format!("{order:?} {}", see(snapshot)),
         other => format!("{other:?}"),
     }
@@ -285,6 +286,7 @@ impl World {
             7 => Input::Halt { by, reason, at },
             8 => Input::Resume { by, reason, at },
             9 => Input::Books(self.snapshot()),
+            10 => Input::Arrive(self.snapshot()),
             _ => Input::Tick(self.snapshot()),
         }
     }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::row::{Oddities, Problem, Row, RowFault, required};
-use crate::domain::{Price, PricePoint, Side, TokenId};
+use crate::domain::{Price, PricePoint, Print, Shares, Side, TokenId};
 use crate::market_data::{Holder, TakenTrade};
 
 /// Kind of row in the counters.
@@ -32,6 +32,34 @@ pub fn trade(value: &Value) -> Result<TakenTrade, RowFault> {
         at: required("timestamp", row.moment("timestamp")?)?,
     })
 }
+
+/// One trade, from its taker's side, in exact numbers: shares to the micro-unit below, and a price
+/// that a share can have. Errors: [`RowFault`] when size or price make no sense.
+pub fn print(value: &Value) -> Result<Print, RowFault> {
+    let TakenTrade {
+        token,
+        side,
+        shares,
+        price,
+        at,
+    } = trade(value)?;
+    let micros = (shares * 1e6 + SLACK).floor();
+    let whole = |field| RowFault::new(field, Problem::OutOfRange);
+    // 2^53: beyond it a float counts no micro-units.
+    if micros > 9e15 {
+        return Err(whole("size"));
+    }
+    Ok(Print {
+        token,
+        taker: Some(side),
+        price: Price::from_f64_rounded(price).map_err(|_| whole("price"))?,
+        shares: Shares::from_micros(micros as i64).map_err(|_| whole("size"))?,
+        at,
+    })
+}
+
+/// Of a micro-unit: what binary arithmetic may lose of a whole number.
+const SLACK: f64 = 1e-3;
 
 /// The holders of all tokens in `data`, as served: by token, largest first. Odd ones are skipped and
 /// counted. Errors: [`RowFault`] when `data` is no list.
@@ -183,6 +211,24 @@ mod tests {
         assert_eq!(with("size", json!(-1)), "size is out of range");
         assert_eq!(with("side", json!("HOLD")), "side is out of range");
         assert!(point(&json!({"timestamp": 1, "price": "NaN"})).is_err());
+    }
+
+    #[test]
+    fn a_print_counts_whole_micro_units() {
+        let row = json!({"side": "SELL", "token_id": "7", "size": 92.59, "price": 0.7,
+            "timestamp": 1786179735});
+        let read = print(&row).unwrap();
+        assert_eq!(
+            (read.taker, read.price.micros()),
+            (Some(Side::Sell), 700_000)
+        );
+        // 92.59 × 1e6 is 92589999.99999999 in binary.
+        assert_eq!(read.shares.micros(), 92_590_000);
+        let mut odd = row.clone();
+        odd["size"] = json!(0.123_456_78);
+        assert_eq!(print(&odd).unwrap().shares.micros(), 123_456);
+        odd["size"] = json!(1e12);
+        assert!(print(&odd).is_err());
     }
 
     #[test]

@@ -5,11 +5,13 @@ use super::activity_rows::{self, TRADE_ROW};
 use super::data::wallet;
 use super::row::{self, Oddities, is_asset_id};
 use super::transport::{Request, Scope};
-use crate::domain::{ConditionId, Market, Shares};
+use crate::domain::{ConditionId, Market, Print, Shares, Timestamp};
 use crate::market_data::{DataError, Holder, MarketActivity, TakenTrade, WalletSummary};
 
 /// Trades that are looked at.
 const TRADES: usize = 100;
+/// Trades that one look at a queue takes: a page.
+const PRINTS: usize = 1_000;
 /// Holders of each outcome.
 const HOLDERS: &str = "5";
 
@@ -73,6 +75,27 @@ impl Polymarket {
             .await?;
         trades.sort_by_key(|trade| std::cmp::Reverse(trade.at));
         Ok(trades)
+    }
+
+    /// What takers traded in a market after a moment, oldest first: at most the newest thousand.
+    pub(super) async fn prints_since(
+        &self,
+        market: &Market,
+        since: Timestamp,
+    ) -> Result<Vec<Print>, DataError> {
+        let Some(condition) = &market.condition_id else {
+            return Ok(Vec::new());
+        };
+        let request = Request::get(Scope::DataTrades, "/v2/trades")
+            .with("condition", row::padded(condition))
+            .with("taker_only", "true")
+            .with("start", since.secs().to_string());
+        let mut prints = self
+            .pages(request, PRINTS, TRADE_ROW, activity_rows::print)
+            .await?;
+        prints.retain(|print| print.at > since);
+        prints.sort_by_key(|print| print.at);
+        Ok(prints)
     }
 
     async fn holders_of(&self, condition: &ConditionId) -> Result<Option<Vec<Holder>>, DataError> {

@@ -1,7 +1,7 @@
 //! Shorter output schemas: of a description what a reader cannot guess from the name.
 //!
-//! A number keeps its unit, a text by strangers keeps its mark, a moment its format; everything
-//! else keeps its first clause. Inner objects do not repeat which of their fields are always there.
+//! A number keeps its unit, a text by strangers keeps its mark, a moment its format; of all other
+//! fields the name has to do. Inner objects do not repeat which of their fields are always there.
 
 use serde_json::{Map, Value};
 
@@ -25,8 +25,9 @@ pub fn shorten(value: &mut Value) {
         Value::Object(map) => {
             // A property may itself be called `description` or `required`: those are schemas.
             if let Some(Value::Object(properties)) = map.get_mut("properties") {
-                for property in properties.values_mut() {
+                for (name, property) in properties.iter_mut() {
                     shorten(property);
+                    drop_unit_of(name, property);
                 }
                 map.shift_remove("required");
                 map.shift_remove("description");
@@ -39,6 +40,15 @@ pub fn shorten(value: &mut Value) {
             describe(map);
         }
         _ => {}
+    }
+}
+
+/// A unit that the name says already: `shares`, `age_seconds`.
+fn drop_unit_of(name: &str, property: &mut Value) {
+    let Value::Object(map) = property else { return };
+    let said = matches!(map.get("description"), Some(Value::String(unit)) if name.ends_with(unit.as_str()));
+    if said {
+        map.shift_remove("description");
     }
 }
 
@@ -79,12 +89,11 @@ fn short(text: &str, kind: &str) -> Option<String> {
             let unit = UNITS
                 .iter()
                 .find(|unit| lower.contains(&unit.to_lowercase()));
-            unit.map(|unit| (*unit).to_owned())
-                .or_else(|| Some(clause(text)).filter(|clause| clause.len() <= 3 * CLAUSE))
+            unit.map(|unit| unit.replace('–', "-"))
+                .or_else(|| Some(clause(text)).filter(|clause| clause.len() <= CLAUSE / 2))
         }
-        "string" if text.contains("RFC 3339") => Some("RFC 3339 UTC".to_owned()),
-        "array" => None,
-        _ => Some(clause(text)).filter(|clause| clause.len() <= CLAUSE),
+        "string" if text.contains("RFC 3339") => Some("RFC 3339".to_owned()),
+        _ => None,
     }
 }
 
@@ -128,12 +137,12 @@ mod tests {
             json!({
                 "type": "object",
                 "properties": {
-                    "ask": { "type": ["number", "null"], "description": "0–1" },
+                    "ask": { "type": ["number", "null"], "description": "0-1" },
                     "edge": { "type": "number", "description": "pUSD per share" },
-                    "count": { "type": "integer", "description": "How many" },
+                    "count": { "type": "integer" },
                     "question": { "type": "string", "description": "UNTRUSTED" },
-                    "at": { "type": "string", "description": "RFC 3339 UTC" },
-                    "description": { "type": "string", "description": "The rules" }
+                    "at": { "type": "string", "description": "RFC 3339" },
+                    "description": { "type": "string" }
                 }
             })
         );

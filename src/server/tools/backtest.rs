@@ -30,8 +30,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "Replays recorded prices (a directory of CSV files with the columns timestamp, market_id, \
              question, yes_price, volume, token_id) through the same strategies, limits, fees and \
              settlement as live, on a fresh account. Books are synthesised from the price with an \
-             assumed spread: read `notes` before the numbers. The report is kept as a resource. One at a \
-             time: a second one is refused as `busy`.",
+             assumed spread: read `notes` before the numbers. The report is kept as a resource.",
             ToolAnnotations { idempotent: true, ..ToolAnnotations::ADD },
             run_backtest,
         )

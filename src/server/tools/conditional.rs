@@ -29,9 +29,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             "Create a conditional order",
             "Sells shares of a held position once the best bid reaches a price: stop_loss at or \
              below, take_profit at or above, trailing_stop at trail_percent below the highest bid \
-             seen. Looked at in every tick, and as live books move. `size` is shares; the whole position when left out. \
-             Example: {\"token_id\": \"5453…\", \"market_id\": \"559652\", \"order_type\": \
-             \"stop_loss\", \"trigger_price\": 0.12}.",
+             seen. Looked at in every tick, and as live books move. `size` is shares; the whole position when left out.",
             ToolAnnotations::ADD,
             create,
         ),

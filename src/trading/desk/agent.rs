@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Book, LedgerEvent, Market, Order, OrderType, Price, Shares, Side, Signal, Snapshot, SourceKind,
-    StampedEvent, StrategyName, Timestamp, TokenId, Usdc,
+    Book, LedgerEvent, Market, Order, OrderType, Price, Rounding, Shares, Side, Signal, Snapshot,
+    SourceKind, StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
 };
 
 use super::super::config::TradingConfig;
@@ -14,6 +14,9 @@ use super::super::report::{self, OrderReport};
 use super::super::risk::{Candidate, LimitCheck, Refusal, RiskGate};
 use super::super::venue_rules;
 use super::{DeskError, Step};
+
+/// Who an agent's own orders are booked under: no strategy replaces or withdraws them.
+pub const AGENT: &str = "mcp_manual";
 
 /// An order as an agent states it: in pUSD of notional at its limit price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +33,10 @@ pub struct AgentOrder {
     pub size: Usdc,
     /// Limit price.
     pub limit: Price,
-    /// FAK or FOK.
+    /// What happens to what does not fill at once.
     pub order_type: OrderType,
+    /// When it leaves the book by itself: needed for GTD, possible for post-only.
+    pub expires_at: Option<Timestamp>,
     /// The same id again gives the first order's result instead of a second order.
     pub client_order_id: Option<String>,
     /// Stop-loss for what it buys.
@@ -47,13 +52,13 @@ pub struct AgentOrder {
 /// What an order would do, and what each limit says to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderPreview {
-    /// What would fill at once on the book as it is.
+    /// What would fill at once on the book as it is, and what would rest behind whom.
     pub report: OrderReport,
     /// Every limit with its verdict.
     pub checks: Vec<LimitCheck>,
-    /// Cost of positions in the market afterwards, pUSD.
+    /// Cost of positions and waiting buys in the market afterwards, pUSD.
     pub market_exposure: Usdc,
-    /// Cash afterwards, pUSD.
+    /// Cash afterwards, pUSD; what would rest keeps a part of it.
     pub cash: Usdc,
 }
 
@@ -86,7 +91,9 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         limit: wanted.limit,
         shares: venue_rules::shares_for(wanted.side, wanted.size, wanted.limit, held),
         order_type: wanted.order_type,
-        expires_at: None,
+        expires_at: wanted.expires_at,
+        arrives_at: None,
+        fired_by: None,
         basket: None,
         reason: wanted.reason.clone(),
         stop_loss: wanted.stop_loss,
@@ -110,7 +117,7 @@ pub fn agent_order(
         .as_deref()
         .and_then(|id| ledger.client_order(id))
     {
-        return Ok((repeated(wanted, placed, &view.market), Vec::new()));
+        return Ok((repeated(ledger, wanted, placed, &view.market), Vec::new()));
     }
     let market = view.market.clone();
     let mut step = Step::new(ledger, snapshot, config);
@@ -151,11 +158,14 @@ pub fn agent_order(
     };
     let order = approved.get().clone();
     let placed = step.submit(approved, &market)?;
-    if placed.fills.is_empty() {
+    let waits = placed.status == report::RESTING || placed.status == report::IN_FLIGHT;
+    if placed.fills.is_empty() && !waits {
         step.reject(row, "unfilled", placed.reason.clone())?;
     } else {
         step.recorder
             .record(LedgerEvent::SignalExecuted { signal_id: row })?;
+    }
+    if !placed.fills.is_empty() {
         if order.side == Side::Buy {
             step.attach_exits(&order, &market, false)?;
         }
@@ -165,16 +175,8 @@ pub fn agent_order(
     Ok((Ok(placed), step.recorder.into_events()))
 }
 
-/// What is wrong with the terms themselves: a kind of order that does not take, or exits that could
-/// not wait.
+/// What is wrong with the terms themselves: exits that could not wait.
 fn refuse_terms(wanted: &AgentOrder, book: Option<&Book>) -> Option<Refusal> {
-    if wanted.order_type == OrderType::PostOnly {
-        return Some(Refusal::new(
-            "order_type",
-            "an order of an agent takes from the book; this one would rest",
-            "Use order_type FAK or FOK.",
-        ));
-    }
     let exits = [wanted.stop_loss, wanted.take_profit, wanted.trail_percent];
     if wanted.side == Side::Sell && exits.iter().any(Option::is_some) {
         return Some(Refusal::new(
@@ -223,6 +225,7 @@ pub(super) fn trail_out_of_range() -> Refusal {
 
 /// The result of the first order under the same client id, unless this one asks for something else.
 fn repeated(
+    ledger: &Ledger,
     wanted: &AgentOrder,
     placed: &ClientOrder,
     market: &Market,
@@ -240,6 +243,8 @@ fn repeated(
         && order.side == wanted.side
         && order.limit == wanted.limit
         && order.order_type == wanted.order_type
+        // The end itself may be stated from now on, which is later in a repetition.
+        && order.expires_at.is_some() == wanted.expires_at.is_some()
         && order.stop_loss == wanted.stop_loss
         && order.take_profit == wanted.take_profit
         && order.trail_percent == wanted.trail_percent;
@@ -273,8 +278,14 @@ fn repeated(
         fills,
         unfilled: order.shares.minus(filled),
     };
-    let words = placed.outcome.map_or("open", report::outcome_words);
-    Ok(OrderReport::new(order, market, &matched, words, None))
+    let rests = ledger.resting().get(&order.id);
+    let open = rests.map_or(report::IN_FLIGHT, |_| report::RESTING);
+    let words = placed.outcome.map_or(open, report::outcome_words);
+    let mut report = OrderReport::new(order, market, &matched, words, None);
+    if let Some(resting) = rests {
+        report.rests(resting.remaining, resting.queue_ahead);
+    }
+    Ok(report)
 }
 
 /// What an order would do now. Approves and records nothing.
@@ -314,8 +325,8 @@ pub fn preview_order(
         );
     }
     let matched = match &book {
-        Some(book) => matching::take(&order, book, view.market.fee)?,
-        None => Matched {
+        Some(book) if order.order_type.takes() => matching::take(&order, book, view.market.fee)?,
+        _ => Matched {
             fills: Vec::new(),
             unfilled: order.shares,
         },
@@ -323,12 +334,24 @@ pub fn preview_order(
     let slippage = book
         .as_ref()
         .and_then(|b| matching::slippage(&matched, b, order.side));
-    let words = report::outcome_words(report::outcome_of(&matched));
-    let report = OrderReport::new(&order, &view.market, &matched, words, slippage);
+    let rests = order.order_type.rests() && !matched.unfilled.is_zero();
+    let words = if rests {
+        report::RESTING
+    } else {
+        report::outcome_words(report::outcome_of(&matched))
+    };
+    let mut report = OrderReport::new(&order, &view.market, &matched, words, slippage);
+    let mut kept = Usdc::ZERO;
+    if rests {
+        report.rests(matched.unfilled, step.queue_at(&order));
+        if order.side == Side::Buy {
+            kept = notional(order.limit, matched.unfilled, Rounding::Up)?;
+        }
+    }
     let before = step.ledger().market_exposure(&order.market_id);
     let (market_exposure, cash) = match order.side {
         Side::Buy => (
-            before.plus(matched.notional()),
+            before.plus(matched.notional()).plus(kept),
             step.ledger()
                 .cash()
                 .minus(matched.notional())

@@ -1,21 +1,65 @@
 //! Arbitrage: all legs or none, as near as a venue without atomic pairs allows.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
-    Basket, BasketLeg, LedgerEvent, Order, OrderType, Price, Rounding, Side, Signal, Usdc, notional,
+    Basket, BasketLeg, LedgerEvent, Order, OrderOutcome, OrderType, Price, Rounding, Shares, Side,
+    Signal, TokenId, Usdc, notional,
 };
 
 use super::super::aggregation::is_enough;
 use super::super::config::Mode;
-use super::super::risk::Candidate;
+use super::super::report::BasketReport;
+use super::super::risk::{Approved, Candidate};
 use super::{DeskError, Refusal, Step};
 
 /// How many ticks below the best bid an unwinding sale may go.
 const UNWIND_TICKS: u32 = 5;
 
+/// A leg that is to be run.
+pub(super) enum Leg {
+    /// Approved in this step, and not sent yet.
+    New(Approved<Order>),
+    /// Sent in an earlier step: it has arrived.
+    Arrived(Order),
+}
+
+impl Leg {
+    fn order(&self) -> Order {
+        match self {
+            Leg::New(approved) => approved.get().clone(),
+            Leg::Arrived(order) => order.clone(),
+        }
+    }
+}
+
+/// Why a basket did not fill.
+pub(super) struct Failure {
+    /// Legs that had been bought before.
+    bought: usize,
+    /// Why the next one was not.
+    reason: String,
+}
+
+/// What was paid for a leg and gained by selling it again.
+#[derive(Default)]
+struct LegMoney {
+    bought: Shares,
+    paid: Usdc,
+    sold: Shares,
+    gained: Usdc,
+    fees: Usdc,
+}
+
 impl Step<'_> {
     /// Buys the legs as fill-or-kill orders in sequence, thinnest first; when one fails, sells what
     /// was bought of the others at the bid and reports what that cost.
     pub(super) fn trade_basket(&mut self, basket: &Basket) -> Result<(), DeskError> {
+        // Thinnest first, whatever order the strategy named them in: the leg that is the likeliest
+        // to fail goes while there is nothing to unwind.
+        let mut basket = basket.clone();
+        basket.legs.sort_by_key(|leg| leg.depth);
+        let basket = &basket;
         let rows = self.log_legs(basket)?;
         if self.config.mode == Mode::Monitor {
             for row in rows {
@@ -47,40 +91,156 @@ impl Step<'_> {
                 return self.reject_all(&rows, &refusal.code, &refusal.message);
             }
         };
+        if self.config.execution.latency_ms > 0 {
+            // All legs leave together; they are run in this order when they arrive.
+            for leg in approved {
+                if let Some(view) = self.view(&leg.get().market_id) {
+                    self.submit(leg, &view.market)?;
+                }
+            }
+            return self.executed(&rows);
+        }
+        let legs = approved.into_iter().map(Leg::New).collect();
+        let Some(failure) = self.run_legs(legs)? else {
+            return self.executed(&rows);
+        };
+        let done = rows.iter().take(failure.bought).copied();
+        self.executed(&done.collect::<Vec<_>>())?;
+        let open: Vec<u64> = rows.iter().skip(failure.bought).copied().collect();
+        let reason = format!(
+            "a leg did not fill ({}); the others were unwound",
+            failure.reason
+        );
+        self.reject_all(&open, "leg unfilled", &reason)
+    }
+
+    /// Runs a basket's legs in sequence until one does not fill; then those bought are sold again at
+    /// the bid, those not run yet are withdrawn, and what it cost is reported.
+    pub(super) fn run_legs(&mut self, legs: Vec<Leg>) -> Result<Option<Failure>, DeskError> {
+        let count = u32::try_from(legs.len()).unwrap_or(u32::MAX);
+        let since = self.recorder.events().len();
         let cash_before = self.ledger().cash();
         let mut bought: Vec<Order> = Vec::new();
-        for leg in approved {
-            let order = leg.get().clone();
+        let mut failed: Option<(Order, String)> = None;
+        let mut number = None;
+        for leg in legs {
+            let order = leg.order();
             let Some(view) = self.view(&order.market_id) else {
                 continue;
             };
-            let report = self.submit(leg, &view.market)?;
+            number = Some((order.basket.unwrap_or_default(), order.strategy.clone()));
+            let (arrived, report) = match leg {
+                // Withdrawn when it was sent already; else it is never sent.
+                Leg::Arrived(order) if failed.is_some() => {
+                    let reason = "an earlier leg of its basket did not fill";
+                    self.turned_away(&order, &view.market, OrderOutcome::Cancelled, reason)?;
+                    continue;
+                }
+                Leg::New(_) if failed.is_some() => continue,
+                Leg::Arrived(order) if count < 2 => {
+                    let reason = "the other legs of its basket were withdrawn";
+                    let report =
+                        self.turned_away(&order, &view.market, OrderOutcome::Cancelled, reason)?;
+                    (order, report)
+                }
+                Leg::Arrived(order) => {
+                    let report = self.meet(&order, &view.market)?;
+                    (order, report)
+                }
+                Leg::New(approved) => {
+                    let order = self.accept_now(approved)?;
+                    let report = self.execute(&order, &view.market)?;
+                    (order, report)
+                }
+            };
             if report.fills.is_empty() {
+                failed = Some((arrived, report.reason));
+            } else {
+                bought.push(arrived);
+            }
+        }
+        let Some((basket, strategy)) = number else {
+            return Ok(None);
+        };
+        let mut report = BasketReport {
+            basket,
+            strategy: strategy.to_string(),
+            legs: count,
+            filled: failed.is_none(),
+            lost: 0.0,
+            left: 0.0,
+            reason: failed.as_ref().map(|(_, reason)| reason.clone()),
+        };
+        let failure = match failed {
+            None => None,
+            Some((order, reason)) => {
                 self.unwind(&bought, &order)?;
-                let lost = cash_before.minus(self.ledger().cash());
+                let (lost, left) = self.leg_loss(since)?;
+                report.lost = lost.to_f64();
+                report.left = left.to_f64();
+                let taken = cash_before.minus(self.ledger().cash());
                 self.report.notes.push(format!(
-                    "basket {} of {}: the leg {} did not fill; the attempt took {lost} pUSD of \
-                     cash, fees included",
-                    order.basket.unwrap_or_default(),
-                    basket.strategy,
+                    "basket {basket} of {strategy}: the leg {} did not fill; the attempt took {taken} \
+                     pUSD of cash, fees included",
                     order.outcome
                 ));
-                let reason = format!(
-                    "a leg did not fill ({}); the others were unwound",
-                    report.reason
-                );
-                let done = bought.len();
-                for finished in rows.iter().take(done) {
-                    self.recorder.record(LedgerEvent::SignalExecuted {
-                        signal_id: *finished,
-                    })?;
-                }
-                let open: Vec<u64> = rows.iter().skip(done).copied().collect();
-                return self.reject_all(&open, "leg unfilled", &reason);
+                Some(Failure {
+                    bought: bought.len(),
+                    reason,
+                })
             }
-            bought.push(order);
+        };
+        self.report.baskets.push(report);
+        Ok(failure)
+    }
+
+    /// What a basket's legs lost that were bought and sold again since so many events (in which
+    /// nothing else fills), and the shares that could not be sold: `Σ cost of what was sold + fees of both − proceeds`, where the
+    /// cost of a part is its share of what was paid, rounded down.
+    fn leg_loss(&self, since: usize) -> Result<(Usdc, Shares), DeskError> {
+        let mut legs: BTreeMap<&TokenId, LegMoney> = BTreeMap::new();
+        for stamped in self.recorder.events().iter().skip(since) {
+            let LedgerEvent::Filled { fill } = &stamped.event else {
+                continue;
+            };
+            let leg = legs.entry(&fill.token_id).or_default();
+            leg.fees = leg.fees.plus(fill.fee);
+            match fill.side {
+                Side::Buy => {
+                    leg.bought = leg.bought.plus(fill.shares);
+                    leg.paid = leg.paid.plus(fill.notional);
+                }
+                Side::Sell => {
+                    leg.sold = leg.sold.plus(fill.shares);
+                    leg.gained = leg.gained.plus(fill.notional);
+                }
+            }
         }
-        for row in &rows {
+        let mut lost = Usdc::ZERO;
+        let mut left = Shares::ZERO;
+        for leg in legs.values() {
+            let cost = leg.paid.share_of(leg.sold, leg.bought);
+            lost = lost.plus(cost).plus(leg.fees).minus(leg.gained);
+            left = left.plus(leg.bought.minus(leg.sold));
+        }
+        Ok((lost, left))
+    }
+
+    /// Names, in every tick, the legs that stay of baskets that did not fill: nothing guards them, and
+    /// the strategy that bought them may not look at them again.
+    pub(super) fn name_stranded(&mut self) {
+        let stranded = self.recorder.ledger().stranded();
+        for (token, leg) in stranded {
+            self.report.notes.push(format!(
+                "{} shares of token {token} stay of basket {}, which did not fill: sell them with \
+                 place_trade or guard them with create_conditional_order",
+                leg.shares, leg.basket
+            ));
+        }
+    }
+
+    fn executed(&mut self, rows: &[u64]) -> Result<(), DeskError> {
+        for row in rows {
             self.recorder
                 .record(LedgerEvent::SignalExecuted { signal_id: *row })?;
         }
@@ -136,6 +296,8 @@ impl Step<'_> {
                 shares: basket.shares.floor_to_lot(),
                 order_type: OrderType::Fok,
                 expires_at: None,
+                arrives_at: None,
+                fired_by: None,
                 basket: Some(number),
                 reason: basket.reason.clone(),
                 stop_loss: None,
@@ -145,7 +307,7 @@ impl Step<'_> {
             .collect()
     }
 
-    fn approve_legs(&self, orders: &[Order]) -> Result<Vec<super::Approved<Order>>, Refusal> {
+    fn approve_legs(&self, orders: &[Order]) -> Result<Vec<Approved<Order>>, Refusal> {
         let mut seen = Vec::with_capacity(orders.len());
         for order in orders {
             self.not_resolved(&order.market_id)?;
@@ -191,7 +353,7 @@ impl Step<'_> {
                 id: self.ledger().next_order_id(),
                 signal_id: None,
                 side: Side::Sell,
-                limit: bid.minus(below).floor_to(tick),
+                limit: bid.minus(below).floor_to(tick).max(tick),
                 shares: self.ledger().sellable(&order.token_id).min(order.shares),
                 order_type: OrderType::Fak,
                 reason: format!("unwind: leg {} of the basket did not fill", failed.outcome),
@@ -201,7 +363,8 @@ impl Step<'_> {
             let paid: Usdc = notional(order.limit, order.shares, Rounding::Down)?;
             match self.approve(sale, &view.market, book.as_ref()) {
                 Ok(approved) => {
-                    let report = self.submit(approved, &view.market)?;
+                    let sale = self.accept_now(approved)?;
+                    let report = self.execute(&sale, &view.market)?;
                     self.report.notes.push(format!(
                         "basket unwound: {} shares of {} sold for {} pUSD (bought for at most {paid})",
                         report.filled_shares, order.outcome, report.notional

@@ -10,7 +10,8 @@ use super::DeskError;
 use super::agent::Verdict;
 use super::input::CancelScope;
 
-/// Withdraws resting orders; gives their numbers. Refused when a single order is not resting.
+/// Withdraws orders that rest or are on their way; gives their numbers. Refused when a single order
+/// is neither.
 pub(super) fn cancel(
     ledger: &mut Ledger,
     scope: &CancelScope,
@@ -18,18 +19,18 @@ pub(super) fn cancel(
     now: Timestamp,
 ) -> Verdict<Vec<u64>> {
     let ids: Vec<u64> = ledger
-        .resting()
-        .iter()
-        .filter(|(id, resting)| match scope {
-            CancelScope::Order(wanted) => **id == *wanted,
+        .open_orders()
+        .filter(|(order, _)| match scope {
+            CancelScope::Order(wanted) => order.id == *wanted,
             CancelScope::Client(wanted) => {
-                resting.order.client_order_id.as_deref() == Some(wanted.as_str())
+                order.client_order_id.as_deref() == Some(wanted.as_str())
             }
-            CancelScope::Market(market) => resting.order.market_id == *market,
+            CancelScope::Market(market) => order.market_id == *market,
             CancelScope::All => true,
         })
-        .map(|(id, _)| *id)
+        .map(|(order, _)| order.id)
         .collect();
+    let ids = with_whole_baskets(ledger, ids);
     let one = match scope {
         CancelScope::Order(id) => Some(format!("order {id}")),
         CancelScope::Client(id) => Some(format!("order with client_order_id {id}")),
@@ -67,7 +68,7 @@ pub(super) fn halt(
         );
         return Ok((Err(refusal), Vec::new()));
     }
-    let ids: Vec<u64> = ledger.resting().keys().copied().collect();
+    let ids: Vec<u64> = ledger.open_orders().map(|(order, _)| order.id).collect();
     let mut recorder = Recorder::new(ledger, now);
     recorder.record(LedgerEvent::Halted {
         cause: HaltCause::KillSwitch,
@@ -122,12 +123,27 @@ pub(super) fn configure(
     Ok(recorder.into_events())
 }
 
+/// Legs of a basket that are on their way are withdrawn together: one alone would be a bet.
+fn with_whole_baskets(ledger: &Ledger, ids: Vec<u64>) -> Vec<u64> {
+    let baskets: Vec<u64> = ledger
+        .in_flight()
+        .filter(|(order, _)| ids.contains(&order.id))
+        .filter_map(|(order, _)| order.basket)
+        .collect();
+    ledger
+        .open_orders()
+        .filter(|(order, _)| {
+            ids.contains(&order.id) || order.basket.is_some_and(|b| baskets.contains(&b))
+        })
+        .map(|(order, _)| order.id)
+        .collect()
+}
+
 fn withdraw(recorder: &mut Recorder<'_>, ids: &[u64], reason: &str) -> Result<(), DeskError> {
     for id in ids {
-        let Some(resting) = recorder.ledger().resting().get(id) else {
+        let Some((_, unfilled)) = recorder.ledger().open_order(*id) else {
             continue;
         };
-        let unfilled = resting.remaining;
         recorder.record(LedgerEvent::OrderClosed {
             order_id: *id,
             outcome: OrderOutcome::Cancelled,

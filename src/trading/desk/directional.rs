@@ -4,6 +4,7 @@ use crate::domain::{LedgerEvent, Market, Order, OrderType, Side, Signal};
 
 use super::super::aggregation::{self, Logged};
 use super::super::config::Mode;
+use super::super::report::IN_FLIGHT;
 use super::super::sizing;
 use super::super::venue_rules;
 use super::{DeskError, Step};
@@ -80,6 +81,8 @@ impl Step<'_> {
             shares,
             order_type: OrderType::Fak,
             expires_at: None,
+            arrives_at: None,
+            fired_by: None,
             basket: None,
             reason: format!("{}; {}", signal.reason, sized.explanation),
             stop_loss: signal.stop_loss,
@@ -99,7 +102,7 @@ impl Step<'_> {
         let order = approved.get().clone();
         let report = self.submit(approved, &view.market)?;
         for row in rows() {
-            if report.fills.is_empty() {
+            if report.fills.is_empty() && report.status != IN_FLIGHT {
                 self.reject(*row, "unfilled", report.reason.clone())?;
             } else {
                 self.recorder

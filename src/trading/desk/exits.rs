@@ -1,12 +1,12 @@
 //! Conditional orders: evaluated before strategies, in shares of the position, against the bid.
 
 use crate::domain::{
-    ConditionalOrder, ConditionalSale, LedgerEvent, Market, Order, OrderType, Price, Shares, Side,
-    TokenId, Usdc,
+    ConditionalOrder, ConditionalSale, FiredBy, LedgerEvent, Market, Order, OrderType, Price,
+    Shares, Side, TokenId, Usdc,
 };
 
 use super::super::conditional::{self, ExitPrices, Finding};
-use super::super::report::ExitReport;
+use super::super::report::{ExitReport, IN_FLIGHT};
 use super::super::venue_rules;
 use super::{DeskError, Step};
 
@@ -19,6 +19,9 @@ impl Step<'_> {
             let Some(order) = self.ledger().conditionals().get(&id).cloned() else {
                 continue;
             };
+            if self.is_selling(id) {
+                continue;
+            }
             if self.ledger().held(&order.token_id).is_zero() {
                 self.cancel_conditional(id, "the position is gone")?;
                 continue;
@@ -134,7 +137,6 @@ impl Step<'_> {
         }
         let shares = conditional.shares.min(self.ledger().held(token));
         let order = self.sale(conditional, market, (bid, limit, shares));
-        let order_id = order.id;
         let approved = match self.approve(order, market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
@@ -155,27 +157,56 @@ impl Step<'_> {
                 return Ok(());
             }
         };
+        let order = approved.get().clone();
         self.firing = Some(id);
         let report = self.submit(approved, market);
         self.firing = None;
         let report = report?;
-        let (sold, proceeds) = self.filled_of(order_id);
+        if report.status == IN_FLIGHT {
+            return Ok(());
+        }
+        self.conditional_sold(
+            FiredBy {
+                conditional: id,
+                bid,
+            },
+            &order,
+            &report.reason,
+        )
+    }
+
+    /// Records what a conditional order's sale brought: it is done, or goes on waiting with what it
+    /// could not sell.
+    pub(super) fn conditional_sold(
+        &mut self,
+        fired: FiredBy,
+        order: &Order,
+        reason: &str,
+    ) -> Result<(), DeskError> {
+        let FiredBy {
+            conditional: id,
+            bid,
+        } = fired;
+        // It may have been withdrawn while its sale was on its way.
+        let Some(conditional) = self.ledger().conditionals().get(&id).cloned() else {
+            return Ok(());
+        };
+        let (sold, proceeds) = self.filled_of(order.id);
         if sold.is_zero() {
             self.report.notes.push(format!(
-                "conditional order {id} fired but sold nothing: {}",
-                report.reason
+                "conditional order {id} fired but sold nothing: {reason}"
             ));
             return Ok(());
         }
         let trigger = conditional.effective_trigger();
-        let left = shares.minus(sold);
+        let left = order.shares.minus(sold);
         let sale = ConditionalSale {
             bid,
             trigger,
             sold,
             proceeds,
         };
-        let told = ExitReport::new(conditional, &sale, left)?;
+        let told = ExitReport::new(&conditional, &sale, left)?;
         self.report.triggered.push(told.words.clone());
         self.report.exits.push(told);
         let event = if left.is_zero() {
@@ -194,7 +225,7 @@ impl Step<'_> {
             }
         };
         self.recorder.record(event)?;
-        self.fit_group(conditional, left)
+        self.fit_group(&conditional, left)
     }
 
     fn sale(
@@ -221,6 +252,11 @@ impl Step<'_> {
             shares,
             order_type: OrderType::Fak,
             expires_at: None,
+            arrives_at: None,
+            fired_by: Some(FiredBy {
+                conditional: conditional.id,
+                bid,
+            }),
             basket: None,
             reason: format!(
                 "Conditional {} triggered at {bid}",

@@ -42,6 +42,8 @@ pub enum Input {
     /// Books changed between two ticks: marks, resting orders and exits look at them; strategies
     /// do not.
     Books(Snapshot),
+    /// Orders on their way arrive, on a snapshot with their markets.
+    Arrive(Snapshot),
     /// An agent's order, on a snapshot with its market.
     Order {
         /// What is wanted.
@@ -118,7 +120,7 @@ pub enum CancelScope {
 pub enum Output {
     /// [`Input::Open`] and [`Input::Configure`].
     Done,
-    /// [`Input::Tick`] and [`Input::Books`].
+    /// [`Input::Tick`], [`Input::Books`] and [`Input::Arrive`].
     Ticked(Box<TickReport>),
     /// [`Input::Order`].
     Ordered(Box<Result<OrderReport, Refusal>>),
@@ -165,6 +167,10 @@ pub fn step(
         }
         Input::Books(snapshot) => {
             let (report, events) = books_changed(ledger, snapshot, config)?;
+            (Output::Ticked(Box::new(report)), events)
+        }
+        Input::Arrive(snapshot) => {
+            let (report, events) = super::arrive(ledger, snapshot, config)?;
             (Output::Ticked(Box::new(report)), events)
         }
         Input::Order { order, snapshot } => {

@@ -7,6 +7,7 @@ use crate::domain::{
 };
 
 use super::super::config::Mode;
+use super::agent::AGENT;
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -41,6 +42,7 @@ impl Step<'_> {
                     Some((id, _)) => {
                         kept.insert(*id);
                     }
+                    None if self.is_quoting(quote, side) => {}
                     None => to_place.push((quote, side, wanted)),
                 }
             }
@@ -48,9 +50,12 @@ impl Step<'_> {
         let gone: Vec<u64> = self
             .ledger()
             .resting()
-            .keys()
-            .filter(|id| !kept.contains(id))
-            .copied()
+            .iter()
+            .filter(|(id, resting)| {
+                // An agent's orders are its own to withdraw.
+                !kept.contains(id) && resting.order.strategy.as_str() != AGENT
+            })
+            .map(|(id, _)| *id)
             .collect();
         for id in gone {
             self.cancel_resting(id, "replaced or withdrawn by its strategy")?;
@@ -83,9 +88,12 @@ impl Step<'_> {
             outcome: quote.outcome.clone(),
             side,
             limit: wanted.price,
-            shares: wanted.shares,
+            // The venue takes whole lots only.
+            shares: wanted.shares.floor_to_lot(),
             order_type: OrderType::PostOnly,
             expires_at: None,
+            arrives_at: None,
+            fired_by: None,
             basket: None,
             reason: quote.reason.clone(),
             stop_loss: None,

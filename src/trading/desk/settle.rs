@@ -13,10 +13,9 @@ impl Step<'_> {
             let market_id = &resolution.market_id;
             let waiting: Vec<u64> = self
                 .ledger()
-                .resting()
-                .iter()
-                .filter(|(_, resting)| resting.order.market_id == *market_id)
-                .map(|(id, _)| *id)
+                .open_orders()
+                .filter(|(order, _)| order.market_id == *market_id)
+                .map(|(order, _)| order.id)
                 .collect();
             for id in waiting {
                 self.cancel_resting(id, "the market resolved")?;

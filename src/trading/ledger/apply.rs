@@ -1,17 +1,18 @@
 //! One event, applied.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::{
-    ConditionalOrder, Estimate, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, Position,
-    Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp, TokenId,
-    Usdc, notional,
+    ConditionalOrder, Estimate, EventId, Fill, LedgerEvent, Mark, MoneyError, Order, OrderOutcome,
+    Position, Price, RestingOrder, Rounding, Shares, Side, StampedEvent, StrategyName, Timestamp,
+    TokenId, Usdc, notional,
 };
 
 use super::super::estimates::Scored;
 use super::{
     ClientOrder, Halt, Ledger, LedgerError, MOST_TAKES, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
-    REMEMBERED_TAKES_MS, RecentTrade, Take,
+    REMEMBERED_TAKES_MS, RecentTrade, Stranded, Take,
 };
 
 impl Ledger {
@@ -81,6 +82,7 @@ impl Ledger {
                 let in_flight = self.in_flight.remove(order_id).map(|(order, _)| order);
                 let resting = self.resting.remove(order_id).map(|resting| resting.order);
                 let order = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
+                self.strand(&order, *outcome);
                 if let Some(placed) = order
                     .client_order_id
                     .and_then(|id| self.client_orders.get_mut(&id).map(Arc::make_mut))
@@ -324,6 +326,7 @@ impl Ledger {
         if let Some(left) = self.remaining_mut(fill.order_id) {
             *left = remaining.minus(fill.shares);
         }
+        self.follow_leg(fill);
         let totals = self.totals(&fill.strategy);
         totals.fills += 1;
         totals.volume = totals.volume.plus(fill.notional);
@@ -391,6 +394,7 @@ impl Ledger {
         self.close_shares(token, shares, proceeds, Usdc::ZERO)?;
         self.cash = cash;
         self.takes.remove(token);
+        self.stranded.remove(token);
         Ok(())
     }
 
@@ -449,6 +453,52 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes a bought leg; a sale of any kind leaves less of a stranded one.
+    fn follow_leg(&mut self, fill: &Fill) {
+        let basket = self
+            .open_order(fill.order_id)
+            .and_then(|(order, _)| order.basket);
+        match (fill.side, basket) {
+            (Side::Buy, Some(basket)) => {
+                if self.legs.as_ref().is_none_or(|(known, _)| *known != basket) {
+                    self.legs = Some((basket, BTreeMap::new()));
+                }
+                if let Some((_, legs)) = &mut self.legs {
+                    let leg = legs.entry(fill.token_id.clone()).or_default();
+                    *leg = leg.plus(fill.shares);
+                }
+            }
+            (Side::Buy, None) => {}
+            (Side::Sell, _) => {
+                if let Some(leg) = self.stranded.get_mut(&fill.token_id) {
+                    leg.shares = leg.shares.minus(fill.shares);
+                    if leg.shares.is_zero() {
+                        self.stranded.remove(&fill.token_id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A leg that did not fill leaves those bought before it stranded, until they are sold.
+    fn strand(&mut self, order: &Order, outcome: OrderOutcome) {
+        let Some(basket) = order.basket else { return };
+        if order.side == Side::Sell || outcome == OrderOutcome::Filled {
+            return;
+        }
+        let Some((_, legs)) = self.legs.take_if(|(known, _)| *known == basket) else {
+            return;
+        };
+        for (token, shares) in legs {
+            let before = self
+                .stranded
+                .get(&token)
+                .map_or(Shares::ZERO, |leg| leg.shares);
+            let shares = before.plus(shares);
+            self.stranded.insert(token, Stranded { basket, shares });
+        }
+    }
+
     fn remember(&mut self, at: Timestamp, fill: &Fill) {
         let client_id = self
             .open_order(fill.order_id)
@@ -489,7 +539,9 @@ impl Ledger {
         self.recent_trades.truncate(RECENT_TRADES);
     }
 
-    fn open_order(&self, order_id: u64) -> Option<(&Order, Shares)> {
+    /// An order that is on its way or rests, with the shares that may still fill.
+    #[must_use]
+    pub fn open_order(&self, order_id: u64) -> Option<(&Order, Shares)> {
         let in_flight = self
             .in_flight
             .get(&order_id)

@@ -236,7 +236,7 @@ fn traded(at: Timestamp, orders: &[(Side, &str, &str, &str, bool)]) -> Ledger {
 }
 
 fn asks_left(book: &Book, ledger: &Ledger) -> Vec<(String, String)> {
-    remaining_book(book, ledger)
+    remaining_book(book, None, ledger)
         .asks()
         .iter()
         .map(|level| (level.price.to_string(), level.size.to_string()))
@@ -259,7 +259,10 @@ fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
     let asks = [("0.50", "10"), ("0.51", "20")];
     let stale = book("m-yes", after(60), &[("0.49", "7")], &asks);
     assert_eq!(asks_left(&stale, &ledger), [level("0.51", "16")]);
-    assert_eq!(remaining_book(&stale, &ledger).bids()[0].size, sh("7"));
+    assert_eq!(
+        remaining_book(&stale, None, &ledger).bids()[0].size,
+        sh("7")
+    );
     let fresh = book(
         "m-yes",
         Timestamp::from_millis(after(60).millis() + 1),
@@ -290,7 +293,7 @@ fn a_resting_fill_uses_up_the_depth_that_passed_it() {
         "the level at its own price did not pass it"
     );
     let again = resting(Side::Buy, "0.51", "15", NOON);
-    let left = remaining_book(&stale, &ledger);
+    let left = remaining_book(&stale, None, &ledger);
     assert_eq!(
         trade_through(&again, &left).unwrap(),
         None,
@@ -322,4 +325,35 @@ fn shares_are_conserved_for_an_order_larger_than_the_book() {
         Shares::whole(1_000_000)
     );
     assert_eq!(matched.filled(), sh("3"));
+}
+
+#[test]
+fn what_was_taken_of_one_outcome_is_gone_from_the_book_of_the_other() {
+    // 4 Yes bought at 0.51: the same order was a bid for No at 0.49.
+    let ledger = traded(after(60), &[(Side::Buy, "0.51", "0.51", "4", false)]);
+    let no = book(
+        "m-no",
+        after(60),
+        &[("0.49", "10"), ("0.48", "7")],
+        &[("0.52", "9")],
+    );
+    let yes: crate::domain::TokenId = "m-yes".into();
+    let left = remaining_book(&no, Some(&yes), &ledger);
+    let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
+    assert_eq!(sizes, [sh("6"), sh("7")]);
+    assert_eq!(left.asks(), no.asks());
+    let newer = book("m-no", after(61), &[("0.49", "10")], &[]);
+    assert_eq!(remaining_book(&newer, Some(&yes), &ledger), newer);
+    // 15 Yes bought by a resting bid at 0.52, which offers of Yes below it passed: bids for No above
+    // 0.48, best first.
+    let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let no = book(
+        "m-no",
+        after(60),
+        &[("0.50", "10"), ("0.49", "20"), ("0.48", "7")],
+        &[],
+    );
+    let left = remaining_book(&no, Some(&yes), &ledger);
+    let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
+    assert_eq!(sizes, [sh("15"), sh("7")]);
 }

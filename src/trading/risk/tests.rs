@@ -409,8 +409,8 @@ fn min_size_of_a_resting_order() {
     desk.refuses(
         rest(Side::Buy, "0.40", "4.99"),
         "min_size",
-        "4.99 shares is below the market's minimum of 5",
-        "Use at least 5 shares.",
+        "4.99 shares is below the market's minimum of 5 for an order that may rest",
+        "Use at least 5 shares (2 pUSD at this price)",
     );
 }
 
@@ -484,14 +484,14 @@ fn post_only_crosses() {
         rest(Side::Buy, "0.50", "10"),
         "post_only_crosses",
         "a post-only order at 0.5 would take from the book",
-        "does not reach the other side",
+        "or further from the other side",
     );
     desk.passes(rest(Side::Sell, "0.49", "10"));
     desk.refuses(
         rest(Side::Sell, "0.48", "10"),
         "post_only_crosses",
         "a post-only order at 0.48 would take from the book",
-        "does not reach the other side",
+        "or further from the other side",
     );
 }
 

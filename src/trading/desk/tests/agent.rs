@@ -105,9 +105,9 @@ fn a_preview_of_what_would_be_refused_says_which_check_fails() {
     );
     let post = AgentOrder {
         order_type: OrderType::PostOnly,
-        ..wanted(Side::Buy, "10", "0.40")
+        ..wanted(Side::Buy, "10", "0.99")
     };
-    assert_eq!(failed(&post, &scene(0)), ["order_type"]);
+    assert_eq!(failed(&post, &scene(0)), ["post_only_crosses"]);
     let over = Scene::new(NOON).yes(BIDS, ASKS).resolved("m", "1").build();
     assert_eq!(
         failed(&wanted(Side::Buy, "10", "0.50"), &over),
@@ -341,8 +341,8 @@ fn terms_that_make_no_sense_are_refused_before_anything_is_bought() {
                 order_type: OrderType::PostOnly,
                 ..buy()
             },
-            "order_type",
-            "FAK or FOK",
+            "post_only_crosses",
+            "further from the other side",
         ),
         (
             AgentOrder {

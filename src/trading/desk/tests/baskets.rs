@@ -123,6 +123,13 @@ fn when_a_later_leg_does_not_fill_the_earlier_ones_are_sold_again() {
             leg("m-yes", Side::Sell, "20", 2),
         ]
     );
+    let runs: Vec<(u64, bool, f64, f64)> = report
+        .baskets
+        .iter()
+        .map(|run| (run.basket, run.filled, run.lost, run.left))
+        .collect();
+    // 20 × (0.45 − 0.43)
+    assert_eq!(runs, [(1, true, 0.0, 0.0), (2, false, 0.4, 0.0)]);
     // 100 − 19 − 9 + 20 × 0.43 = 80.6
     assert_eq!(account.ledger.cash(), usd("80.6"));
     assert_eq!(account.ledger.realized(), usd("-0.4"));
@@ -188,6 +195,41 @@ fn a_leg_that_nobody_bids_for_stays_and_is_reported() {
         report.notes[0],
         "basket leg yes of market m stays: nobody bids for it"
     );
+    assert_eq!(
+        (report.baskets[0].lost, report.baskets[0].left),
+        (0.0, 20.0)
+    );
+    // Named in every tick until it is gone.
+    let named = |notes: &[String]| {
+        notes
+            .iter()
+            .filter(|n| n.contains("stay of basket 1"))
+            .count()
+    };
+    assert_eq!(named(&report.notes), 1);
+    let later = account.look(
+        &Scene::new(NOON.plus_millis(1))
+            .yes(&[("0.40", "12")], &[])
+            .build(),
+    );
+    assert_eq!(named(&later.notes), 1);
+    let sale = crate::trading::test_support::wanted(Side::Sell, "4.8", "0.40");
+    let bids: Levels<'_> = &[("0.40", "50")];
+    account
+        .order(
+            &sale,
+            &Scene::new(NOON.plus_millis(2)).yes(bids, &[]).build(),
+        )
+        .unwrap();
+    let later = account.look(&Scene::new(NOON.plus_millis(3)).yes(bids, &[]).build());
+    assert!(
+        later.notes[0].starts_with("8 shares of token m-yes stay"),
+        "{:?}",
+        later.notes
+    );
+    account.look(&Scene::new(NOON.plus_millis(4)).resolved("m", "1").build());
+    let later = account.look(&Scene::new(NOON.plus_millis(5)).build());
+    assert!(later.notes.is_empty());
 }
 
 #[test]

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use crate::domain::{
     Basket, Book, BookOrigin, ConditionalKind, FeeSchedule, Fill, Intent, LedgerEvent, Level,
-    Market, MarketId, Order, OrderType, Price, Quote, QuoteSide, Rounding, Shares, Side, Signal,
-    Snapshot, StampedEvent, Timestamp, TokenId, Usdc, notional,
+    Market, MarketId, Order, OrderOutcome, OrderType, Price, Print, Quote, QuoteSide, Rounding,
+    Shares, Side, Signal, Snapshot, StampedEvent, Timestamp, TokenId, Usdc, notional,
 };
 use crate::trading::config::{RiskConfig, SizingMethod, TradingConfig};
-use crate::trading::desk::{AgentOrder, NewConditional};
+use crate::trading::desk::{AgentOrder, CancelScope, Input as Command, NewConditional};
 use crate::trading::ledger::Ledger;
 use crate::trading::test_support::{
     Account, NOON, Scene, basket, market, says, sh, signal, usd, wanted,
@@ -41,9 +41,21 @@ pub(crate) enum Input {
         sell: bool,
         cents: i64,
         limit: u32,
-        kill: bool,
+        kind: u8,
+        life: i64,
         client: Option<u8>,
     },
+    /// A trade of others, and the books looked at.
+    Print {
+        token: usize,
+        taker: u8,
+        price: u32,
+        shares: i64,
+    },
+    /// An open order withdrawn, or all of them.
+    Cancel { id: u64 },
+    /// The kill switch pulled or lifted.
+    Halt { on: bool },
     /// A conditional order.
     Guard {
         token: usize,
@@ -111,10 +123,15 @@ pub(crate) fn input() -> impl Strategy<Value = Input> {
         ),
         12 => (seconds(), prop::collection::vec(wish(), 0..4))
             .prop_map(|(seconds, intents)| Input::Tick { seconds, intents }),
-        12 => (0_usize..4, any::<bool>(), 50_i64..2_500, ticks(), any::<bool>(),
-            prop::option::weighted(0.2, 0_u8..9)).prop_map(|(token, sell, cents, limit, kill, client)| {
-                Input::Order { token, sell, cents, limit, kill, client }
+        12 => (0_usize..4, any::<bool>(), 50_i64..2_500, ticks(), (0_u8..6, 100_i64..400),
+            prop::option::weighted(0.2, 0_u8..9)).prop_map(|(token, sell, cents, limit, (kind, life), client)| {
+                Input::Order { token, sell, cents, limit, kind, life, client }
             }),
+        12 => (0_usize..4, 0_u8..3, ticks(), 100_i64..30_000).prop_map(
+            |(token, taker, price, shares)| Input::Print { token, taker, price, shares }
+        ),
+        2 => (0_u64..40).prop_map(|id| Input::Cancel { id }),
+        1 => any::<bool>().prop_map(|on| Input::Halt { on }),
         5 => (0_usize..4, 0_u8..3, ticks(), prop::option::of(0_i64..5_000), 0_u32..100).prop_map(
             |(token, kind, trigger, shares, trail)| Input::Guard { token, kind, trigger, shares, trail }
         ),
@@ -158,6 +175,9 @@ pub(crate) struct Life {
     now: Timestamp,
     books: BTreeMap<TokenId, Book>,
     over: BTreeMap<&'static str, u32>,
+    prints: Vec<Print>,
+    /// Shares that each trade of others gave so far, by its place in `prints`.
+    printed: Vec<Shares>,
     /// What each book gave so far, by token and time of the book.
     given: BTreeMap<(TokenId, Timestamp), Vec<Fill>>,
     /// The ledger event by event, to see each decision where it was taken.
@@ -187,6 +207,8 @@ impl Life {
             account,
             now: NOON,
             books: BTreeMap::new(),
+            prints: Vec::new(),
+            printed: Vec::new(),
             over: BTreeMap::new(),
             given: BTreeMap::new(),
             follower: Ledger::default(),
@@ -208,7 +230,8 @@ impl Life {
                 scene = scene.resolved(id, ["0", "0.5", "1"][*halves as usize]);
             }
         }
-        scene.build()
+        // All of them each time: none may count twice.
+        scene.build().with_prints(self.prints.clone())
     }
 
     pub(crate) fn play(&mut self, input: Input) {
@@ -255,21 +278,67 @@ impl Life {
                 sell,
                 cents: size,
                 limit,
-                kill,
+                kind,
+                life,
                 client,
             } => {
+                let kinds = [
+                    OrderType::Fak,
+                    OrderType::Fok,
+                    OrderType::Gtc,
+                    OrderType::Gtc,
+                    OrderType::Gtd,
+                    OrderType::PostOnly,
+                ];
+                let order_type = kinds[usize::from(kind)];
+                let end = self.now.plus_millis(life * 1000);
                 let order = AgentOrder {
                     market_id: market_of(token).into(),
                     token_id: token_id(token),
                     side: if sell { Side::Sell } else { Side::Buy },
                     size: cents(size),
                     limit: cent(limit),
-                    order_type: if kill { OrderType::Fok } else { OrderType::Fak },
+                    order_type,
+                    expires_at: (order_type == OrderType::Gtd).then_some(end),
                     client_order_id: client.map(|number| number.to_string()),
                     ..wanted(Side::Buy, "1", "0.5")
                 };
                 let snapshot = self.snapshot();
                 let _refused_or_not = self.account.order(&order, &snapshot);
+            }
+            Input::Print {
+                token,
+                taker,
+                price,
+                shares,
+            } => {
+                self.now = self.now.plus_millis(1);
+                self.prints.push(Print {
+                    token: token_id(token),
+                    taker: [None, Some(Side::Buy), Some(Side::Sell)][usize::from(taker)],
+                    price: cent(price),
+                    shares: hundredths(shares),
+                    at: self.now,
+                });
+                self.printed.push(Shares::ZERO);
+                let snapshot = self.snapshot();
+                self.account.books(&snapshot);
+            }
+            Input::Cancel { id } => {
+                let scope = match id {
+                    0 => CancelScope::All,
+                    id => CancelScope::Order(id),
+                };
+                let by = "agent".to_owned();
+                let at = self.now;
+                self.account.command(&Command::Cancel { scope, by, at });
+            }
+            Input::Halt { on } => {
+                let (by, reason, at) = ("agent".to_owned(), String::new(), self.now);
+                self.account.command(&match on {
+                    true => Command::Halt { by, reason, at },
+                    false => Command::Resume { by, reason, at },
+                });
             }
             Input::Guard {
                 token,
@@ -321,6 +390,7 @@ impl Life {
         for stamped in events {
             match &stamped.event {
                 LedgerEvent::OrderAccepted { order } => self.is_allowed(order, &limits),
+                LedgerEvent::Filled { fill } if fill.print => self.is_in_a_print(fill),
                 LedgerEvent::Filled { fill } => self.is_in_the_book(fill),
                 LedgerEvent::Settled { token_id, .. } => {
                     assert!(!self.follower.held(token_id).is_zero(), "paid for nothing");
@@ -341,6 +411,14 @@ impl Life {
             }
         }
         assert_eq!(self.follower, self.account.ledger);
+        assert_eq!(
+            self.follower.in_flight().count(),
+            0,
+            "nothing takes time here"
+        );
+        for resting in self.follower.resting().values() {
+            assert!(!resting.remaining.is_zero(), "{resting:?}");
+        }
         for conditional in self.account.ledger.conditionals().values() {
             assert!(conditional.shares <= self.account.ledger.held(&conditional.token_id));
         }
@@ -373,6 +451,33 @@ impl Life {
         if order.basket.is_none() {
             assert!(ledger.daily_loss() < limits.max_daily_loss, "{order:?}");
         }
+    }
+
+    /// A trade gives no more than its volume: to an order that waited, by a taker of the other side
+    /// or beyond the order's price. The newest that fits is taken to be the one.
+    fn is_in_a_print(&mut self, fill: &Fill) {
+        assert!(fill.maker && fill.fee == Usdc::ZERO, "{fill:?}");
+        let resting = &self.follower.resting()[&fill.order_id];
+        let fits = |print: &Print| {
+            let beyond = print.price != fill.price && fill.side.accepts(fill.price, print.price);
+            let at_or_beyond = fill.side.accepts(fill.price, print.price);
+            print.token == fill.token_id
+                && print.at > resting.placed_at
+                && resting.order.expires_at.is_none_or(|end| print.at < end)
+                && match print.taker {
+                    None => beyond,
+                    Some(taker) => taker != fill.side && at_or_beyond,
+                }
+        };
+        let mut left = fill.shares;
+        for (print, printed) in self.prints.iter().zip(&mut self.printed).rev() {
+            if fits(print) {
+                let here = left.min(print.shares.minus(*printed));
+                *printed = printed.plus(here);
+                left = left.minus(here);
+            }
+        }
+        assert!(left.is_zero(), "more than was traded: {fill:?}");
     }
 
     /// What a book gave, this fill included, must fit into it: each level for those who took it,
@@ -493,11 +598,18 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
         }
         for stamped in &life.account.events {
             let kind = match &stamped.event {
+                LedgerEvent::Filled { fill } if fill.print => "print",
                 LedgerEvent::Filled { fill } if fill.maker => "maker",
                 LedgerEvent::Filled { fill } if fill.side == Side::Buy => "buy",
                 LedgerEvent::Filled { fill } if fill.reason.starts_with("unwind") => "unwind",
                 LedgerEvent::Filled { .. } => "sell",
                 LedgerEvent::OrderRested { .. } => "rest",
+                LedgerEvent::QueueAdvanced { .. } => "queue",
+                LedgerEvent::OrderClosed {
+                    outcome: OrderOutcome::Expired,
+                    ..
+                } => "expire",
+                LedgerEvent::Halted { .. } => "halt",
                 LedgerEvent::ConditionalTriggered { .. } => "trigger",
                 LedgerEvent::ConditionalReduced { .. } => "reduce",
                 LedgerEvent::Settled { .. } => "settle",
@@ -508,7 +620,8 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
         }
     }
     for kind in [
-        "maker", "buy", "unwind", "sell", "rest", "trigger", "reduce", "settle", "reject",
+        "maker", "print", "buy", "unwind", "sell", "rest", "queue", "expire", "halt", "trigger",
+        "reduce", "settle", "reject",
     ] {
         assert!(
             seen.get(kind).is_some_and(|count| *count >= 10),
@@ -534,7 +647,8 @@ fn the_checks_of_the_random_lives_can_fail() {
         sell: false,
         cents: 500,
         limit: 50,
-        kill: false,
+        kind: 0,
+        life: 0,
         client: None,
     };
     life.play(order);

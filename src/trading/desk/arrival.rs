@@ -1,0 +1,293 @@
+//! Orders on their way: accepted and sent, then matched against the book that they meet.
+//!
+//! Without a latency an order meets the book that it was decided on, in the same step. With one
+//! (`execution.latency_ms`) it is in flight until a step whose moment is not before its arrival. The
+//! venue's rules are checked again then; the operator's limits were judged when it was sent, and its
+//! claim on cash or shares has stood since.
+
+use crate::domain::{
+    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Usdc, notional,
+};
+
+use super::super::matching::{self, Matched};
+use super::super::report::{self, OrderReport};
+use super::super::risk::{Approved, Candidate, Refusal};
+use super::super::venue_rules;
+use super::agent::AGENT;
+use super::basket::Leg;
+use super::{DeskError, Step, unfilled_reason};
+
+impl Step<'_> {
+    /// Hands an approved order to the paper exchange: it is matched at once, or sent on its way.
+    pub(super) fn submit(
+        &mut self,
+        approved: Approved<Order>,
+        market: &Market,
+    ) -> Result<OrderReport, DeskError> {
+        let order = self.accept(approved)?;
+        if order.arrives_at.is_none() {
+            return self.execute(&order, market);
+        }
+        let matched = Matched {
+            fills: Vec::new(),
+            unfilled: order.shares,
+        };
+        let report = OrderReport::new(&order, market, &matched, report::IN_FLIGHT, None);
+        self.report.orders.push(report.clone());
+        Ok(report)
+    }
+
+    /// Records an approved order as accepted, with the moment of its arrival if that is later.
+    fn accept(&mut self, approved: Approved<Order>) -> Result<Order, DeskError> {
+        let latency = i64::from(self.config.execution.latency_ms);
+        let arrives_at = (latency > 0).then(|| self.recorder.at().plus_millis(latency));
+        self.accepted(Order {
+            arrives_at,
+            ..approved.into_inner()
+        })
+    }
+
+    /// Records an approved order as accepted and arrived.
+    pub(super) fn accept_now(&mut self, approved: Approved<Order>) -> Result<Order, DeskError> {
+        self.accepted(Order {
+            arrives_at: None,
+            ..approved.into_inner()
+        })
+    }
+
+    fn accepted(&mut self, order: Order) -> Result<Order, DeskError> {
+        self.recorder.record(LedgerEvent::OrderAccepted {
+            order: order.clone(),
+        })?;
+        Ok(order)
+    }
+
+    /// Lets every order arrive whose time has come and whose market is among those gathered.
+    pub(super) fn arrivals(&mut self) -> Result<(), DeskError> {
+        let now = self.recorder.at();
+        let mut due: Vec<Order> = self
+            .ledger()
+            .in_flight()
+            .map(|(order, _)| order)
+            .filter(|order| order.arrives_at.is_none_or(|moment| moment <= now))
+            .cloned()
+            .collect();
+        due.sort_by_key(|order| (order.arrives_at, order.id));
+        let mut next = 0;
+        while let Some(order) = due.get(next) {
+            let legs = due
+                .iter()
+                .skip(next)
+                .take_while(|other| order.basket.is_some() && other.basket == order.basket)
+                .count()
+                .max(1);
+            let group: Vec<Order> = due.iter().skip(next).take(legs).cloned().collect();
+            next += legs;
+            match group.as_slice() {
+                [single] if single.basket.is_none() || single.side == Side::Sell => {
+                    self.arrive(single)?;
+                }
+                _ => {
+                    let gathered = group.iter().all(|leg| self.view(&leg.market_id).is_some());
+                    if gathered {
+                        self.run_legs(group.into_iter().map(Leg::Arrived).collect())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One order arrives. Nothing happens when its market is not among those gathered.
+    fn arrive(&mut self, order: &Order) -> Result<(), DeskError> {
+        let Some(view) = self.view(&order.market_id) else {
+            return Ok(());
+        };
+        let market = view.market.clone();
+        self.firing = order.fired_by.map(|fired| fired.conditional);
+        let report = self.meet(order, &market);
+        self.firing = None;
+        let report = report?;
+        if let Some(fired) = order.fired_by {
+            self.conditional_sold(fired, order, &report.reason)?;
+        }
+        if order.side == Side::Buy && !report.fills.is_empty() {
+            let strategic = order.strategy.as_str() != AGENT && !order.order_type.rests();
+            self.attach_exits(order, &market, strategic && self.config.conditional.enabled)?;
+        }
+        Ok(())
+    }
+
+    /// An order that was on its way meets the book, unless the venue refuses it now.
+    pub(super) fn meet(
+        &mut self,
+        order: &Order,
+        market: &Market,
+    ) -> Result<OrderReport, DeskError> {
+        if order
+            .expires_at
+            .is_some_and(|end| end <= self.recorder.at())
+        {
+            let reason = "it expired on its way to the exchange";
+            return self.turned_away(order, market, OrderOutcome::Expired, reason);
+        }
+        let verdict = self.refused_on_arrival(order, market)?;
+        match verdict {
+            Some(refusal) => {
+                let reason = format!("refused on arrival: {}", refusal.message);
+                self.turned_away(order, market, OrderOutcome::Cancelled, &reason)
+            }
+            None => self.execute(order, market),
+        }
+    }
+
+    fn refused_on_arrival(
+        &self,
+        order: &Order,
+        market: &Market,
+    ) -> Result<Option<Refusal>, DeskError> {
+        if let Err(refusal) = self.not_resolved(&order.market_id) {
+            return Ok(Some(refusal));
+        }
+        let book = self.book(&order.token_id);
+        let candidate = Candidate {
+            order,
+            market,
+            book: book.as_ref(),
+        };
+        if let Err(refusal) = venue_rules::on_arrival(&candidate, &self.gate()) {
+            return Ok(Some(refusal));
+        }
+        let matched = match &book {
+            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            _ => Matched::default(),
+        };
+        self.not_affordable(order, &matched)
+    }
+
+    /// The venue's balance check. Cash for an order's price was kept while it was on its way, cash
+    /// for its fee was not.
+    fn not_affordable(
+        &self,
+        order: &Order,
+        matched: &Matched,
+    ) -> Result<Option<Refusal>, DeskError> {
+        let own_claim = match order.side {
+            Side::Buy => notional(order.limit, order.shares, Rounding::Up)?,
+            Side::Sell => Usdc::ZERO,
+        };
+        let available = self.ledger().available_cash().plus(own_claim);
+        let rest = order.shares.minus(matched.filled());
+        let needed = match order.side {
+            Side::Buy if order.order_type.rests() => notional(order.limit, rest, Rounding::Up)?
+                .plus(matched.notional())
+                .plus(matched.fee()),
+            Side::Buy => matched.notional().plus(matched.fee()),
+            Side::Sell => matched.fee().minus(matched.notional()),
+        };
+        Ok((needed > available.max(Usdc::ZERO)).then(|| {
+            Refusal::new(
+                "cash",
+                format!("not enough balance: {needed} pUSD with fee, {available} pUSD free"),
+                "Lower the size.",
+            )
+        }))
+    }
+
+    /// Closes an order that the exchange does not take.
+    pub(super) fn turned_away(
+        &mut self,
+        order: &Order,
+        market: &Market,
+        outcome: OrderOutcome,
+        reason: &str,
+    ) -> Result<OrderReport, DeskError> {
+        self.close_order(order.id, outcome, order.shares, reason)?;
+        let matched = Matched {
+            fills: Vec::new(),
+            unfilled: order.shares,
+        };
+        let words = report::outcome_words(outcome);
+        let mut report = OrderReport::new(order, market, &matched, words, None);
+        reason.clone_into(&mut report.reason);
+        self.report.orders.push(report.clone());
+        Ok(report)
+    }
+
+    /// Matches an accepted order against the book and records what comes of it.
+    pub(super) fn execute(
+        &mut self,
+        order: &Order,
+        market: &Market,
+    ) -> Result<OrderReport, DeskError> {
+        let book = self.book(&order.token_id);
+        let matched = match &book {
+            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            _ => Matched {
+                fills: Vec::new(),
+                unfilled: order.shares,
+            },
+        };
+        for level in &matched.fills {
+            self.record_fill(order, level, super::How::Taken)?;
+        }
+        let outcome = report::outcome_of(&matched);
+        let rests = order.order_type.rests() && !matched.unfilled.is_zero();
+        let reason = match outcome {
+            OrderOutcome::Unfilled if !rests => unfilled_reason(order, book.as_ref()),
+            _ => order.reason.clone(),
+        };
+        let slippage = book
+            .as_ref()
+            .and_then(|book| matching::slippage(&matched, book, order.side));
+        let words = if rests {
+            report::RESTING
+        } else {
+            report::outcome_words(outcome)
+        };
+        let mut report = OrderReport::new(order, market, &matched, words, slippage);
+        report.reason.clone_from(&reason);
+        if rests {
+            let queue_ahead = self.queue_at(order);
+            self.recorder.record(LedgerEvent::OrderRested {
+                order_id: order.id,
+                remaining: matched.unfilled,
+                queue_ahead,
+            })?;
+            report.rests(matched.unfilled, queue_ahead);
+        } else {
+            self.close_order(order.id, outcome, matched.unfilled, &reason)?;
+        }
+        self.report.orders.push(report.clone());
+        if order.side == Side::Sell {
+            self.fit_conditionals(&order.token_id)?;
+        }
+        Ok(report)
+    }
+
+    /// Shares of others that stand at an order's price on its own side.
+    pub(super) fn queue_at(&self, order: &Order) -> Shares {
+        self.snapshot
+            .book(&order.token_id)
+            .map_or(Shares::ZERO, |book| book.size_at(order.side, order.limit))
+    }
+
+    /// True while a sale that this conditional order set off is on its way.
+    pub(super) fn is_selling(&self, conditional: u64) -> bool {
+        self.ledger().in_flight().any(|(order, _)| {
+            order
+                .fired_by
+                .is_some_and(|fired| fired.conditional == conditional)
+        })
+    }
+
+    /// True while a quote of this strategy for this side of a token is on its way.
+    pub(super) fn is_quoting(&self, wanted: &crate::domain::Quote, side: Side) -> bool {
+        self.ledger().in_flight().any(|(order, _)| {
+            order.order_type == OrderType::PostOnly
+                && order.strategy == wanted.strategy
+                && order.token_id == wanted.token_id
+                && order.side == side
+        })
+    }
+}
