@@ -1,7 +1,7 @@
 //! The desk's step: one input against the current ledger, in one pure, synchronous go.
 //!
 //! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ resting orders (filled,
-//! then judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
+//! then, after losses were looked at, judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +25,7 @@ mod command;
 mod directional;
 mod exits;
 pub mod input;
+mod limits;
 mod quotes;
 
 pub use agent::{
@@ -58,6 +59,7 @@ pub fn tick(
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
+    step.watch_losses()?;
     step.judge_resting()?;
     if config.mode != Mode::Monitor {
         step.run_conditionals()?;
@@ -80,12 +82,14 @@ pub fn books_changed(
     if config.mode != Mode::Monitor {
         step.fill_resting()?;
     }
+    step.watch_losses()?;
     step.judge_resting()?;
     if config.mode != Mode::Monitor {
         step.run_conditionals()?;
     }
     if step.traded {
         step.mark()?;
+        step.watch_losses()?;
         step.take_snapshot(true)?;
     }
     Ok((step.report, step.recorder.into_events()))
@@ -137,22 +141,6 @@ impl<'a> Step<'a> {
     fn book(&self, token: &TokenId) -> Option<Book> {
         let book = self.snapshot.book(token)?;
         Some(matching::remaining_book(book, self.ledger()))
-    }
-
-    /// The daily loss is counted from the equity that stood when the UTC day began: the last marks
-    /// before today's first.
-    fn begin_day(&mut self) -> Result<(), DeskError> {
-        let day = self.recorder.at().day();
-        if self
-            .ledger()
-            .current_day()
-            .is_none_or(|current| current < day)
-        {
-            let equity = self.ledger().equity().total;
-            self.recorder
-                .record(LedgerEvent::DayStarted { day, equity })?;
-        }
-        Ok(())
     }
 
     /// Marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
@@ -282,21 +270,6 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Withdraws resting orders that the limits no longer allow. What the market traded through since
-    /// the last look has filled before: an exchange would not have waited for us either.
-    fn judge_resting(&mut self) -> Result<(), DeskError> {
-        let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
-        for id in ids {
-            let Some(resting) = self.ledger().resting().get(&id) else {
-                continue;
-            };
-            if let Err(refusal) = self.gate().stands(resting) {
-                self.cancel_resting(id, &format!("withdrawn: {refusal}"))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Runs every strategy, each on its own: one that fails is reported and stops nobody.
     fn run_strategies(&mut self, strategies: &[Box<dyn Strategy>]) -> Result<(), DeskError> {
         self.report.markets = u32::try_from(self.snapshot.candidates().count()).unwrap_or(u32::MAX);
@@ -347,6 +320,7 @@ impl<'a> Step<'a> {
 
     fn finish_tick(&mut self) -> Result<(), DeskError> {
         self.mark()?;
+        self.watch_losses()?;
         self.take_snapshot(false)?;
         let tick = self.ledger().ticks() + 1;
         let fills = self
@@ -416,34 +390,6 @@ impl<'a> Step<'a> {
     fn reject_unmonitored(&mut self, signal_id: u64) -> Result<(), DeskError> {
         let reason = "the server runs in monitor mode, in which nothing is traded".to_owned();
         self.reject(signal_id, "monitor_mode", reason)
-    }
-
-    /// Asks the risk gate, and refuses what this snapshot says has ended: its last book may still
-    /// show prices that the result has overtaken.
-    fn approve(
-        &self,
-        order: Order,
-        market: &Market,
-        book: Option<&Book>,
-    ) -> Result<Approved<Order>, Refusal> {
-        self.not_resolved(&order.market_id)?;
-        self.gate().approve(order, market, book)
-    }
-
-    fn not_resolved(&self, market_id: &MarketId) -> Result<(), Refusal> {
-        if self
-            .snapshot
-            .resolutions
-            .iter()
-            .any(|resolution| resolution.market_id == *market_id)
-        {
-            return Err(Refusal::new(
-                "market_not_tradable",
-                format!("market {market_id} has resolved"),
-                "search_markets lists open markets.",
-            ));
-        }
-        Ok(())
     }
 
     /// Hands an approved order to the paper executor and records what comes of it.

@@ -12,6 +12,9 @@ use crate::domain::{
 };
 
 mod apply;
+mod exposure;
+
+pub use exposure::{Exposures, Scope};
 
 /// How far back accepted orders are counted for `risk.max_orders_per_minute`.
 const ORDER_RATE_WINDOW_MS: i64 = 60_000;

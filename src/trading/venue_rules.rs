@@ -131,8 +131,16 @@ fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
             },
         ));
     }
-    let resting = order.order_type == OrderType::PostOnly;
-    if resting && order.shares < min_size {
+    // What takes at once must be worth a dollar, what rests must have the least number of shares.
+    let takes_now = match order.order_type {
+        OrderType::Fak | OrderType::Fok => true,
+        OrderType::PostOnly => false,
+        OrderType::Gtc | OrderType::Gtd => candidate
+            .book
+            .and_then(|book| book.against(order.side).first())
+            .is_some_and(|level| order.side.accepts(order.limit, level.price)),
+    };
+    if order.order_type.rests() && order.shares < min_size {
         return Err(Refusal::new(
             "min_size",
             format!(
@@ -143,7 +151,7 @@ fn size(candidate: &Candidate<'_>, gate: &RiskGate<'_>) -> Result<(), Refusal> {
         ));
     }
     let value = notional(order.limit, order.shares, Rounding::Down).unwrap_or(Usdc::ZERO);
-    if !resting && order.side == Side::Buy && value < MIN_MARKETABLE_BUY {
+    if takes_now && order.side == Side::Buy && value < MIN_MARKETABLE_BUY {
         return Err(Refusal::new(
             "min_notional",
             format!(

@@ -137,6 +137,7 @@ pub fn agent_order(
     let mut step = Step::new(ledger, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.watch_losses()?;
     let order = build(step.ledger(), wanted, &market);
     let signal = Signal {
         strategy: wanted.strategy.clone(),
@@ -161,16 +162,16 @@ pub fn agent_order(
     let book = step.book(&wanted.token_id);
     let verdict = match refuse_terms(wanted, book.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => step.approve(order, &market, book.as_ref()),
+        None => step.approve(order.clone(), &market, book.as_ref()),
     };
     let approved = match verdict {
         Ok(approved) => approved,
         Err(refusal) => {
+            step.record_refusal(&order, &refusal)?;
             step.reject(row, &refusal.code, refusal.message.clone())?;
             return Ok((Err(refusal), step.recorder.into_events()));
         }
     };
-    let order = approved.get().clone();
     let placed = step.submit(approved, &market)?;
     if placed.fills.is_empty() {
         step.reject(row, "unfilled", placed.reason.clone())?;
@@ -181,6 +182,7 @@ pub fn agent_order(
             step.attach_exits(&order, &market, false)?;
         }
         step.mark()?;
+        step.watch_losses()?;
         step.take_snapshot(true)?;
     }
     Ok((Ok(placed), step.recorder.into_events()))
@@ -313,6 +315,7 @@ pub fn preview_order(
     let mut step = Step::new(&mut draft, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.watch_losses()?;
     let order = build(step.ledger(), wanted, &view.market);
     let book = step.book(&wanted.token_id);
     let gate: RiskGate<'_> = step.gate();

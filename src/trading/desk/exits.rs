@@ -93,25 +93,14 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(token);
-        let approved = match self.approve(order, market, book.as_ref()) {
+        let approved = match self.approve(order.clone(), market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
                 let id = conditional.id;
                 self.report
                     .notes
                     .push(format!("conditional order {id} could not sell: {refusal}"));
-                self.recorder.record(LedgerEvent::OrderRefused {
-                    strategy: conditional.parent_strategy.clone(),
-                    market_id: conditional.market_id.clone(),
-                    token_id: token.clone(),
-                    side: Some(Side::Sell),
-                    limit: Some(limit),
-                    shares: Some(shares),
-                    signal_id: None,
-                    code: refusal.code,
-                    message: refusal.message,
-                })?;
-                return Ok(());
+                return self.record_refusal(&order, &refusal);
             }
         };
         let id = conditional.id;
