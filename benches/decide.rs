@@ -168,6 +168,8 @@ fn rich() -> (Ledger, Vec<StampedEvent>) {
 fn open_limits() -> TradingConfig {
     let mut config = TradingConfig::default();
     config.risk.max_total_exposure = Usdc::whole(1_000_000);
+    config.risk.max_strategy_exposure = Usdc::whole(1_000_000);
+    config.risk.max_orders_per_minute = 0;
     config.risk.max_daily_loss = Usdc::whole(1_000_000);
     config.conditional.enabled = true;
     config
@@ -352,6 +354,24 @@ fn decide_all_four(bencher: Bencher<'_, '_>) {
         .with_inputs(|| ledger.clone())
         .bench_values(|mut ledger| {
             desk::tick(&mut ledger, &snapshot, set.as_slice(), &config).expect("a tick")
+        });
+}
+
+/// The same with a position in every market and an order in every tenth: what the limits cost in a
+/// big account.
+#[divan::bench]
+fn decide_with_a_thousand_positions(bencher: Bencher<'_, '_>) {
+    let snapshot = snapshot(NOON);
+    let config = open_limits();
+    let (mut ledger, _) = rich();
+    let all: Vec<Box<dyn Strategy>> = vec![Box::new(EveryNth { every: 1 })];
+    desk::tick(&mut ledger, &snapshot, &all, &config).expect("a tick");
+    assert_eq!(ledger.positions().len(), 1_000);
+    let some: Vec<Box<dyn Strategy>> = vec![Box::new(EveryNth { every: 10 })];
+    bencher
+        .with_inputs(|| ledger.clone())
+        .bench_values(|mut ledger| {
+            desk::tick(&mut ledger, &snapshot, &some, &config).expect("a tick")
         });
 }
 

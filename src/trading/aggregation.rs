@@ -11,7 +11,7 @@ use super::config::AggregationConfig;
 pub struct Logged {
     /// Row of this signal.
     pub id: u64,
-    /// The signal; its confidence is the blended one after aggregation.
+    /// The signal; after aggregation its confidence is that of all for whom it speaks.
     pub signal: Signal,
     /// Rows of other strategies' signals for the same trade.
     pub supporters: Vec<u64>,
@@ -40,8 +40,9 @@ pub struct Dropped {
 /// What signals for the same trade have in common.
 type Trade = (MarketId, TokenId, Side);
 
-/// Resolves conflicts per market (buying No contradicts buying Yes), then groups signals for the
-/// same trade, asks for enough strategies and enough blended confidence.
+/// Resolves conflicts per market (buying No contradicts buying Yes; with
+/// [`AggregationConfig::conflict_resolution`] nothing of such a market is traded), then groups signals
+/// for the same trade, asks for enough strategies and enough confidence (blended or the highest).
 #[must_use]
 pub fn aggregate(
     signals: Vec<(u64, Signal)>,
@@ -66,10 +67,10 @@ pub fn aggregate(
     }
     let mut groups: Vec<(Trade, Vec<(u64, Signal)>)> = Vec::new();
     for (id, signal) in signals {
-        if views
+        let disputed = views
             .get(&signal.market_id)
-            .is_some_and(|wanted| wanted.len() > 1)
-        {
+            .is_some_and(|wanted| wanted.len() > 1);
+        if config.conflict_resolution && disputed {
             let reason = "conflict: strategies disagree about the direction of this market";
             out.dropped.push(Dropped {
                 id,
@@ -103,17 +104,27 @@ pub fn is_enough(confidence: f64, config: &AggregationConfig) -> bool {
 fn settle_group(members: Vec<(u64, Signal)>, config: &AggregationConfig, out: &mut Aggregated) {
     let names: BTreeSet<&StrategyName> = members.iter().map(|(_, s)| &s.strategy).collect();
     let agreeing = u32::try_from(names.len()).unwrap_or(u32::MAX);
-    let blended =
-        members.iter().map(|(_, s)| s.confidence).sum::<f64>() / (members.len().max(1)) as f64;
+    let strongest = members
+        .iter()
+        .enumerate()
+        .max_by(|(i, (_, a)), (j, (_, b))| a.confidence.total_cmp(&b.confidence).then(j.cmp(i)))
+        .map(|(index, _)| index);
+    let confidence = if config.blend_confidence {
+        members.iter().map(|(_, s)| s.confidence).sum::<f64>() / (members.len().max(1)) as f64
+    } else {
+        strongest
+            .and_then(|index| members.get(index))
+            .map_or(f64::NAN, |(_, signal)| signal.confidence)
+    };
     let refusal = if agreeing < config.min_strategies {
         let reason = format!(
             "only {agreeing} of the {} strategies that aggregation.min_strategies asks for",
             config.min_strategies
         );
         Some(("too few strategies agree", reason))
-    } else if !is_enough(blended, config) {
+    } else if !is_enough(confidence, config) {
         let reason = format!(
-            "confidence {blended:.4} is below aggregation.min_confidence {}",
+            "confidence {confidence:.4} is below aggregation.min_confidence {}",
             config.min_confidence
         );
         Some(("confidence too low", reason))
@@ -129,11 +140,6 @@ fn settle_group(members: Vec<(u64, Signal)>, config: &AggregationConfig, out: &m
         out.dropped.extend(dropped);
         return;
     }
-    let strongest = members
-        .iter()
-        .enumerate()
-        .max_by(|(i, (_, a)), (j, (_, b))| a.confidence.total_cmp(&b.confidence).then(j.cmp(i)))
-        .map(|(index, _)| index);
     let mut representative = None;
     let mut supporters = Vec::new();
     for (index, (id, signal)) in members.into_iter().enumerate() {
@@ -144,7 +150,7 @@ fn settle_group(members: Vec<(u64, Signal)>, config: &AggregationConfig, out: &m
         }
     }
     if let Some((id, mut signal)) = representative {
-        signal.confidence = blended;
+        signal.confidence = confidence;
         out.kept.push(Logged {
             id,
             signal,
@@ -195,6 +201,48 @@ mod tests {
     }
 
     #[test]
+    fn without_blending_the_most_confident_decides_alone() {
+        let signals = || {
+            vec![
+                (1, given("a", "Yes", Side::Buy, 0.3)),
+                (2, given("b", "Yes", Side::Buy, 0.8)),
+            ]
+        };
+        let config = |blend_confidence| AggregationConfig {
+            min_confidence: 0.7,
+            blend_confidence,
+            ..AggregationConfig::default()
+        };
+        // (0.3 + 0.8) / 2 = 0.55
+        let result = aggregate(signals(), opposite, &config(true));
+        assert_eq!(
+            dropped(&result),
+            [(1, "confidence too low"), (2, "confidence too low")]
+        );
+        let result = aggregate(signals(), opposite, &config(false));
+        assert_eq!((result.kept.len(), result.kept[0].id), (1, 2));
+        assert!((result.kept[0].signal.confidence - 0.8).abs() < 1e-12);
+        // No number at all is never enough.
+        let nan = vec![(1, given("a", "Yes", Side::Buy, f64::NAN))];
+        assert!(aggregate(nan, opposite, &config(false)).kept.is_empty());
+    }
+
+    #[test]
+    fn without_conflict_resolution_both_sides_are_traded() {
+        let signals = vec![
+            (1, given("a", "Yes", Side::Buy, 0.9)),
+            (2, given("b", "No", Side::Buy, 0.9)),
+        ];
+        let config = AggregationConfig {
+            conflict_resolution: false,
+            ..AggregationConfig::default()
+        };
+        let result = aggregate(signals, opposite, &config);
+        let kept: Vec<u64> = result.kept.iter().map(|logged| logged.id).collect();
+        assert_eq!(kept, [1, 2]);
+    }
+
+    #[test]
     fn a_market_in_which_anybody_disagrees_is_left_alone_and_others_are_not() {
         let elsewhere = Signal {
             market_id: "n".into(),
@@ -232,7 +280,7 @@ mod tests {
     fn the_reason_names_the_number_and_the_key() {
         let config = AggregationConfig {
             min_confidence: 0.7,
-            min_strategies: 1,
+            ..AggregationConfig::default()
         };
         let signals = vec![(1, given("a", "Yes", Side::Buy, 0.65))];
         let result = aggregate(signals.clone(), opposite, &config);
@@ -241,8 +289,8 @@ mod tests {
             "confidence 0.6500 is below aggregation.min_confidence 0.7"
         );
         let config = AggregationConfig {
-            min_confidence: 0.5,
             min_strategies: 2,
+            ..AggregationConfig::default()
         };
         let result = aggregate(signals, opposite, &config);
         assert_eq!(

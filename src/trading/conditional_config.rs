@@ -47,7 +47,7 @@ pub struct ConditionalConfig {
     pub confirm_seconds: u32,
 }
 
-fn fraction(micros: u32) -> Price {
+pub(super) fn fraction(micros: u32) -> Price {
     Price::from_micros(micros).unwrap_or(Price::ZERO)
 }
 

@@ -5,52 +5,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Usdc, plain};
-
 pub use super::conditional_config::ConditionalConfig;
-
 pub use super::execution_config::ExecutionConfig;
 
-/// Limits that no order passes, whoever asks. Amounts in pUSD.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RiskConfig {
-    /// Largest notional of one order, pUSD.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub max_position_size: Usdc,
-    /// Largest loss of one UTC day, realised plus marked, fees included, pUSD. Once reached, only
-    /// sales that reduce a position pass until midnight UTC.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub max_daily_loss: Usdc,
-    /// Most orders that may rest at once.
-    pub max_open_orders: u32,
-    /// Largest cost of all positions and waiting buys in one market, pUSD.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub max_market_exposure: Usdc,
-    /// Largest cost of all positions and waiting buys together, pUSD.
-    #[serde(with = "plain")]
-    #[schemars(with = "f64")]
-    pub max_total_exposure: Usdc,
-    /// Oldest book that may be traded on, in seconds by the source's own clock. Books of a
-    /// recording may be as old as the recording's rows are apart.
-    pub max_book_age_seconds: u32,
-}
+mod risk;
 
-impl Default for RiskConfig {
-    fn default() -> Self {
-        RiskConfig {
-            max_position_size: Usdc::whole(100),
-            max_daily_loss: Usdc::whole(50),
-            max_open_orders: 10,
-            max_market_exposure: Usdc::whole(200),
-            max_total_exposure: Usdc::whole(800),
-            max_book_age_seconds: 30,
-        }
-    }
-}
+pub use risk::RiskConfig;
 
 /// How signals of several strategies become one decision per market.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +20,12 @@ pub struct AggregationConfig {
     pub min_confidence: f64,
     /// Least number of different strategies that must want the same trade.
     pub min_strategies: u32,
+    /// true: the confidence of signals for the same trade is their mean. false: that of the most
+    /// confident of them, who speaks for all.
+    pub blend_confidence: bool,
+    /// true: where signals contradict each other in a market (a purchase of No contradicts one of
+    /// Yes, a sale of Yes does too), none of that market is traded. false: all of them are.
+    pub conflict_resolution: bool,
 }
 
 impl Default for AggregationConfig {
@@ -67,6 +33,8 @@ impl Default for AggregationConfig {
         AggregationConfig {
             min_confidence: 0.5,
             min_strategies: 1,
+            blend_confidence: true,
+            conflict_resolution: true,
         }
     }
 }
@@ -92,7 +60,9 @@ pub struct SizingConfig {
     pub method: SizingMethod,
     /// Fraction of full Kelly that `fractional_kelly` bets (0–1).
     pub kelly_fraction: f64,
-    /// Largest bet as a fraction of equity (0–1), for the Kelly methods.
+    /// Largest stake on one event as a fraction of equity (0–1), for the Kelly methods: what
+    /// positions and waiting buys of the event cost already counts. A market without an event counts
+    /// as its own.
     pub max_bet_pct: f64,
 }
 
@@ -131,8 +101,10 @@ impl Mode {
     }
 }
 
-/// Everything the core needs to know from the operator.
+/// Everything the core needs to know from the operator. Written out, its sections have the names
+/// that they have in `config.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TradingConfig {
     /// What is allowed at all.
     pub mode: Mode,
@@ -178,17 +150,7 @@ impl Default for TradingConfig {
 impl TradingConfig {
     /// Checks ranges; the message names the key, the value and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
-        let risk = &self.risk;
-        for (key, amount) in [
-            ("risk.max_position_size", risk.max_position_size),
-            ("risk.max_daily_loss", risk.max_daily_loss),
-            ("risk.max_market_exposure", risk.max_market_exposure),
-            ("risk.max_total_exposure", risk.max_total_exposure),
-        ] {
-            if amount <= Usdc::ZERO {
-                return Err(format!("{key} is {amount}; it must be above 0 pUSD"));
-            }
-        }
+        self.risk.validate()?;
         for (key, value, low) in [
             (
                 "aggregation.min_confidence",
@@ -228,7 +190,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_ranges_are_checked() {
         assert_eq!(TradingConfig::default().validate(), Ok(()));
-        let zero = refused(|config| config.risk.max_daily_loss = Usdc::ZERO);
+        let zero = refused(|config| config.risk.max_daily_loss = crate::domain::Usdc::ZERO);
         assert_eq!(zero, "risk.max_daily_loss is 0; it must be above 0 pUSD");
         let nan = refused(|config| config.aggregation.min_confidence = f64::NAN);
         assert_eq!(
@@ -236,9 +198,6 @@ mod tests {
             "aggregation.min_confidence is NaN; it must be between 0 and 1"
         );
         for message in [
-            refused(|config| config.risk.max_position_size = Usdc::whole(-1)),
-            refused(|config| config.risk.max_market_exposure = Usdc::ZERO),
-            refused(|config| config.risk.max_total_exposure = Usdc::ZERO),
             refused(|config| config.sizing.kelly_fraction = 0.0),
             refused(|config| config.sizing.max_bet_pct = 1.01),
             refused(|config| config.conditional.default_stop_loss_pct = Price::ONE),
@@ -251,16 +210,28 @@ mod tests {
     }
 
     #[test]
-    fn plain_numbers_are_read_exactly_and_unknown_keys_refused() {
-        let risk: RiskConfig =
-            serde_json::from_str(r#"{"max_position_size": 0.1, "max_open_orders": 3}"#).unwrap();
-        assert_eq!(risk.max_position_size, Usdc::from_micros(100_000));
-        assert_eq!(risk.max_total_exposure, Usdc::whole(800));
-        assert!(serde_json::from_str::<RiskConfig>(r#"{"max_position": 1}"#).is_err());
-        assert!(serde_json::from_str::<RiskConfig>(r#"{"max_position_size": "1"}"#).is_err());
-        let shown = serde_json::to_value(&risk).unwrap();
-        assert_eq!(shown["max_position_size"], serde_json::json!(0.1));
+    fn a_fraction_is_at_most_one() {
         let fraction = r#"{"default_stop_loss_pct": 1.5}"#;
         assert!(serde_json::from_str::<ConditionalConfig>(fraction).is_err());
+    }
+
+    #[test]
+    fn settings_are_written_under_the_names_of_the_file_and_read_back() {
+        let config = TradingConfig::default();
+        let written = config.settings().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(value["risk"]["max_daily_loss"], serde_json::json!(50.0));
+        for section in [
+            "mode",
+            "aggregation",
+            "position_sizing",
+            "conditional_orders",
+        ] {
+            assert!(!value[section].is_null(), "{section}");
+        }
+        assert_eq!(
+            serde_json::from_str::<TradingConfig>(&written).unwrap(),
+            config
+        );
     }
 }

@@ -1,13 +1,14 @@
 //! The desk's step: one input against the current ledger, in one pure, synchronous go.
 //!
 //! Order within a tick, on data gathered before: new day ▸ marks ▸ settle ▸ orders that arrive ▸
-//! resting orders (filled, expired, then judged again) ▸ conditional orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
+//! resting orders (filled, expired, then, after losses were looked at, judged again) ▸ conditional
+//! orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, Calibrations, Fill, Intent, LedgerEvent, Market, MarketId, MarketView, MoneyError, Order,
+    Book, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
     OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
@@ -16,7 +17,7 @@ use super::config::{Mode, TradingConfig};
 use super::ledger::{Ledger, LedgerError, Recorder};
 use super::matching::{self, LevelFill};
 use super::report::TickReport;
-use super::risk::{Approved, Refusal, RiskGate};
+use super::risk::{Refusal, RiskGate};
 
 mod agent;
 mod arrival;
@@ -27,6 +28,7 @@ mod estimate;
 mod exits;
 mod guard;
 pub mod input;
+mod limits;
 mod quotes;
 mod resting;
 mod settle;
@@ -63,6 +65,7 @@ pub fn tick(
         step.arrivals()?;
         step.fill_resting()?;
     }
+    step.watch_losses()?;
     step.judge_resting()?;
     if config.mode != Mode::Monitor {
         step.run_conditionals()?;
@@ -88,6 +91,7 @@ pub fn books_changed(
         step.arrivals()?;
         step.fill_resting()?;
     }
+    step.watch_losses()?;
     step.judge_resting()?;
     if config.mode != Mode::Monitor {
         step.run_conditionals()?;
@@ -174,22 +178,6 @@ impl<'a> Step<'a> {
         ))
     }
 
-    /// The daily loss is counted from the equity that stood when the UTC day began: the last marks
-    /// before today's first.
-    fn begin_day(&mut self) -> Result<(), DeskError> {
-        let day = self.recorder.at().day();
-        if self
-            .ledger()
-            .current_day()
-            .is_none_or(|current| current < day)
-        {
-            let equity = self.ledger().equity().total;
-            self.recorder
-                .record(LedgerEvent::DayStarted { day, equity })?;
-        }
-        Ok(())
-    }
-
     /// Marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
     /// earlier mark stays, with its time, and the equity says that it is not complete.
     fn mark(&mut self) -> Result<(), DeskError> {
@@ -213,21 +201,6 @@ impl<'a> Step<'a> {
         if !gone.is_empty() {
             self.recorder
                 .record(LedgerEvent::BidsGone { tokens: gone })?;
-        }
-        Ok(())
-    }
-
-    /// Withdraws resting orders that the limits no longer allow. What the market traded through since
-    /// the last look has filled before: an exchange would not have waited for us either.
-    fn judge_resting(&mut self) -> Result<(), DeskError> {
-        let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
-        for id in ids {
-            let Some(resting) = self.ledger().resting().get(&id) else {
-                continue;
-            };
-            if let Err(refusal) = self.gate().stands(resting) {
-                self.cancel_resting(id, &format!("withdrawn: {refusal}"))?;
-            }
         }
         Ok(())
     }
@@ -284,6 +257,7 @@ impl<'a> Step<'a> {
 
     fn finish_tick(&mut self) -> Result<(), DeskError> {
         self.mark()?;
+        self.watch_losses()?;
         self.take_snapshot(false)?;
         let tick = self.ledger().ticks() + 1;
         let fills = self
@@ -311,6 +285,7 @@ impl<'a> Step<'a> {
     fn finish_between(mut self) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
         if self.traded {
             self.mark()?;
+            self.watch_losses()?;
             self.take_snapshot(true)?;
         }
         Ok((self.report, self.recorder.into_events()))
@@ -362,34 +337,6 @@ impl<'a> Step<'a> {
     fn reject_unmonitored(&mut self, signal_id: u64) -> Result<(), DeskError> {
         let reason = "the server runs in monitor mode, in which nothing is traded".to_owned();
         self.reject(signal_id, "monitor_mode", reason)
-    }
-
-    /// Asks the risk gate, and refuses what this snapshot says has ended: its last book may still
-    /// show prices that the result has overtaken.
-    fn approve(
-        &self,
-        order: Order,
-        market: &Market,
-        book: Option<&Book>,
-    ) -> Result<Approved<Order>, Refusal> {
-        self.not_resolved(&order.market_id)?;
-        self.gate().approve(order, market, book)
-    }
-
-    fn not_resolved(&self, market_id: &MarketId) -> Result<(), Refusal> {
-        if self
-            .snapshot
-            .resolutions
-            .iter()
-            .any(|resolution| resolution.market_id == *market_id)
-        {
-            return Err(Refusal::new(
-                "market_not_tradable",
-                format!("market {market_id} has resolved"),
-                "search_markets lists open markets.",
-            ));
-        }
-        Ok(())
     }
 
     fn record_fill(&mut self, order: &Order, level: &LevelFill, how: How) -> Result<(), DeskError> {

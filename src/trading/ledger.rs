@@ -19,8 +19,10 @@ use super::estimates::Scoring;
 
 mod apply;
 mod checkpoint;
+mod exposure;
 
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
+pub use exposure::{Exposures, Scope};
 
 /// How far back accepted orders are counted for `risk.max_orders_per_minute`.
 const ORDER_RATE_WINDOW_MS: i64 = 60_000;

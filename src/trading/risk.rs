@@ -9,14 +9,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    Book, Market, Order, OrderType, Price, RestingOrder, Rounding, Side, SourceKind, Timestamp,
-    Usdc, notional,
-};
+use crate::domain::{Book, Market, Order, Price, RestingOrder, Side, SourceKind, Timestamp, Usdc};
 
 use super::config::{Mode, RiskConfig};
-use super::ledger::Ledger;
+use super::ledger::{Exposures, Ledger};
 use super::venue_rules;
+
+pub mod halts;
+mod limits;
 
 /// Something that passed every limit. Its field is private: only this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,14 +104,6 @@ pub struct RiskGate<'a> {
     pub now: Timestamp,
 }
 
-/// What orders judged earlier in the same breath would use up.
-#[derive(Debug, Default, Clone, Copy)]
-struct Claimed {
-    cash: Usdc,
-    exposure: Usdc,
-    resting: u32,
-}
-
 impl RiskGate<'_> {
     /// Approves one order. Errors: the [`Refusal`] of the first limit that it breaks.
     pub fn approve(
@@ -144,27 +136,13 @@ impl RiskGate<'_> {
     }
 
     fn judge(&self, candidates: &[Candidate<'_>]) -> Result<(), Refusal> {
-        let mut claimed = Claimed::default();
         for (index, candidate) in candidates.iter().enumerate() {
+            halts::pass(candidate.order.side, self.ledger)?;
             venue_rules::check(candidate, self)?;
-            let same_market: Usdc = candidates
-                .iter()
-                .take(index)
-                .filter(|earlier| {
-                    earlier.order.side == Side::Buy && earlier.market.id == candidate.market.id
-                })
-                .map(|earlier| worst_cost(earlier.order, earlier.market).0)
-                .sum();
-            let checks = self.limits_of(candidate, claimed, same_market);
-            if let Some(broken) = checks.iter().find(|check| !check.passed) {
-                return Err(refusal_of(broken));
+            let earlier = candidates.get(..index).unwrap_or_default();
+            for check in limits::of(self, candidate, earlier) {
+                check.verdict()?;
             }
-            let (cost, fee) = worst_cost(candidate.order, candidate.market);
-            if candidate.order.side == Side::Buy {
-                claimed.cash = claimed.cash.plus(cost).plus(fee);
-                claimed.exposure = claimed.exposure.plus(cost);
-            }
-            claimed.resting += u32::from(candidate.order.order_type.rests());
         }
         Ok(())
     }
@@ -177,65 +155,21 @@ impl RiskGate<'_> {
             let hint = "It is withdrawn; nothing is traded in this mode.";
             return Err(Refusal::new("mode", "the mode allows no trading", hint));
         }
+        // What is offered for sale can only reduce what is held.
         if order.side == Side::Sell {
             return Ok(());
         }
-        let limits = self.limits;
-        let cost = notional(order.limit, resting.remaining, Rounding::Up)
-            .unwrap_or(Usdc::from_micros(i64::MAX));
-        // Exposures and claims on cash count this order already.
-        let market = self.ledger.market_exposure(&order.market_id);
-        let total = self.ledger.total_exposure();
-        let loss = self.ledger.daily_loss();
-        let claims = self.ledger.cash().minus(self.ledger.available_cash());
-        let broken = [
-            (
-                "max_daily_loss",
-                loss,
-                limits.max_daily_loss,
-                loss < limits.max_daily_loss,
-            ),
-            (
-                "max_position_size",
-                cost,
-                limits.max_position_size,
-                cost <= limits.max_position_size,
-            ),
-            (
-                "max_market_exposure",
-                market,
-                limits.max_market_exposure,
-                market <= limits.max_market_exposure,
-            ),
-            (
-                "max_total_exposure",
-                total,
-                limits.max_total_exposure,
-                total <= limits.max_total_exposure,
-            ),
-            (
-                "cash",
-                claims,
-                self.ledger.cash(),
-                claims <= self.ledger.cash(),
-            ),
-        ]
-        .into_iter()
-        .find(|(_, _, _, passed)| !passed);
-        match broken {
-            None => Ok(()),
-            Some((limit, value, allowed, _)) => Err(Refusal::new(
-                limit,
-                format!("{limit}: {value} pUSD, allowed is {allowed} pUSD"),
-                "The operator sets this limit under `risk` in config.yaml.",
-            )),
+        halts::pass(order.side, self.ledger)?;
+        for check in limits::of_resting(self, order, resting.remaining) {
+            check.verdict()?;
         }
+        Ok(())
     }
 
     /// The most notional that a taking buy at `limit` may have under every limit and with the cash
-    /// there is, pUSD; zero when nothing may be bought.
+    /// there is, pUSD; zero when nothing may be bought. `at_stake` is what it would add to.
     #[must_use]
-    pub fn largest_buy(&self, market: &Market, limit: Price) -> Usdc {
+    pub fn largest_buy(&self, market: &Market, at_stake: &Exposures, limit: Price) -> Usdc {
         let price = limit.to_f64();
         let fee = market.fee.per_share(price.min(0.5));
         let cash = self.ledger.available_cash().to_f64() * price / (price + fee).max(1e-6);
@@ -246,12 +180,10 @@ impl RiskGate<'_> {
         let limits = self.limits;
         [
             limits.max_position_size,
-            limits
-                .max_market_exposure
-                .minus(self.ledger.market_exposure(&market.id)),
-            limits
-                .max_total_exposure
-                .minus(self.ledger.total_exposure()),
+            limits.max_market_exposure.minus(at_stake.market),
+            limits.max_event_exposure.minus(at_stake.event),
+            limits.max_strategy_exposure.minus(at_stake.strategy),
+            limits.max_total_exposure.minus(at_stake.total),
             cash,
         ]
         .into_iter()
@@ -262,159 +194,29 @@ impl RiskGate<'_> {
     /// Every limit with its verdict, for a preview. A preview approves nothing.
     #[must_use]
     pub fn assess(&self, candidate: &Candidate<'_>) -> Vec<LimitCheck> {
+        let broken = |refusal: Refusal| LimitCheck {
+            limit: refusal.code,
+            value: refusal.message,
+            allowed: refusal.hint,
+            passed: false,
+        };
         let mut checks = Vec::new();
+        if let Err(refusal) = halts::pass(candidate.order.side, self.ledger) {
+            checks.push(broken(refusal));
+        }
         // `shares_held` is among the limits below, with its numbers.
         if let Err(refusal) = venue_rules::check(candidate, self)
             && refusal.code != "shares_held"
         {
-            checks.push(LimitCheck {
-                limit: refusal.code,
-                value: refusal.message,
-                allowed: refusal.hint,
-                passed: false,
-            });
+            checks.push(broken(refusal));
         }
-        checks.extend(self.limits_of(candidate, Claimed::default(), Usdc::ZERO));
+        checks.extend(
+            limits::of(self, candidate, &[])
+                .iter()
+                .map(|check| check.shown()),
+        );
         checks
     }
-
-    fn limits_of(
-        &self,
-        candidate: &Candidate<'_>,
-        claimed: Claimed,
-        claimed_in_market: Usdc,
-    ) -> Vec<LimitCheck> {
-        let order = candidate.order;
-        let ledger = self.ledger;
-        let (cost, fee) = worst_cost(order, candidate.market);
-        let mut checks = Vec::with_capacity(6);
-        let mut add = |limit: &str, value: String, allowed: String, passed: bool| {
-            checks.push(LimitCheck {
-                limit: limit.to_owned(),
-                value,
-                allowed,
-                passed,
-            });
-        };
-        // A sale only ever reduces what is held (venue_rules checks that it is held), so it frees
-        // risk: no loss, exposure or size limit may stand in its way.
-        if order.side == Side::Sell {
-            let held = ledger.sellable(&order.token_id);
-            add(
-                "shares_held",
-                format!("{} shares", order.shares),
-                format!("{held} shares"),
-                order.shares <= held,
-            );
-            // With exponent 0 a fee can exceed what a cheap sale brings in.
-            let gained = notional(order.limit, order.shares, Rounding::Down).unwrap_or(Usdc::ZERO);
-            let cash = ledger.available_cash();
-            if fee > gained {
-                let needed = fee.minus(gained);
-                add(
-                    "cash",
-                    format!("{needed} pUSD of fee beyond the proceeds"),
-                    format!("at most {cash} pUSD"),
-                    needed <= cash,
-                );
-            }
-        } else {
-            let limits = self.limits;
-            let pusd = |amount: Usdc| format!("{amount} pUSD");
-            let at_most = |amount: Usdc| format!("at most {amount} pUSD");
-            add(
-                "max_position_size",
-                pusd(cost),
-                at_most(limits.max_position_size),
-                cost <= limits.max_position_size,
-            );
-            let market = ledger
-                .market_exposure(&order.market_id)
-                .plus(claimed_in_market)
-                .plus(cost);
-            add(
-                "max_market_exposure",
-                pusd(market),
-                at_most(limits.max_market_exposure),
-                market <= limits.max_market_exposure,
-            );
-            let total = ledger.total_exposure().plus(claimed.exposure).plus(cost);
-            add(
-                "max_total_exposure",
-                pusd(total),
-                at_most(limits.max_total_exposure),
-                total <= limits.max_total_exposure,
-            );
-            let loss = ledger.daily_loss();
-            add(
-                "max_daily_loss",
-                format!("{} pUSD lost since midnight UTC", loss.max(Usdc::ZERO)),
-                format!("below {} pUSD", limits.max_daily_loss),
-                loss < limits.max_daily_loss,
-            );
-            let cash = ledger.available_cash().minus(claimed.cash);
-            let needed = cost.plus(fee);
-            add(
-                "cash",
-                format!("{needed} pUSD with fee"),
-                at_most(cash),
-                needed <= cash,
-            );
-        }
-        if order.order_type.rests() {
-            let on_the_way = ledger.in_flight().filter(|(o, _)| o.order_type.rests());
-            let open = ledger.resting().len() + on_the_way.count();
-            let open = u32::try_from(open).unwrap_or(u32::MAX);
-            let would_be = open.saturating_add(claimed.resting).saturating_add(1);
-            add(
-                "max_open_orders",
-                format!("{would_be} resting orders"),
-                format!("at most {}", self.limits.max_open_orders),
-                would_be <= self.limits.max_open_orders,
-            );
-        }
-        checks
-    }
-}
-
-/// The most that an order can cost and the most fee that it can pay, pUSD: the fee formula peaks at
-/// a price of one half, so a limit above that is charged at one half.
-fn worst_cost(order: &Order, market: &Market) -> (Usdc, Usdc) {
-    let cost =
-        notional(order.limit, order.shares, Rounding::Up).unwrap_or(Usdc::from_micros(i64::MAX));
-    if order.order_type == OrderType::PostOnly {
-        return (cost, Usdc::ZERO);
-    }
-    let half = Price::from_micros(500_000).unwrap_or(Price::ONE);
-    let fee = market
-        .fee
-        .fee(order.limit.min(half), order.shares)
-        .unwrap_or(Usdc::from_micros(i64::MAX));
-    (cost, fee)
-}
-
-fn refusal_of(broken: &LimitCheck) -> Refusal {
-    let hint = match broken.limit.as_str() {
-        "cash" => "Lower the size, or sell something first; get_portfolio shows the cash.",
-        "shares_held" => "Sell no more than get_portfolio shows as held and not already offered.",
-        "max_daily_loss" => {
-            "Only sales that reduce a position pass until midnight UTC; the operator sets \
-             risk.max_daily_loss in config.yaml."
-        }
-        "max_open_orders" => {
-            "Wait until a resting order fills or is replaced; the operator sets \
-             risk.max_open_orders in config.yaml."
-        }
-        _ => "Lower the size; the operator sets this limit under `risk` in config.yaml.",
-    };
-    Refusal::new(
-        broken.limit.clone(),
-        format!(
-            "{}: {}, allowed is {}",
-            broken.limit, broken.value, broken.allowed
-        ),
-        hint,
-    )
 }
 
 #[cfg(test)]

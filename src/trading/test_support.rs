@@ -11,9 +11,10 @@ use crate::domain::{
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
 
-use super::config::TradingConfig;
+use super::config::{RiskConfig, TradingConfig};
 use super::desk::{
-    self, AgentOrder, NewConditional, agent_order, cancel_conditional, create_conditional,
+    self, AgentOrder, Input, NewConditional, Output, Rules, agent_order, cancel_conditional,
+    create_conditional,
 };
 use super::ledger::Ledger;
 use super::report::{OrderReport, TickReport};
@@ -441,14 +442,17 @@ fn pay_in(
 }
 
 impl Account {
-    /// With this much paid in at [`NOON`] and the default limits.
+    /// With this much paid in at [`NOON`] and the default limits, but for the spread: books of these
+    /// tests often have one side only.
     pub fn new(deposit: &str) -> Self {
         let mut ledger = Ledger::default();
         let events = pay_in(&mut ledger, usd(deposit), NOON).unwrap();
+        let mut config = TradingConfig::default();
+        config.risk.max_spread = Price::ZERO;
         let account = Account {
             ledger,
             events,
-            config: TradingConfig::default(),
+            config,
         };
         audit(&account.ledger, &account.events);
         account
@@ -494,9 +498,14 @@ impl Account {
     }
 
     /// A command, audited.
-    pub fn command(&mut self, input: &desk::Input) -> desk::Output {
-        let rules = desk::Rules {
-            strategies: &[],
+    pub fn command(&mut self, input: &Input) -> Output {
+        self.put(input, &[])
+    }
+
+    /// Any input, by the way that all inputs take, audited.
+    pub fn put(&mut self, input: &Input, strategies: &[Box<dyn Strategy>]) -> Output {
+        let rules = Rules {
+            strategies,
             config: &self.config,
         };
         let (output, events) = desk::step(&mut self.ledger, input, rules).unwrap();
@@ -520,9 +529,16 @@ impl Account {
     pub fn bought(mut self, size: &str, price: &str, when: Timestamp) -> Self {
         let scene = Scene::new(when).yes(&[], &[(price, "100000")]).build();
         let limits = std::mem::take(&mut self.config);
-        self.config.risk.max_position_size = Usdc::whole(1_000_000);
-        self.config.risk.max_market_exposure = Usdc::whole(1_000_000);
-        self.config.risk.max_total_exposure = Usdc::whole(1_000_000);
+        let all = Usdc::whole(1_000_000);
+        self.config.risk = RiskConfig {
+            max_position_size: all,
+            max_market_exposure: all,
+            max_event_exposure: all,
+            max_strategy_exposure: all,
+            max_total_exposure: all,
+            max_spread: Price::ZERO,
+            ..RiskConfig::default()
+        };
         self.order(&wanted(Side::Buy, size, price), &scene).unwrap();
         self.config = limits;
         self

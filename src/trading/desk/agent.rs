@@ -123,6 +123,7 @@ pub fn agent_order(
     let mut step = Step::new(ledger, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.watch_losses()?;
     let order = build(step.ledger(), wanted, &market);
     let signal = Signal {
         strategy: wanted.strategy.clone(),
@@ -147,16 +148,16 @@ pub fn agent_order(
     let book = step.book(&wanted.token_id);
     let verdict = match refuse_terms(wanted, book.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => step.approve(order, &market, book.as_ref()),
+        None => step.approve(order.clone(), &market, book.as_ref()),
     };
     let approved = match verdict {
         Ok(approved) => approved,
         Err(refusal) => {
+            step.record_refusal(&order, &refusal)?;
             step.reject(row, &refusal.code, refusal.message.clone())?;
             return Ok((Err(refusal), step.recorder.into_events()));
         }
     };
-    let order = approved.get().clone();
     let placed = step.submit(approved, &market)?;
     let waits = placed.status == report::RESTING || placed.status == report::IN_FLIGHT;
     if placed.fills.is_empty() && !waits {
@@ -170,6 +171,7 @@ pub fn agent_order(
             step.attach_exits(&order, &market, false)?;
         }
         step.mark()?;
+        step.watch_losses()?;
         step.take_snapshot(true)?;
     }
     Ok((Ok(placed), step.recorder.into_events()))
@@ -303,6 +305,7 @@ pub fn preview_order(
     let mut step = Step::new(&mut draft, snapshot, config);
     step.begin_day()?;
     step.mark()?;
+    step.watch_losses()?;
     let order = build(step.ledger(), wanted, &view.market);
     let book = step.book(&wanted.token_id);
     let gate: RiskGate<'_> = step.gate();

@@ -88,6 +88,9 @@ impl Step<'_> {
         let approved = match self.approve_legs(&orders) {
             Ok(approved) => approved,
             Err(refusal) => {
+                for order in &orders {
+                    self.record_refusal(order, &refusal)?;
+                }
                 return self.reject_all(&rows, &refusal.code, &refusal.message);
             }
         };
@@ -361,7 +364,7 @@ impl Step<'_> {
             };
             let book = self.book(&order.token_id);
             let paid: Usdc = notional(order.limit, order.shares, Rounding::Down)?;
-            match self.approve(sale, &view.market, book.as_ref()) {
+            match self.approve(sale.clone(), &view.market, book.as_ref()) {
                 Ok(approved) => {
                     let sale = self.accept_now(approved)?;
                     let report = self.execute(&sale, &view.market)?;
@@ -370,10 +373,13 @@ impl Step<'_> {
                         report.filled_shares, order.outcome, report.notional
                     ));
                 }
-                Err(refusal) => self.report.notes.push(format!(
-                    "basket leg {} could not be unwound: {refusal}",
-                    order.outcome
-                )),
+                Err(refusal) => {
+                    self.record_refusal(&sale, &refusal)?;
+                    self.report.notes.push(format!(
+                        "basket leg {} could not be unwound: {refusal}",
+                        order.outcome
+                    ));
+                }
             }
         }
         Ok(())

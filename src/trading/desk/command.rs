@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{ConfigChange, HaltCause, LedgerEvent, OrderOutcome, StampedEvent, Timestamp};
 
+use super::super::config::RiskConfig;
 use super::super::ledger::{Ledger, Recorder};
-use super::super::risk::Refusal;
+use super::super::risk::{Refusal, halts};
 use super::DeskError;
 use super::agent::Verdict;
 use super::input::CancelScope;
@@ -58,15 +59,7 @@ pub(super) fn halt(
     now: Timestamp,
 ) -> Verdict<Vec<u64>> {
     if let Some(halt) = ledger.halt().filter(|h| h.cause == HaltCause::KillSwitch) {
-        let refusal = Refusal::new(
-            "halted",
-            format!(
-                "trading is halted since {} by {}: {}",
-                halt.at, halt.by, halt.reason
-            ),
-            "`polymarket-agent resume` lifts the halt.",
-        );
-        return Ok((Err(refusal), Vec::new()));
+        return Ok((Err(halts::refusal(halt)), Vec::new()));
     }
     let ids: Vec<u64> = ledger.open_orders().map(|(order, _)| order.id).collect();
     let mut recorder = Recorder::new(ledger, now);
@@ -80,9 +73,16 @@ pub(super) fn halt(
 }
 
 /// Lifts a halt. After a drawdown the peak is set to the equity of now, or the next tick would halt
-/// again. Refused when nothing is halted.
-pub(super) fn resume(ledger: &mut Ledger, by: &str, reason: &str, now: Timestamp) -> Verdict<()> {
-    let Some(cause) = ledger.halt().map(|halt| halt.cause) else {
+/// again. Refused when nothing is halted, and while the day's loss is still what its limit forbids:
+/// the next look at it would halt again.
+pub(super) fn resume(
+    ledger: &mut Ledger,
+    by: &str,
+    reason: &str,
+    limits: &RiskConfig,
+    now: Timestamp,
+) -> Verdict<()> {
+    let Some(halt) = ledger.halt() else {
         let refusal = Refusal::new(
             "not_halted",
             "trading is not halted",
@@ -90,6 +90,12 @@ pub(super) fn resume(ledger: &mut Ledger, by: &str, reason: &str, now: Timestamp
         );
         return Ok((Err(refusal), Vec::new()));
     };
+    let cause = halt.cause;
+    let same_day = ledger.current_day().is_none_or(|day| day >= now.day());
+    if cause == HaltCause::DailyLoss && same_day && ledger.daily_loss() >= limits.max_daily_loss {
+        let still = halts::refusal(halt);
+        return Ok((Err(still), Vec::new()));
+    }
     let mut recorder = Recorder::new(ledger, now);
     recorder.record(LedgerEvent::Resumed {
         by: by.to_owned(),

@@ -1,11 +1,12 @@
 //! Signals on one outcome: aggregated, sized, judged, matched.
 
-use crate::domain::{LedgerEvent, Market, Order, OrderType, Side, Signal};
+use crate::domain::{LedgerEvent, Market, Order, OrderType, Side, Signal, Usdc};
 
 use super::super::aggregation::{self, Logged};
 use super::super::config::Mode;
+use super::super::ledger::Scope;
 use super::super::report::IN_FLIGHT;
-use super::super::sizing;
+use super::super::sizing::{self, Purse};
 use super::super::venue_rules;
 use super::{DeskError, Step};
 
@@ -61,10 +62,26 @@ impl Step<'_> {
             }
             return Ok(());
         }
-        let equity = self.ledger().equity().total;
-        let largest = self.gate().largest_buy(&view.market, signal.target_price);
-        let config = &self.config.sizing;
-        let sized = sizing::size(signal, &view.market, equity, largest, config);
+        let at_stake = self.ledger().exposures(&Scope {
+            token: &signal.token_id,
+            market: &signal.market_id,
+            event: view.market.event_id.as_ref(),
+            strategy: &signal.strategy,
+        });
+        let purse = Purse {
+            equity: self.ledger().equity().total,
+            at_stake,
+            largest: self
+                .gate()
+                .largest_buy(&view.market, &at_stake, signal.target_price),
+        };
+        let sized = sizing::size(signal, &view.market, &purse, &self.config.sizing);
+        if sized.size <= Usdc::ZERO && signal.size > Usdc::ZERO {
+            for row in rows() {
+                self.reject(*row, "nothing to bet", sized.explanation.clone())?;
+            }
+            return Ok(());
+        }
         let held = self.ledger().sellable(&signal.token_id);
         let shares = venue_rules::shares_for(signal.side, sized.size, signal.target_price, held);
         let order = Order {
@@ -90,16 +107,16 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(&signal.token_id);
-        let approved = match self.approve(order, &view.market, book.as_ref()) {
+        let approved = match self.approve(order.clone(), &view.market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
+                self.record_refusal(&order, &refusal)?;
                 for row in rows() {
                     self.reject(*row, &refusal.code, refusal.message.clone())?;
                 }
                 return Ok(());
             }
         };
-        let order = approved.get().clone();
         let report = self.submit(approved, &view.market)?;
         for row in rows() {
             if report.fills.is_empty() && report.status != IN_FLIGHT {

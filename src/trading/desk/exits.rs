@@ -137,24 +137,13 @@ impl Step<'_> {
         }
         let shares = conditional.shares.min(self.ledger().held(token));
         let order = self.sale(conditional, market, (bid, limit, shares));
-        let approved = match self.approve(order, market, book.as_ref()) {
+        let approved = match self.approve(order.clone(), market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
                 self.report
                     .notes
                     .push(format!("conditional order {id} could not sell: {refusal}"));
-                self.recorder.record(LedgerEvent::OrderRefused {
-                    strategy: conditional.parent_strategy.clone(),
-                    market_id: conditional.market_id.clone(),
-                    token_id: token.clone(),
-                    side: Some(Side::Sell),
-                    limit: Some(limit),
-                    shares: Some(shares),
-                    signal_id: None,
-                    code: refusal.code,
-                    message: refusal.message,
-                })?;
-                return Ok(());
+                return self.record_refusal(&order, &refusal);
             }
         };
         let order = approved.get().clone();

@@ -198,7 +198,7 @@ pub fn step(
             (Output::Cancelled(verdict), events)
         }
         Input::Resume { by, reason, at } => {
-            let (verdict, events) = command::resume(ledger, by, reason, *at)?;
+            let (verdict, events) = command::resume(ledger, by, reason, &config.risk, *at)?;
             (Output::Accepted(verdict), events)
         }
     })

@@ -101,14 +101,17 @@ impl Step<'_> {
             trail_percent: None,
         };
         let book = self.book(&quote.token_id);
-        match self.approve(order, &view.market, book.as_ref()) {
+        match self.approve(order.clone(), &view.market, book.as_ref()) {
             Ok(approved) => {
                 self.submit(approved, &view.market)?;
                 self.recorder
                     .record(LedgerEvent::SignalExecuted { signal_id: row })?;
                 Ok(())
             }
-            Err(refusal) => self.reject(row, &refusal.code, refusal.message),
+            Err(refusal) => {
+                self.record_refusal(&order, &refusal)?;
+                self.reject(row, &refusal.code, refusal.message)
+            }
         }
     }
 }

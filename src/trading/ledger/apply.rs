@@ -47,6 +47,8 @@ impl Ledger {
                 self.deposits = self.deposits.checked_add(*amount)?;
                 self.cash = cash;
                 self.day_deposits = self.day_deposits.plus(*amount);
+                // Money paid in is no profit: a fall is counted from the peak with it.
+                self.peak = self.peak.map(|peak| peak.plus(*amount));
             }
             LedgerEvent::SignalGenerated { signal_id, signal } => {
                 is_new("signal", *signal_id, self.signals)?;

@@ -1,6 +1,7 @@
 //! A refusing test for each limit and rule, and its passing twin at exactly what is allowed.
 
-use crate::domain::{BookFeed, BookOrigin, MarketStatus, Outcome, Shares};
+use crate::domain::{BookFeed, BookOrigin, MarketStatus, OrderType, Outcome, Shares};
+use crate::trading::ledger::Scope;
 
 use super::super::test_support::{
     Account, Levels, NOON, Scene, after, book, charging, market, order, p, quote, says, sh, usd,
@@ -48,6 +49,13 @@ impl Desk {
             ledger: &self.account.ledger,
             now: self.now,
         }
+    }
+
+    /// The largest buy of `m-yes` at 0.50 for the strategy `test`.
+    fn largest(&self) -> Usdc {
+        let order = buy("0.50", "1");
+        let at_stake = self.account.ledger.exposures(&Scope::of(&order));
+        self.gate().largest_buy(&self.market, &at_stake, p("0.50"))
     }
 
     fn judge(&self, order: Order) -> Result<Approved<Order>, Refusal> {
@@ -118,9 +126,10 @@ fn max_market_exposure_counts_what_is_held_and_what_waits() {
 
 #[test]
 fn max_total_exposure() {
-    let desk = Desk::new("1000")
-        .holding("750", "0.50")
-        .limits(|limits| limits.max_market_exposure = usd("100000"));
+    let desk = Desk::new("1000").holding("750", "0.50").limits(|limits| {
+        limits.max_market_exposure = usd("100000");
+        limits.max_event_exposure = usd("100000");
+    });
     desk.passes(buy("0.50", "100"));
     desk.refuses(
         buy("0.50", "100.01"),
@@ -144,7 +153,10 @@ fn max_daily_loss_is_reached_at_the_limit_itself() {
     // 400 × 0.375001 = 150.0004: 49.9996 lost
     desk.account.look(&look("0.375001"));
     desk.passes(buy("0.50", "10"));
+    // With a higher limit nothing halts: the gate itself judges by the limits that it is given.
+    desk.account.config.risk.max_daily_loss = usd("51");
     desk.account.look(&look("0.375"));
+    desk.account.config.risk.max_daily_loss = usd("50");
     desk.refuses(
         buy("0.50", "10"),
         "max_daily_loss",
@@ -168,7 +180,7 @@ fn max_open_orders() {
         rest(Side::Buy, "0.40", "10"),
         "max_open_orders",
         "max_open_orders: 2 resting orders, allowed is at most 1",
-        "Wait until a resting order fills or is replaced",
+        "Wait until a resting order fills, or cancel one",
     );
     // One that takes does not rest, so the limit is not about it.
     desk.passes(buy("0.50", "10"));
@@ -222,6 +234,7 @@ fn a_reducing_sale_passes_when_every_loss_and_exposure_limit_is_exceeded() {
     desk.account.look(&fallen);
     // 1800 shares for 900 at a bid of 0.10: 720 lost of at most 50.
     assert_eq!(desk.account.ledger.daily_loss(), usd("720"));
+    assert!(desk.account.ledger.halt().is_some());
     let desk = desk.limits(|limits| {
         limits.max_position_size = usd("1");
         limits.max_market_exposure = usd("1");
@@ -547,8 +560,12 @@ fn a_preview_states_every_limit_and_the_rule_that_is_broken() {
         .collect();
     let expected = [
         ("tick_size", false),
+        ("max_orders_per_minute", true),
+        ("max_price_distance", true),
         ("max_position_size", false),
         ("max_market_exposure", false),
+        ("max_event_exposure", true),
+        ("max_strategy_exposure", true),
         ("max_total_exposure", true),
         ("max_daily_loss", true),
         ("cash", false),
@@ -563,16 +580,20 @@ fn a_preview_states_every_limit_and_the_rule_that_is_broken() {
 fn the_largest_buy_is_the_tightest_of_the_limits() {
     let desk = Desk::new("1000").holding("150", "0.50");
     // 200 − 150
-    assert_eq!(desk.gate().largest_buy(&desk.market, p("0.50")), usd("50"));
+    assert_eq!(desk.largest(), usd("50"));
+    let strategy = desk.limits(|limits| limits.max_strategy_exposure = usd("180"));
+    // What is held was bought by another strategy.
+    assert_eq!(strategy.largest(), usd("50"));
+    let event = strategy.limits(|limits| limits.max_event_exposure = usd("170"));
+    assert_eq!(event.largest(), usd("20"));
     let free = Desk::new("1000");
-    assert_eq!(free.gate().largest_buy(&free.market, p("0.50")), usd("100"));
+    assert_eq!(free.largest(), usd("100"));
+    let meek = free.limits(|limits| limits.max_strategy_exposure = usd("30"));
+    assert_eq!(meek.largest(), usd("30"));
     let mut poor = Desk::new("61.5");
     poor.market = charging(market("m"), "0.05");
     // Of 61.5, 60 buy 120 shares and 1.5 pay their fee; ten micro-units are left for rounding.
-    assert_eq!(
-        poor.gate().largest_buy(&poor.market, p("0.50")),
-        usd("59.99999")
-    );
+    assert_eq!(poor.largest(), usd("59.99999"));
     let full = Desk::new("1000").holding("250", "0.50");
-    assert_eq!(full.gate().largest_buy(&full.market, p("0.50")), Usdc::ZERO);
+    assert_eq!(full.largest(), Usdc::ZERO);
 }

@@ -66,7 +66,7 @@ fn the_limit_stops_purchases_until_midnight_and_never_sales() {
     let refusal = account
         .order(&wanted(Side::Buy, "10", "0.22"), &fallen(after(60)))
         .unwrap_err();
-    assert_eq!(refusal.code, "max_daily_loss");
+    assert_eq!(refusal.code, "halted");
     assert!(
         refusal
             .message
@@ -87,7 +87,7 @@ fn the_limit_stops_purchases_until_midnight_and_never_sales() {
         )
     };
     let report = account.tick(&fallen(after(120)), vec![buy()]);
-    assert_eq!(report.strategies[0].not_traded["max_daily_loss"], 1);
+    assert_eq!(report.strategies[0].not_traded["halted"], 1);
     account
         .order(&wanted(Side::Sell, "20", "0.20"), &fallen(after(180)))
         .unwrap();

@@ -194,7 +194,13 @@ impl Life {
                 max_open_orders: 3,
                 max_market_exposure: usd("70"),
                 max_total_exposure: usd("110"),
+                max_event_exposure: usd("90"),
+                max_strategy_exposure: usd("80"),
+                max_drawdown_pct: Price::from_micros(400_000).unwrap(),
+                max_orders_per_minute: 30,
+                max_spread: Price::ZERO,
                 max_book_age_seconds: 600,
+                ..RiskConfig::default()
             };
             config.conditional.enabled = true;
             config.conditional.trailing_stop_enabled = true;

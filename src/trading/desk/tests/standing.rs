@@ -57,7 +57,7 @@ fn a_resting_buy_is_withdrawn_once_the_day_has_lost_too_much() {
     assert!(
         ended[0]
             .1
-            .contains("max_daily_loss: 5.2 pUSD, allowed is 5 pUSD"),
+            .contains("max_daily_loss: 5.2 pUSD lost since midnight UTC, allowed is below 5 pUSD"),
         "{ended:?}"
     );
     assert_eq!(account.held("m-yes"), sh("40"));

@@ -1,0 +1,135 @@
+//! Where the step meets the limits: the day, the peak, halts, and the gate at the moment of
+//! submission.
+
+use crate::domain::{Book, HaltCause, LedgerEvent, Market, MarketId, Order, Side};
+
+use super::super::risk::{Approved, Refusal, halts};
+use super::{DeskError, Step};
+
+/// Who halts and resumes when nobody asks.
+const DESK: &str = "desk";
+
+impl Step<'_> {
+    /// The daily loss is counted from the equity that stood when the UTC day began: the last marks
+    /// before today's first. What yesterday's loss halted goes on.
+    pub(super) fn begin_day(&mut self) -> Result<(), DeskError> {
+        let day = self.recorder.at().day();
+        if self
+            .ledger()
+            .current_day()
+            .is_none_or(|current| current < day)
+        {
+            let equity = self.ledger().equity().total;
+            self.recorder
+                .record(LedgerEvent::DayStarted { day, equity })?;
+            if self.halted_for(HaltCause::DailyLoss) {
+                self.recorder.record(LedgerEvent::Resumed {
+                    by: DESK.to_owned(),
+                    reason: "a new UTC day began".to_owned(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn halted_for(&self, cause: HaltCause) -> bool {
+        self.ledger().halt().is_some_and(|halt| halt.cause == cause)
+    }
+
+    /// After marking: raises the peak, and halts when the day's loss or the fall from the peak has
+    /// reached its limit; resting buys are withdrawn then. A peak of prices that nobody pays is
+    /// none, so it rises only where every position has a bid.
+    pub(super) fn watch_losses(&mut self) -> Result<(), DeskError> {
+        let equity = self.ledger().equity();
+        if equity.complete && self.ledger().peak().is_none_or(|peak| equity.total > peak) {
+            let equity = equity.total;
+            self.recorder.record(LedgerEvent::PeakRaised { equity })?;
+        }
+        let Some((cause, reason)) = halts::due(self.recorder.ledger(), &self.config.risk) else {
+            return Ok(());
+        };
+        self.report
+            .notes
+            .push(format!("trading halted ({}): {reason}", cause.as_str()));
+        self.recorder.record(LedgerEvent::Halted {
+            cause,
+            by: DESK.to_owned(),
+            reason: reason.clone(),
+        })?;
+        let waiting: Vec<u64> = self
+            .ledger()
+            .resting()
+            .iter()
+            .filter(|(_, resting)| resting.order.side == Side::Buy)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            self.cancel_resting(id, &format!("withdrawn: trading was halted: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// Withdraws resting orders that the limits no longer allow. What the market traded through since
+    /// the last look has filled before: an exchange would not have waited for us either.
+    pub(super) fn judge_resting(&mut self) -> Result<(), DeskError> {
+        let ids: Vec<u64> = self.ledger().resting().keys().copied().collect();
+        for id in ids {
+            let Some(resting) = self.ledger().resting().get(&id) else {
+                continue;
+            };
+            if let Err(refusal) = self.gate().stands(resting) {
+                self.cancel_resting(id, &format!("withdrawn: {refusal}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the risk gate, and refuses what this snapshot says has ended: its last book may still
+    /// show prices that the result has overtaken. Limits and account are read here, in the step that
+    /// submits: whatever a preview said before counts for nothing.
+    pub(super) fn approve(
+        &self,
+        order: Order,
+        market: &Market,
+        book: Option<&Book>,
+    ) -> Result<Approved<Order>, Refusal> {
+        self.not_resolved(&order.market_id)?;
+        self.gate().approve(order, market, book)
+    }
+
+    pub(super) fn not_resolved(&self, market_id: &MarketId) -> Result<(), Refusal> {
+        if self
+            .snapshot
+            .resolutions
+            .iter()
+            .any(|resolution| resolution.market_id == *market_id)
+        {
+            return Err(Refusal::new(
+                "market_not_tradable",
+                format!("market {market_id} has resolved"),
+                "search_markets lists open markets.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Records that an order was refused, with all that the verdict was about.
+    pub(super) fn record_refusal(
+        &mut self,
+        order: &Order,
+        refusal: &Refusal,
+    ) -> Result<(), DeskError> {
+        self.recorder.record(LedgerEvent::OrderRefused {
+            strategy: order.strategy.clone(),
+            market_id: order.market_id.clone(),
+            token_id: order.token_id.clone(),
+            side: Some(order.side),
+            limit: Some(order.limit),
+            shares: Some(order.shares),
+            signal_id: order.signal_id,
+            code: refusal.code.clone(),
+            message: refusal.message.clone(),
+        })?;
+        Ok(())
+    }
+}
