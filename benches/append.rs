@@ -126,6 +126,8 @@ fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
         shares: Shares::whole(10),
         order_type: OrderType::Fak,
         expires_at: None,
+        arrives_at: None,
+        fired_by: None,
         basket: None,
         reason: "price rose 4 cents in an hour on twice the usual volume".to_owned(),
         stop_loss: None,
@@ -191,6 +193,7 @@ fn purchase(number: u64) -> Input {
         size: Usdc::whole(2),
         limit: book.best_ask().expect("an ask"),
         order_type: OrderType::Fak,
+        expires_at: None,
         client_order_id: number
             .is_multiple_of(CLIENT_EVERY)
             .then(|| format!("bench-{number}")),

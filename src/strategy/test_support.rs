@@ -259,6 +259,8 @@ impl World {
             shares: Shares::whole(count),
             order_type: OrderType::PostOnly,
             expires_at: None,
+            arrives_at: None,
+            fired_by: None,
             basket: None,
             reason: String::new(),
             stop_loss: None,

@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn settings_are_written_under_the_names_of_the_file_and_read_back() {
         let config = TradingConfig::default();
-        let written = config.settings().unwrap();
+        let written = config.settings();
         let value: serde_json::Value = serde_json::from_str(&written).unwrap();
         assert_eq!(value["risk"]["max_daily_loss"], serde_json::json!(50.0));
         for section in [

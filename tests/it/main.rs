@@ -18,6 +18,8 @@ mod faults;
 #[cfg(test)]
 mod faults_stream;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod journal;

@@ -2,6 +2,7 @@
 //! a small recording, and a look into the database.
 
 mod exchange;
+pub mod golden;
 mod http;
 mod ledger;
 mod raw;

@@ -300,6 +300,7 @@ impl World {
             size: Usdc::from_micros(12_345_678),
             limit: self.dice.price(),
             order_type: OrderType::Gtc,
+            expires_at: None,
             client_order_id: Some("é".to_owned()),
             stop_loss: Some(self.dice.price()),
             take_profit: None,

@@ -224,6 +224,7 @@ impl Bench {
             size: Usdc::whole(10),
             limit: price("0.50"),
             order_type: OrderType::Fak,
+            expires_at: None,
             client_order_id: None,
             stop_loss: None,
             take_profit: None,

@@ -22,6 +22,8 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             shares: Shares::whole(10),
             order_type: OrderType::Gtd,
             expires_at: Some(at(600)),
+            arrives_at: None,
+            fired_by: None,
             basket: Some(3),
             reason: "because".to_owned(),
             stop_loss: None,
