@@ -310,7 +310,7 @@ impl App {
             due.iter().filter_map(|m| m.condition_id.as_ref()).collect();
         changed.announced.retain(|condition, announced| {
             // Of a market that nothing waits on, or asked for often enough.
-            announced.asked > 0 && announced.asked < ASKS || ours.contains(condition)
+            (1..ASKS).contains(&announced.asked) || ours.contains(condition)
         });
         if due.is_empty() {
             return Ok(());

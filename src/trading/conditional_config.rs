@@ -47,6 +47,9 @@ pub struct ConditionalConfig {
     pub confirm_seconds: u32,
 }
 
+/// Longest confirmation, seconds.
+const HOUR: u32 = 3_600;
+
 pub(super) fn fraction(micros: u32) -> Price {
     Price::from_micros(micros).unwrap_or(Price::ZERO)
 }
@@ -94,7 +97,6 @@ impl ConditionalConfig {
                     .to_owned(),
             );
         }
-        const HOUR: u32 = 3_600;
         if self.confirm_seconds > HOUR {
             return Err(format!(
                 "conditional_orders.confirm_seconds is {}; it must be at most {HOUR}, or a real \
