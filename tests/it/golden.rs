@@ -26,8 +26,8 @@ fn files() -> Vec<PathBuf> {
 /// Plays one file; gives what is not as it says.
 fn play(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
-    let scenario: Scenario = serde_saphyr::from_str(&text)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let scenario: Scenario =
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let strategies = match &scenario.strategies {
         Some(config) => StrategySet::from_config(config).unwrap(),
         None => StrategySet::from_config(&none()).unwrap(),
@@ -54,8 +54,8 @@ fn play(path: &Path) -> Vec<String> {
             told.at
         );
         let input = state.input(told, &ledger);
-        let (output, events) = step(&mut ledger, &input, rules)
-            .unwrap_or_else(|error| panic!("{place}: {error}"));
+        let (output, events) =
+            step(&mut ledger, &input, rules).unwrap_or_else(|error| panic!("{place}: {error}"));
         let got: Vec<String> = events.iter().filter_map(|e| words(&e.event)).collect();
         let wanted: Vec<String> = told
             .events
@@ -81,7 +81,9 @@ fn play(path: &Path) -> Vec<String> {
             };
             let found = refused.as_ref().map(|refusal| refusal.code.as_str());
             if found != Some(code.as_str()) {
-                wrong.push(format!("{place}: wanted the refusal {code}, got {refused:?}"));
+                wrong.push(format!(
+                    "{place}: wanted the refusal {code}, got {refused:?}"
+                ));
             }
         }
         for (what, wanted, found) in account(&ledger, &told.account) {
@@ -117,7 +119,7 @@ fn account(ledger: &Ledger, told: &BTreeMap<String, String>) -> Vec<(String, Str
                 "halted" => ledger
                     .halt()
                     .map_or_else(|| "no".to_owned(), |halt| halt.cause.as_str().to_owned()),
-                token => ledger.positions().get(&token.into()).map_or_else(
+                token => ledger.positions().get(token).map_or_else(
                     || "none".to_owned(),
                     |position| format!("{} for {}", position.shares, position.cost),
                 ),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use polymarket_agent::domain::{
-    Book, BookOrigin, FeeSchedule, LedgerEvent, Level, Market, MarketStatus, MarketView, MoneyError, OrderType,
-    Outcome, Price, Print, ProtocolVersion, Resolution, Shares, Side, Snapshot, SourceKind,
-    Timestamp, TokenId, Usdc,
+    Book, BookOrigin, FeeSchedule, LedgerEvent, Level, Market, MarketStatus, MarketView,
+    MoneyError, OrderType, Outcome, Price, Print, ProtocolVersion, Resolution, Shares, Side,
+    Snapshot, SourceKind, Timestamp, TokenId, Usdc,
 };
 use polymarket_agent::strategy::StrategiesConfig;
 use polymarket_agent::trading::config::TradingConfig;
@@ -278,6 +278,7 @@ impl State {
                         trigger_price: trigger.0,
                         shares: Some(held),
                         trail_percent: trail_percent.map(|part| part.0),
+                        oco_with: None,
                         bid: None,
                         reason: "golden".to_owned(),
                     },
@@ -360,9 +361,10 @@ fn market(id: &str, terms: &Terms) -> Market {
         outcomes: vec![outcome("Yes"), outcome("No")],
         tick: Price::parse("0.01").unwrap(),
         min_size: Shares::whole(5),
-        fee: terms.fee.as_deref().map_or(FeeSchedule::FREE, |rate| {
-            FeeSchedule::new(rate, 1).unwrap()
-        }),
+        fee: terms
+            .fee
+            .as_deref()
+            .map_or(FeeSchedule::FREE, |rate| FeeSchedule::new(rate, 1).unwrap()),
         neg_risk: false,
         placeholder: false,
         volume: None,
@@ -382,7 +384,11 @@ pub fn words(event: &LedgerEvent) -> Option<String> {
         LedgerEvent::Filled { fill } => format!(
             "{}{} {} {} @ {} = {} fee {}",
             if fill.maker { "maker " } else { "" },
-            if fill.side == Side::Buy { "bought" } else { "sold" },
+            if fill.side == Side::Buy {
+                "bought"
+            } else {
+                "sold"
+            },
             fill.shares,
             fill.token_id,
             fill.price,
