@@ -40,8 +40,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "get_strategy_performance",
             "Strategy performance",
-            "By strategy: signals, volume, fees, profit, win rate. By author of estimates: scores \
-             beside the market's, reliability, calibration.",
+            "By strategy: signals, volume, fees, profit, win rate. By author of estimates: scores, \
+             calibration.",
             reads,
             performance,
         ),
