@@ -40,8 +40,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "get_strategy_performance",
             "Strategy performance",
-            "By strategy: signals, volume, fees, realised and unrealised profit of the positions it \
-             opened. By author: Brier and log scores beside the market's, reliability, calibration.",
+            "By strategy: signals, volume, fees, profit, win rate. By author of estimates: scores, \
+             calibration.",
             reads,
             performance,
         ),
@@ -357,7 +357,7 @@ mod tests {
                     "market_brier": 0.25,
                     "skill": -0.25,
                     "log_score": 0.836988,
-                    "market_log_score": 0.693147,
+                    "market_log_score": tidy(std::f64::consts::LN_2),
                 },
                 "bins": [
                     {"from": 0.7, "to": 0.8, "n": 2, "weight": 2.0, "predicted": 0.75, "observed": 0.5}

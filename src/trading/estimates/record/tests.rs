@@ -49,19 +49,17 @@ fn a_record_by_hand() {
     close(Some(beside.brier), 0.52 / 1.75);
     close(Some(beside.market_brier), 0.37 / 1.75);
     close(beside.skill, 1.0 - 0.52 / 0.37);
-    let bins: Vec<(f64, u64, f64, f64, f64)> = summary
-        .bins
-        .iter()
-        .map(|bin| (bin.from, bin.n, bin.weight, bin.predicted, bin.observed))
-        .collect();
-    assert_eq!(
-        bins,
-        [
-            (0.4, 1, 0.25, 0.4, 1.0),
-            (0.7, 1, 1.0, 0.7, 0.0),
-            (0.8, 1, 0.75, 0.8, 1.0),
-        ]
-    );
+    let expected = [
+        (0.4, 1, 0.25, 0.4, 1.0),
+        (0.7, 1, 1.0, 0.7, 0.0),
+        (0.8, 1, 0.75, 0.8, 1.0),
+    ];
+    assert_eq!(summary.bins.len(), expected.len());
+    for (bin, (from, n, weight, predicted, observed)) in summary.bins.iter().zip(expected) {
+        assert_eq!((bin.from, bin.n, bin.weight), (from, n, weight));
+        close(Some(bin.predicted), predicted);
+        close(Some(bin.observed), observed);
+    }
     assert_eq!(
         record.calibration().to_string(),
         "identity: 2 of 30 resolved"
