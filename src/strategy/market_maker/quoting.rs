@@ -228,15 +228,25 @@ fn shared(one: Shares, other: Shares, room: Shares) -> (Shares, Shares) {
     (one, other.min(room.minus(one)))
 }
 
+/// The price to the nearest micro-unit; `None` outside 0 to 1. By arithmetic: four of these for each
+/// market are too many to go by decimal text.
+fn nearest_micro(price: f64) -> Option<Price> {
+    let inside = (0.0..=1.0).contains(&price);
+    // In range, so the conversion is exact.
+    inside
+        .then(|| (price * 1e6).round() as u32)
+        .and_then(|micros| Price::from_micros(micros).ok())
+}
+
 /// The highest tick at or below `price`; `None` below the first tick.
 fn tick_below(price: f64, tick: Price) -> Option<Price> {
-    let exact = Price::from_f64_rounded(price).ok()?;
+    let exact = nearest_micro(price)?;
     Some(exact.floor_to(tick)).filter(|on_tick| *on_tick <= exact)
 }
 
 /// The lowest tick at or above `price`; `None` above the last tick.
 fn tick_above(price: f64, tick: Price) -> Option<Price> {
-    let exact = Price::from_f64_rounded(price).ok()?;
+    let exact = nearest_micro(price)?;
     Some(exact.ceil_to(tick)).filter(|on_tick| *on_tick >= exact)
 }
 
