@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What an agent is told once, at the start: what no single tool says.
 const INSTRUCTIONS: &str = "\
 Prediction markets on Polymarket, traded on paper: simulated fills against the order book as it is, \
-with fees, limits and settlement. Amounts are pUSD, prices and probabilities 0–1, times UTC. \
+with fees, limits and settlement. Amounts are pUSD, prices and probabilities 0–1, times RFC 3339 UTC. \
 Usual order of work: search_markets → get_market_detail → analyze_market (leave your probability) → \
 place_trade with dry_run true → place_trade → create_conditional_order for a stop → get_portfolio. \
 To bet against an outcome buy the other one at its own book; only holdings can be sold. Strategies \

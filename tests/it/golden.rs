@@ -2,6 +2,7 @@
 //! arithmetic beside it, and what every step must record, to the micro-dollar.
 //!
 //! A person can follow each with a pocket calculator; nothing in the files was written by the program.
+//! `peak` is the highest equity so far, from which a drawdown is counted: the first step notes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,12 @@
 //! Shorter output schemas: of a description what a reader cannot guess from the name.
 //!
-//! A number keeps its unit, a text by strangers keeps its mark, a moment its format; of all other
+//! A number keeps its unit, a text by strangers keeps its mark, a moment with an uncommon name its format; of all other
 //! fields the name has to do. Inner objects do not repeat which of their fields are always there.
 
 use serde_json::{Map, Value};
 
+/// How moments are written.
+const RFC_3339: &str = "RFC 3339";
 /// Longest first clause that is kept, bytes: what is longer explains, and the name has to do.
 const CLAUSE: usize = 16;
 /// Units as descriptions write them; the first one found counts.
@@ -43,11 +45,24 @@ pub fn shorten(value: &mut Value) {
     }
 }
 
-/// A unit that the name says already: `shares`, `age_seconds`.
+/// Names of moments: all of them are RFC 3339 in UTC, as the server's instructions say.
+const MOMENTS: [&str; 6] = [
+    "at",
+    "timestamp",
+    "since",
+    "end_date",
+    "start_date",
+    "last_success",
+];
+
+/// A unit or format that the name says already: `shares`, `age_seconds`, `created_at`.
 fn drop_unit_of(name: &str, property: &mut Value) {
     let Value::Object(map) = property else { return };
-    let said = matches!(map.get("description"), Some(Value::String(unit)) if name.ends_with(unit.as_str()));
-    if said {
+    let Some(Value::String(text)) = map.get("description") else {
+        return;
+    };
+    let is_moment = name.ends_with("_at") || MOMENTS.contains(&name);
+    if name.ends_with(text.as_str()) || (is_moment && text == RFC_3339) {
         map.shift_remove("description");
     }
 }
@@ -92,7 +107,7 @@ fn short(text: &str, kind: &str) -> Option<String> {
             unit.map(|unit| unit.replace('–', "-"))
                 .or_else(|| Some(clause(text)).filter(|clause| clause.len() <= CLAUSE / 2))
         }
-        "string" if text.contains("RFC 3339") => Some("RFC 3339".to_owned()),
+        "string" if text.contains(RFC_3339) => Some(RFC_3339.to_owned()),
         _ => None,
     }
 }
@@ -128,6 +143,7 @@ mod tests {
                 "count": { "type": "integer", "description": "How many. More than are listed." },
                 "question": { "type": "string", "description": "UNTRUSTED text: the question." },
                 "at": { "type": "string", "description": "When, RFC 3339 UTC." },
+                "until": { "type": "string", "description": "RFC 3339 UTC." },
                 "description": { "type": "string", "description": "The rules" }
             }
         });
@@ -141,7 +157,8 @@ mod tests {
                     "edge": { "type": "number", "description": "pUSD per share" },
                     "count": { "type": "integer" },
                     "question": { "type": "string", "description": "UNTRUSTED" },
-                    "at": { "type": "string", "description": "RFC 3339" },
+                    "at": { "type": "string" },
+                    "until": { "type": "string", "description": "RFC 3339" },
                     "description": { "type": "string" }
                 }
             })

@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::domain::{Clock, HaltCause, SourceKind, SystemClock};
+use crate::domain::{Clock, SourceKind, SystemClock};
 use crate::server::tool::NoArguments;
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec};
+use crate::trading::ledger::Halt;
 use crate::trading::report::TickReport;
+use crate::trading::risk::halts;
 
 /// The tools of this file.
 pub fn tools() -> Vec<ToolSpec<App>> {
@@ -18,8 +20,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "health_check",
             "Health",
-            "State of the server: mode, source and whether it answers, strategies, ledger, skipped \
-             rows, scheduled jobs.",
+            "State of the server: mode, halts, source and whether it answers, strategies, ledger, \
+             skipped rows, scheduled jobs.",
             ToolAnnotations::READ_LOCAL,
             health_check,
         ),
@@ -56,6 +58,33 @@ pub struct SourceHealth {
     pub notes: Vec<String>,
 }
 
+/// A halt that is in force: only cancels and sales that reduce a position pass.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct HaltHealth {
+    /// kill_switch, daily_loss or drawdown.
+    pub cause: String,
+    /// Since when, RFC 3339 UTC.
+    pub since: String,
+    /// Who halted: shell, agent, or desk for the program itself.
+    pub by: String,
+    /// Why, with the numbers.
+    pub reason: String,
+    /// What lifts it.
+    pub lift: String,
+}
+
+impl From<&Halt> for HaltHealth {
+    fn from(halt: &Halt) -> Self {
+        HaltHealth {
+            cause: halt.cause.as_str().to_owned(),
+            since: halt.at.to_rfc3339(),
+            by: halt.by.clone(),
+            reason: halt.reason.clone(),
+            lift: halts::how_to_lift(halt.cause).to_owned(),
+        }
+    }
+}
+
 /// The state of the server.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct HealthOut {
@@ -65,6 +94,8 @@ pub struct HealthOut {
     pub version: String,
     /// monitor or paper.
     pub mode: String,
+    /// The halt in force; null while trading goes on.
+    pub halt: Option<HaltHealth>,
     /// Enabled strategies.
     pub strategy_count: usize,
     /// Their names.
@@ -125,19 +156,8 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
         problems.push(format!("trading is halted: {reason}; restart the server"));
     }
     if let Some(halt) = ledger.halt() {
-        problems.push(format!(
-            "trading is halted ({}) since {} by {}: {}; only cancels and sales that reduce a \
-             position pass until `polymarket-agent resume`{}",
-            halt.cause.as_str(),
-            halt.at,
-            halt.by,
-            halt.reason,
-            if halt.cause == HaltCause::DailyLoss {
-                " or midnight UTC"
-            } else {
-                ""
-            }
-        ));
+        let refusal = halts::refusal(halt);
+        problems.push(format!("{}; {}", refusal.message, refusal.hint));
     }
     if let Some(error) = &data.last_error {
         let hint = if app.source_kind() == SourceKind::Polymarket {
@@ -162,6 +182,7 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
         .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: app.config().mode.as_str().to_owned(),
+        halt: ledger.halt().map(HaltHealth::from),
         strategy_count: app.strategies().len(),
         strategies: app
             .strategies()

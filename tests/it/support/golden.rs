@@ -288,10 +288,28 @@ impl State {
         }
     }
 
+    /// A market that has resolved is closed.
+    fn as_it_stands(&self, market: &Arc<Market>) -> Arc<Market> {
+        let over = self
+            .resolutions
+            .iter()
+            .any(|end| end.market_id == market.id);
+        let status = if over {
+            MarketStatus::Closed
+        } else {
+            market.status
+        };
+        Arc::new(Market {
+            status,
+            ..market.as_ref().clone()
+        })
+    }
+
     fn snapshot(&self, told: &Told) -> Snapshot {
         let views = self
             .markets
             .iter()
+            .map(|market| self.as_it_stands(market))
             .map(|market| MarketView {
                 books: market
                     .outcomes
@@ -310,8 +328,8 @@ impl State {
                     })
                     .collect(),
                 history: None,
-                candidate: true,
-                market: market.clone(),
+                candidate: market.is_tradable(),
+                market,
             })
             .collect();
         let prints = told

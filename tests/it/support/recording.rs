@@ -52,7 +52,20 @@ fn token(market: &str, outcome: usize) -> String {
 }
 
 impl Recording {
+    /// Each market in an event of its own.
     pub fn new() -> Self {
+        Self::with_events(|market| format!("event-{market}"))
+    }
+
+    /// [`CALM`] and [`DECLINING`] in one event.
+    pub fn sharing_an_event() -> Self {
+        Self::with_events(|market| match market {
+            CALM | DECLINING => "event-shared".to_owned(),
+            _ => format!("event-{market}"),
+        })
+    }
+
+    fn with_events(event_of: impl Fn(&str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let markets: Vec<&str> = RISING.iter().copied().chain([CALM, DECLINING]).collect();
         let mut rows = "timestamp,market_id,question,yes_price,volume,token_id\n".to_owned();
@@ -77,7 +90,7 @@ impl Recording {
                     "id": market,
                     "slug": format!("number-{market}"),
                     "description": format!("Resolves to Yes if number {market} happens."),
-                    "event_key": format!("event-{market}"),
+                    "event_key": event_of(market),
                     "event_title": format!("Number {market}"),
                     "category": if *market == CALM { "crypto" } else { "sports" },
                     "outcomes": ["Yes", "No"],

@@ -40,7 +40,13 @@ impl Workspace {
         } else {
             "scheduler: {jobs: []}\n"
         };
-        std::fs::write(self.config(), format!("{jobs}{yaml}")).unwrap();
+        // Stories buy at any price up to 0.99; what a fat finger is kept from has stories of its own.
+        let risk = if yaml.contains("risk:") {
+            ""
+        } else {
+            "risk: {max_price_distance: 0}\n"
+        };
+        std::fs::write(self.config(), format!("{jobs}{risk}{yaml}")).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -107,7 +107,11 @@ fn a_preview_of_what_would_be_refused_says_which_check_fails() {
         order_type: OrderType::PostOnly,
         ..wanted(Side::Buy, "10", "0.99")
     };
-    assert_eq!(failed(&post, &scene(0)), ["post_only_crosses"]);
+    // 0.99 is also further from the mid than risk.max_price_distance allows.
+    assert_eq!(
+        failed(&post, &scene(0)),
+        ["post_only_crosses", "max_price_distance"]
+    );
     let over = Scene::new(NOON).yes(BIDS, ASKS).resolved("m", "1").build();
     assert_eq!(
         failed(&wanted(Side::Buy, "10", "0.50"), &over),

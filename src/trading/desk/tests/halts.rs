@@ -111,7 +111,7 @@ fn the_kill_switch_lets_only_cancels_and_reductions_through_until_a_person_resum
     account
         .conditional(&conditional(ConditionalKind::StopLoss, "0.45"), after(6))
         .unwrap();
-    account.look(&bid_at(7, "0.44"));
+    account.look(&scene(7, &[("0.44", "10000")], &[("0.46", "10000")]));
     assert_eq!(account.held("m-yes"), Shares::ZERO);
     // A day later it still stands.
     account.look(&bid_at(MIDNIGHT + 1, "0.50"));

@@ -198,7 +198,10 @@ fn a_conditional_sale_is_sent_once_and_done_when_it_arrives() {
         .unwrap();
     let bids = |at: i64, price: &str| {
         Scene::new(after(at))
-            .yes(&[(price, "500")], &[("0.60", "9")])
+            .yes(
+                &[(price, "500")],
+                &[(if price == "0.45" { "0.47" } else { "0.46" }, "9")],
+            )
             .build()
     };
     account.look(&bids(1, "0.45"));
