@@ -24,7 +24,7 @@ pub mod trade;
 pub mod traders;
 mod views;
 
-/// The registry of this application: the 22 tools, and `tick` for jobs and the shell.
+/// The registry of this application: the listed tools, and `tick` for jobs and the shell.
 pub fn registry() -> Result<Registry<App>, RegistryError> {
     let tools: Vec<ToolSpec<App>> = [
         markets::tools(),
