@@ -144,7 +144,7 @@ impl JobState {
                 tool,
                 duration_ms,
                 code = error.code,
-                message = error.message,
+                error = error.message,
                 hint = error.hint,
                 "scheduled job failed"
             ),

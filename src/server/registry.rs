@@ -145,7 +145,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
                     tool = entry.spec.name,
                     code = error.code,
                     duration_ms,
-                    message = error.message,
+                    error = error.message,
                     "tool failed"
                 );
             }

@@ -117,7 +117,7 @@ fn sockets_that_are_closed_reset_or_broken_off_are_made_again() {
 fn a_socket_that_falls_silent_keeps_no_book_current() {
     let mut trader = streaming(
         "stream_silence_seconds: 20",
-        "risk: {max_book_age_seconds: 4}\n",
+        "risk: {max_book_age_seconds: 4, max_price_distance: 0}\n",
     );
     let token = trader.listed.token.clone();
     let stall = once(&trader, json!({"kind": "socket_stall"}));

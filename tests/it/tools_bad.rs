@@ -41,7 +41,8 @@ fn good(tool: &str, market: &str, token: &str) -> Value {
             "market_id": market, "token_id": token, "order_type": "stop_loss",
             "trigger_price": 0.1,
         }),
-        "cancel_conditional_order" => json!({"order_id": 1}),
+        "cancel_conditional_order" | "cancel_order" => json!({"order_id": 1}),
+        "get_orders" => json!({"status": "all", "limit": 5}),
         "run_backtest" => json!({"data_dir": "."}),
         "get_signal_log" => json!({"limit": 5}),
         "get_portfolio_snapshots" => json!({"limit": 5}),
@@ -210,7 +211,7 @@ async fn values_that_make_no_sense_are_refused_with_the_reason() {
     }
     add("place_trade", "side", json!("hold"), BAD, "hold");
     add("place_trade", "side", json!(""), BAD, "side");
-    add("place_trade", "order_type", json!("GTC"), BAD, "gtc");
+    add("place_trade", "order_type", json!("GTT"), BAD, "gtt");
     add(
         "place_trade",
         "client_order_id",

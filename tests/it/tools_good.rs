@@ -402,10 +402,15 @@ async fn trade(story: &Story, market: &Market) -> f64 {
     assert_eq!(
         limits,
         [
+            "max_orders_per_minute",
+            "max_spread",
             "max_position_size",
             "max_market_exposure",
+            "max_event_exposure",
+            "max_strategy_exposure",
             "max_total_exposure",
             "max_daily_loss",
+            "max_drawdown_pct",
             "cash"
         ]
     );
@@ -589,7 +594,9 @@ async fn signals(story: &Story) {
 async fn records(story: &Story, market: &Market) {
     let log = story.call("get_signal_log", json!({})).await;
     let rows = list(&log["signals"]);
-    assert_eq!(rows.len(), 1, "a refresh logs nothing: {log}");
+    // The order that rested, and before it the purchase.
+    assert_eq!(rows.len(), 2, "a refresh logs nothing: {log}");
+    let rows = rows.get(1..).unwrap();
     assert_eq!(rows[0]["strategy"], "mcp_manual");
     assert_eq!(rows[0]["status"], "executed");
     assert_eq!(rows[0]["side"], "buy");

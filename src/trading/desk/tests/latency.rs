@@ -212,7 +212,7 @@ fn a_conditional_sale_is_sent_once_and_done_when_it_arrives() {
     // 100 × 0.44, a cent below the bid that set it off.
     assert_eq!(account.ledger.cash(), usd("994"));
     assert!(
-        report.triggered[0].contains("sold 100 shares, 0.0100 below"),
+        report.triggered[0].contains("sold 100 shares for 44 pUSD, 0 left; slippage 1 pUSD"),
         "{:?}",
         report.triggered
     );
