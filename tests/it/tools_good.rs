@@ -623,8 +623,9 @@ async fn records(story: &Story, market: &Market) {
 
     let performance = story.call("get_strategy_performance", json!({})).await;
     let manual = &performance["strategies"]["mcp_manual"];
-    assert_eq!(manual["signals_generated"], 1);
-    assert_eq!(manual["signals_executed"], 1);
+    // The purchase, and the order that rested until it was cancelled.
+    assert_eq!(manual["signals_generated"], 2);
+    assert_eq!(manual["signals_executed"], 2);
     let held = &account["positions"][&market.token];
     close(number(&manual["trade_volume"]), number(&held["cost"]));
     close(number(&manual["fees"]), number(&account["fees_paid"]));
