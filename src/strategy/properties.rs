@@ -454,7 +454,7 @@ fn check_basket(world: &World, basket: &Basket) {
                     .unwrap()
                     .market;
                 let month = |name: &&str| market.question.contains(*name);
-                MONTHS.iter().position(|name| month(name)).unwrap()
+                MONTHS.iter().position(month).unwrap()
             };
             assert!(
                 month_of(0) > month_of(1),

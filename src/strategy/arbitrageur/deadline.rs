@@ -331,7 +331,7 @@ fn month_of(word: &str) -> Option<u32> {
     if word == "sept" {
         return Some(9);
     }
-    let index = NAMES.iter().position(|name| fits(name))?;
+    let index = NAMES.iter().position(fits)?;
     u32::try_from(index + 1).ok()
 }
 

@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn the_defaults_pass_and_every_bad_value_is_named_with_its_key() {
         assert_eq!(RiskConfig::default().validate(), Ok(()));
-        let wrong: [(&str, fn(&mut RiskConfig)); 12] = [
+        type Change = fn(&mut RiskConfig);
+        let wrong: [(&str, Change); 12] = [
             ("max_position_size", |r| {
                 r.max_position_size = Usdc::whole(-1)
             }),

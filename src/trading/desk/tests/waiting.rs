@@ -143,7 +143,8 @@ fn a_fresh_book_shortens_the_queue_and_counts_for_the_trades_before_it() {
 
 #[test]
 fn nothing_moves_on_a_broken_crossed_or_stale_book() {
-    let odd: [(&str, fn(i64) -> Snapshot); 3] = [
+    type At = fn(i64) -> Snapshot;
+    let odd: [(&str, At); 3] = [
         ("broken", |at| {
             let seen = book("m-yes", after(at), &[("0.40", "1")], &[("0.46", "99")]);
             Scene::new(after(at))
