@@ -29,6 +29,12 @@ impl Filter {
             .push_str(&format!(" AND {condition} ?{number}"));
     }
 
+    /// Adds a condition without a value.
+    pub(super) fn fixed(&mut self, condition: &'static str) {
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(condition);
+    }
+
     /// Adds a condition on text, if there is one.
     pub(super) fn text(&mut self, condition: &'static str, value: Option<&str>) {
         if let Some(value) = value {

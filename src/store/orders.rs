@@ -92,6 +92,12 @@ pub struct OrderRow {
 }
 
 impl OrderRow {
+    /// True when it is not over.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "accepted" | "resting")
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (wanted, filled) = (shares(row, "shares_micros")?, shares(row, "filled_micros")?);
         Ok(OrderRow {
@@ -131,8 +137,10 @@ pub struct OrderQuery {
     pub limit: u32,
     /// Only orders older than this one: the last of the page before.
     pub before: Option<i64>,
-    /// Only those that are not over.
-    pub open: bool,
+    /// Only the one of this number.
+    pub id: Option<i64>,
+    /// Only those that are not over, or only those that are.
+    pub open: Option<bool>,
     /// Only those that stand so: a value of [`OrderRow::status`].
     pub status: Option<String>,
     /// Only those of this market.
@@ -211,8 +219,14 @@ impl Store {
     /// Orders, newest first.
     pub fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
         let mut filter = Filter::newest(query.limit, query.before);
-        if query.open {
-            filter.and("is_open =", Value::Integer(1));
+        if let Some(id) = query.id {
+            filter.and("id =", Value::Integer(id));
+        }
+        // Written out, so that the index of the open ones serves.
+        match query.open {
+            Some(true) => filter.fixed("is_open = 1"),
+            Some(false) => filter.fixed("is_open = 0"),
+            None => {}
         }
         filter.text("status =", query.status.as_deref());
         filter.text("market_id =", query.market_id.as_deref());

@@ -69,35 +69,41 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
                 watermark.micros()
             ],
         ),
-        LedgerEvent::ConditionalReduced { id, shares, .. } => step.conditional_changed(
-            *id,
-            "UPDATE conditional_orders SET size = ?2, size_micros = ?3 \
-             WHERE id = ?1 AND status = 'active'",
-            params![row_id(step.seq, *id)?, shares.to_f64(), shares.micros()],
-        ),
+        LedgerEvent::ConditionalReduced { id, shares, sale } => {
+            step.conditional_changed(
+                *id,
+                "UPDATE conditional_orders SET size = ?2, size_micros = ?3 \
+                 WHERE id = ?1 AND status = 'active'",
+                params![row_id(step.seq, *id)?, shares.to_f64(), shares.micros()],
+            )?;
+            let Some(sale) = sale else { return Ok(()) };
+            step.conditional_sold(
+                *id,
+                sale.bid,
+                Some(sale.trigger),
+                sale.sold,
+                Some(sale.proceeds),
+            )
+        }
         LedgerEvent::ConditionalTriggered {
             id,
             bid,
             sold,
             proceeds,
-            ..
-        } => step.conditional_changed(
-            *id,
-            "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
-             triggered_at_ms = ?3, triggered_bid = ?4, triggered_bid_micros = ?5, sold = ?6, \
-             sold_micros = ?7, proceeds = ?8, proceeds_micros = ?9 WHERE id = ?1 AND status = 'active'",
-            params![
-                row_id(step.seq, *id)?,
-                utc_text(step.at),
-                step.at.millis(),
-                bid.to_f64(),
-                bid.micros(),
-                sold.to_f64(),
-                sold.micros(),
-                proceeds.map(Usdc::to_f64),
-                proceeds.map(Usdc::micros),
-            ],
-        ),
+            trigger,
+        } => {
+            step.conditional_sold(*id, *bid, *trigger, *sold, *proceeds)?;
+            step.conditional_changed(
+                *id,
+                "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
+                 triggered_at_ms = ?3 WHERE id = ?1 AND status = 'active'",
+                params![
+                    row_id(step.seq, *id)?,
+                    utc_text(step.at),
+                    step.at.millis()
+                ],
+            )
+        }
         LedgerEvent::ConditionalCancelled { id, reason } => step.conditional_changed(
             *id,
             "UPDATE conditional_orders SET status = 'cancelled', cancelled_at = ?2, \
@@ -353,6 +359,38 @@ impl Step<'_> {
                     .transpose()?,
             ])?;
         Ok(())
+    }
+
+    /// Adds a sale to those before it. Sums are of the exact columns, and the decimal ones are made
+    /// anew from them; what a sale of 1.0 brought is not known, nor is then the sum.
+    fn conditional_sold(
+        &self,
+        id: u64,
+        bid: Price,
+        trigger: Option<Price>,
+        sold: Shares,
+        proceeds: Option<Usdc>,
+    ) -> Result<(), Fault> {
+        self.conditional_changed(
+            id,
+            "UPDATE conditional_orders SET triggered_bid = ?2, triggered_bid_micros = ?3, \
+             fired_trigger = ?4, fired_trigger_micros = ?5, \
+             sold = (coalesce(sold_micros, 0) + ?6) / 1000000.0, \
+             sold_micros = coalesce(sold_micros, 0) + ?6, \
+             proceeds = (CASE WHEN sold_micros IS NULL THEN 0 ELSE proceeds_micros END + ?7) \
+             / 1000000.0, \
+             proceeds_micros = CASE WHEN sold_micros IS NULL THEN 0 ELSE proceeds_micros END + ?7 \
+             WHERE id = ?1 AND status = 'active'",
+            params![
+                row_id(self.seq, id)?,
+                bid.to_f64(),
+                bid.micros(),
+                trigger.map(Price::to_f64),
+                trigger.map(Price::micros),
+                sold.micros(),
+                proceeds.map(Usdc::micros),
+            ],
+        )
     }
 
     fn conditional_changed(

@@ -231,15 +231,19 @@ pub struct ConditionalRow {
     pub parent_strategy: String,
     /// Why.
     pub reason: String,
-    /// Bid that set it off, 0-1.
+    /// Bid that set its last sale off, 0-1.
     #[serde(serialize_with = "opt_number::serialize")]
     #[schemars(with = "Option<f64>")]
     pub triggered_bid: Option<Price>,
-    /// Shares sold when it fired.
+    /// The price that the bid had to reach for its last sale, 0-1; null in records of 1.0.
+    #[serde(serialize_with = "opt_number::serialize")]
+    #[schemars(with = "Option<f64>")]
+    pub fired_trigger: Option<Price>,
+    /// Shares sold, all its sales together; null before the first.
     #[serde(serialize_with = "opt_number::serialize")]
     #[schemars(with = "Option<f64>")]
     pub sold: Option<Shares>,
-    /// What the shares sold brought before the fee, pUSD: triggered_bid × sold − proceeds is the slippage.
+    /// What all its sales brought before fees, pUSD; null when that of one is not recorded (1.0).
     #[serde(serialize_with = "opt_number::serialize")]
     #[schemars(with = "Option<f64>")]
     pub proceeds: Option<Usdc>,
@@ -270,6 +274,7 @@ impl ConditionalRow {
             parent_strategy: row.get("parent_strategy")?,
             reason: row.get("reason")?,
             triggered_bid: opt_price(row, "triggered_bid_micros")?,
+            fired_trigger: opt_price(row, "fired_trigger_micros")?,
             sold: opt_shares(row, "sold_micros")?,
             proceeds: opt_usdc(row, "proceeds_micros")?,
             group: row.get("oco_group")?,

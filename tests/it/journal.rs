@@ -103,6 +103,7 @@ fn a_paper_session_is_explained_by_its_journal() {
     assert_eq!(found.unexplained, [], "{found:?}");
     assert!(found.inputs > 40, "{found:?}");
     second.close();
+    verified(&workspace, &journal_text);
 
     // It was a session worth the name.
     let mut kinds = BTreeSet::new();
@@ -158,6 +159,43 @@ fn a_paper_session_is_explained_by_its_journal() {
         matches!(error, ReplayError::Differs { seq: named, .. } if i64::try_from(named) == Ok(seq)),
         "{error}"
     );
+    drop((store, db));
+    // The shell names it too, and says so with its status.
+    let changed = copy.to_str().unwrap();
+    let args = ["verify", "--source", "sandbox", "--db", changed];
+    let args = [&args[..], &["--journal", &journal_text]].concat();
+    let text = workspace.cli_bare(&args).failed();
+    let named = format!("event {seq} is another one");
+    assert!(text.stdout.contains(&named), "{}", text.stdout);
+    let verdict = workspace.cli_bare(&[&args[..], &["--json"]].concat());
+    let verdict = verdict.failed().json();
+    assert_eq!(verdict["ok"], false);
+    assert_eq!(verdict["journal"]["ok"], false);
+    assert_eq!(verdict["journal"]["event"], seq);
+}
+
+/// `verify --journal` of the whole session, in JSON and in words.
+fn verified(workspace: &Workspace, journal: &str) {
+    let args = ["verify", "--source", "sandbox", "--journal", journal];
+    let verdict = workspace
+        .cli(&[&args[..], &["--json"]].concat())
+        .ok()
+        .json();
+    assert_eq!(verdict["ok"], true, "{verdict}");
+    let explained = &verdict["journal"];
+    assert_eq!(explained["events"], verdict["events"], "{verdict}");
+    assert_eq!(explained["unexplained"], json!([]));
+    assert!(explained["inputs"].as_u64().unwrap() > 40, "{verdict}");
+    for count in ["failed", "dropped"] {
+        assert!(explained[count].is_u64(), "{verdict}");
+    }
+    assert!(explained["torn"].is_array(), "{verdict}");
+    let text = workspace.cli(&args).ok().stdout;
+    let told = format!(
+        "Journal: {} inputs lead to {} events",
+        explained["inputs"], explained["events"]
+    );
+    assert!(text.contains(&told), "{text}");
 }
 
 #[test]

@@ -1,23 +1,20 @@
 //! get_orders, cancel_order: what became of orders, and how to take them back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, AppError};
-use crate::domain::{LedgerEvent, MarketId, Order, OrderOutcome, Shares, Timestamp, Usdc};
+use crate::domain::{MarketId, Shares, Timestamp};
 use crate::server::{Caller, Limit, ToolAnnotations, ToolError, ToolSpec, lenient};
+use crate::store::{OrderQuery, OrderRow, Store, StoreError};
 use crate::trading::desk::CancelScope;
 use crate::trading::ledger::Ledger;
-use crate::trading::report::{IN_FLIGHT, RESTING, outcome_words};
+use crate::trading::report::{IN_FLIGHT, RESTING};
 
 use super::blocking;
 use super::views::tidy;
-
-/// Events that are looked through for orders that are over.
-const EVENTS_READ: u64 = 50_000;
 
 /// The tools of this file.
 pub fn tools() -> Vec<ToolSpec<App>> {
@@ -101,16 +98,16 @@ struct OrderView {
     filled: f64,
     /// Shares that may still fill.
     remaining: f64,
-    /// 0–1; null when nothing filled, or when its fills are too old to be looked through.
+    /// 0–1; null when nothing filled.
     average_price: Option<f64>,
-    /// Fees, pUSD; null when its fills are too old to be looked through.
-    fee: Option<f64>,
+    /// Fees, pUSD.
+    fee: f64,
     /// Shares of others that go first at its price; null when it does not rest.
     queue_ahead: Option<f64>,
-    /// Accepted, RFC 3339 UTC; null when that is too long ago to be looked through.
-    placed_at: Option<String>,
+    /// Accepted, RFC 3339 UTC.
+    placed_at: String,
     /// Seconds since it was accepted, until it was over.
-    age_seconds: Option<f64>,
+    age_seconds: f64,
     /// RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
@@ -124,145 +121,88 @@ struct OrdersOut {
     orders: Vec<OrderView>,
     /// Pass as `before` for the next page; null on the last.
     next_before: Option<u64>,
-    /// What is not shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
 }
 
-/// One order with its past.
-#[derive(Debug, Clone)]
-struct History {
-    order: Order,
-    accepted_at: Option<Timestamp>,
-    filled: Shares,
-    notional: Usdc,
-    fee: Usdc,
-    ended: Option<(Timestamp, OrderOutcome, String)>,
-}
-
-/// Orders by number, and whether there were older ones that were not looked through.
-#[derive(Debug, Default)]
-struct Histories {
-    orders: BTreeMap<u64, History>,
-    older: bool,
-}
-
-/// The orders of the account as far as they can be told: from the newest events. The one place that
-/// knows where closed orders are read from.
-fn histories(app: &App) -> Result<Histories, AppError> {
-    let store = app.store();
-    let after = store.last_seq()?.saturating_sub(EVENTS_READ);
-    let mut found = Histories {
-        older: after > 0,
-        ..Histories::default()
+/// One row of the table `orders` as clients see it. Of an open one the ledger tells the rest: a row
+/// does not part what is on its way to the exchange from what stands there.
+fn view_of(row: OrderRow, ledger: &Ledger, now: Timestamp) -> OrderView {
+    let open = row.is_open();
+    let resting = ledger.resting().get(&row.id.unsigned_abs());
+    let resting = resting.filter(|_| open);
+    // The row is never older than the ledger: an order may have begun to rest in between.
+    let rests = resting.is_some() || row.status == RESTING;
+    let queue_ahead = match resting {
+        Some(resting) => Some(resting.queue_ahead),
+        None => row.queue_ahead.filter(|_| open && rests),
     };
-    store.for_each_event(after, |stamped| -> Result<(), AppError> {
-        match stamped.event {
-            LedgerEvent::OrderAccepted { order } => {
-                let history = History {
-                    accepted_at: Some(stamped.at),
-                    filled: Shares::ZERO,
-                    notional: Usdc::ZERO,
-                    fee: Usdc::ZERO,
-                    ended: None,
-                    order,
-                };
-                found.orders.insert(history.order.id, history);
-            }
-            LedgerEvent::Filled { fill } => {
-                if let Some(history) = found.orders.get_mut(&fill.order_id) {
-                    history.filled = history.filled.plus(fill.shares);
-                    history.notional = history.notional.plus(fill.notional);
-                    history.fee = history.fee.plus(fill.fee);
-                }
-            }
-            LedgerEvent::OrderClosed {
-                order_id,
-                outcome,
-                reason,
-                ..
-            } => {
-                if let Some(history) = found.orders.get_mut(&order_id) {
-                    history.ended = Some((stamped.at, outcome, reason));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-/// Adds open orders that are older than what was looked through.
-fn with_open(mut found: Histories, ledger: &Ledger) -> Histories {
-    for (order, remaining) in ledger.open_orders() {
-        found.orders.entry(order.id).or_insert_with(|| History {
-            order: order.clone(),
-            accepted_at: None,
-            filled: order.shares.minus(remaining),
-            notional: Usdc::ZERO,
-            fee: Usdc::ZERO,
-            ended: None,
-        });
-    }
-    found
-}
-
-fn view_of(history: &History, ledger: &Ledger, now: Timestamp) -> OrderView {
-    let History {
-        order,
-        accepted_at,
-        filled,
-        notional,
-        fee,
-        ended,
-    } = history;
-    let resting = ledger.resting().get(&order.id);
-    let known = accepted_at.is_some();
-    let remaining = match ended {
-        None => order.shares.minus(*filled),
-        Some(_) => Shares::ZERO,
+    let status = match (open, rests) {
+        (true, true) => RESTING.to_owned(),
+        (true, false) => IN_FLIGHT.to_owned(),
+        (false, _) => row.status,
     };
-    let status = match (ended, resting) {
-        (Some((_, outcome, _)), _) => outcome_words(*outcome),
-        (None, Some(_)) => RESTING,
-        (None, None) => IN_FLIGHT,
-    };
-    let until = ended.as_ref().map_or(now, |(at, _, _)| *at);
+    let remaining = if open { row.remaining } else { Shares::ZERO };
+    let until = if open { now } else { row.updated_at };
     OrderView {
-        order_id: order.id,
-        client_order_id: order.client_order_id.clone(),
-        status: status.to_owned(),
-        strategy: order.strategy.to_string(),
-        market_id: order.market_id.to_string(),
-        token_id: order.token_id.to_string(),
-        outcome: order.outcome.clone(),
-        side: order.side.as_str().to_owned(),
-        order_type: order.order_type.as_str().to_owned(),
-        limit_price: order.limit.to_f64(),
-        shares: order.shares.to_f64(),
-        filled: filled.to_f64(),
+        order_id: row.id.unsigned_abs(),
+        client_order_id: row.client_order_id,
+        status,
+        strategy: row.strategy,
+        market_id: row.market_id,
+        token_id: row.token_id,
+        outcome: row.outcome,
+        side: row.side,
+        order_type: row.order_type,
+        limit_price: row.limit.to_f64(),
+        shares: row.shares.to_f64(),
+        filled: row.filled.to_f64(),
         remaining: remaining.to_f64(),
-        average_price: (known && !filled.is_zero())
-            .then(|| tidy(notional.to_f64() / filled.to_f64())),
-        fee: known.then(|| fee.to_f64()),
-        queue_ahead: resting.map(|resting| resting.queue_ahead.to_f64()),
-        placed_at: accepted_at.map(Timestamp::to_rfc3339),
-        age_seconds: accepted_at.map(|at| until.since(at) as f64 / 1000.0),
-        expires_at: order.expires_at.map(Timestamp::to_rfc3339),
-        reason: ended
-            .as_ref()
-            .map_or_else(|| order.reason.clone(), |(_, _, reason)| reason.clone()),
+        average_price: row.avg_price.map(tidy),
+        fee: row.fees.to_f64(),
+        queue_ahead: queue_ahead.map(Shares::to_f64),
+        placed_at: row.created_at.to_rfc3339(),
+        age_seconds: until.since(row.created_at) as f64 / 1000.0,
+        expires_at: row.expires_at.map(Timestamp::to_rfc3339),
+        reason: row.close_reason.unwrap_or(row.reason),
     }
 }
 
-async fn get_orders(app: Arc<App>, args: OrdersArgs, _: Caller) -> Result<OrdersOut, ToolError> {
+/// A number of an order as the tables have it; what is larger belongs to none.
+fn row_id(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// One page, newest first. `ledger` is no newer than `store`.
+fn page(
+    store: &Store,
+    ledger: &Ledger,
+    query: &OrderQuery,
+    limit: Limit<20, 100>,
+    now: Timestamp,
+) -> Result<OrdersOut, StoreError> {
+    let limit = limit.get();
+    let mut rows = store.orders(query)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok(OrdersOut {
+        next_before: rows
+            .last()
+            .filter(|_| more)
+            .map(|last| last.id.unsigned_abs()),
+        orders: rows
+            .into_iter()
+            .map(|row| view_of(row, ledger, now))
+            .collect(),
+    })
+}
+
+/// What to ask the store for: one row more than the page has, which tells whether there is another.
+fn query_of(args: &OrdersArgs) -> Result<OrderQuery, ToolError> {
     let named = args.order_id.is_some() || args.client_order_id.is_some();
-    let (open, closed) = match args.status.trim() {
-        _ if named => (true, true),
-        "open" => (true, false),
-        "closed" => (false, true),
-        "all" => (true, true),
+    let open = match args.status.trim() {
+        _ if named => None,
+        "open" => Some(true),
+        "closed" => Some(false),
+        "all" => None,
         other => {
             return Err(ToolError::new(
                 "bad_arguments",
@@ -274,52 +214,27 @@ async fn get_orders(app: Arc<App>, args: OrdersArgs, _: Caller) -> Result<Orders
             ));
         }
     };
+    Ok(OrderQuery {
+        limit: u32::try_from(args.limit.get() + 1).unwrap_or(u32::MAX),
+        before: args.before.map(row_id),
+        id: args.order_id.map(row_id),
+        open,
+        status: None,
+        market_id: args.market_id.clone(),
+        strategy: args.strategy.clone(),
+        client_order_id: args.client_order_id.clone(),
+    })
+}
+
+async fn get_orders(app: Arc<App>, args: OrdersArgs, _: Caller) -> Result<OrdersOut, ToolError> {
+    let query = query_of(&args)?;
     let now = app.source().now().await.map_err(AppError::from)?;
-    let found = blocking(&app, |app| {
-        // The events first: an order that closes in between then shows as it stood, not twice.
-        let found = histories(app)?;
+    blocking(&app, move |app| {
+        // The ledger first: the rows then tell of everything that it knows.
         let ledger = app.ledger()?;
-        Ok((with_open(found, &ledger), ledger))
+        Ok(page(&app.store(), &ledger, &query, args.limit, now)?)
     })
-    .await?;
-    let (found, ledger) = found;
-    let limit = args.limit.get();
-    let wanted = |history: &&History| {
-        let order = &history.order;
-        let is_open = history.ended.is_none();
-        (if is_open { open } else { closed })
-            && args.before.is_none_or(|before| order.id < before)
-            && args.order_id.is_none_or(|id| order.id == id)
-            && args
-                .market_id
-                .as_deref()
-                .is_none_or(|id| order.market_id.as_str() == id)
-            && args
-                .strategy
-                .as_deref()
-                .is_none_or(|name| order.strategy.as_str() == name)
-            && (args.client_order_id.is_none() || order.client_order_id == args.client_order_id)
-    };
-    let mut rows: Vec<&History> = found
-        .orders
-        .values()
-        .rev()
-        .filter(wanted)
-        .take(limit + 1)
-        .collect();
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_before = rows.last().filter(|_| more).map(|last| last.order.id);
-    Ok(OrdersOut {
-        orders: rows
-            .into_iter()
-            .map(|history| view_of(history, &ledger, now))
-            .collect(),
-        next_before,
-        note: (found.older && closed && !more).then(|| {
-            format!("closed orders older than the newest {EVENTS_READ} events are not shown")
-        }),
-    })
+    .await
 }
 
 fn in_words(out: &OrdersOut) -> String {
@@ -357,7 +272,6 @@ fn in_words(out: &OrdersOut) -> String {
     if let Some(before) = out.next_before {
         lines.push(format!("More with before {before}."));
     }
-    lines.extend(out.note.clone());
     lines.join("\n")
 }
 
@@ -440,3 +354,6 @@ async fn cancel_order(
         message,
     })
 }
+
+#[cfg(test)]
+mod tests;

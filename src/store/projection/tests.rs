@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::domain::{ConditionalKind, LedgerEvent, Price, Shares, Side, StampedEvent, Usdc};
+use crate::domain::{
+    ConditionalKind, ConditionalSale, LedgerEvent, Price, Shares, Side, StampedEvent, Usdc,
+};
 use crate::store::testing::*;
 use crate::store::{RowQuery, Store, StoreError};
 
@@ -471,4 +473,56 @@ proptest! {
         store.for_each_event::<StoreError>(0, |event| { read.push(event); Ok(()) }).unwrap();
         prop_assert_eq!(read, stamped(1, [event]));
     }
+}
+
+#[test]
+fn a_sale_in_parts_is_summed() {
+    let (_dir, store) = with([
+        conditional(1, ConditionalKind::StopLoss),
+        conditional(2, ConditionalKind::StopLoss),
+        LedgerEvent::ConditionalReduced {
+            id: 1,
+            shares: Shares::whole(6),
+            sale: Some(ConditionalSale {
+                bid: price("0.39"),
+                trigger: price("0.4"),
+                sold: Shares::whole(4),
+                // 4 × 0.38
+                proceeds: usdc("1.52"),
+            }),
+        },
+    ]);
+    let row = |id: i64| {
+        let all = store.conditional_orders(false).unwrap();
+        all.into_iter().find(|row| row.id == id).unwrap()
+    };
+    let part = row(1);
+    assert_eq!((part.status.as_str(), part.triggered_at), ("active", None));
+    assert_eq!(part.size, Shares::whole(6));
+    assert_eq!(part.sold, Some(Shares::whole(4)));
+    assert_eq!(part.proceeds, Some(usdc("1.52")));
+    assert_eq!(part.triggered_bid, Some(price("0.39")));
+    assert_eq!(part.fired_trigger, Some(price("0.4")));
+
+    let last = |id: u64, proceeds: Option<Usdc>| LedgerEvent::ConditionalTriggered {
+        id,
+        bid: price("0.35"),
+        sold: Shares::whole(6),
+        proceeds,
+        trigger: proceeds.map(|_| price("0.41")),
+    };
+    // 6 × 0.35 = 2.1; the second is of 1.0 and does not tell.
+    let more = stamped(4, [last(1, Some(usdc("2.1"))), last(2, None)]);
+    store.append(&more).unwrap();
+    let whole = row(1);
+    assert_eq!(whole.status, "triggered");
+    assert_eq!(whole.triggered_at, Some(at(4)));
+    // 4 + 6 shares, 1.52 + 2.1 pUSD.
+    assert_eq!(whole.sold, Some(Shares::whole(10)));
+    assert_eq!(whole.proceeds, Some(usdc("3.62")));
+    assert_eq!(whole.triggered_bid, Some(price("0.35")));
+    assert_eq!(whole.fired_trigger, Some(price("0.41")));
+    let old = row(2);
+    assert_eq!(old.sold, Some(Shares::whole(6)));
+    assert_eq!((old.proceeds, old.fired_trigger), (None, None));
 }

@@ -105,7 +105,10 @@ CREATE TABLE refusals (
 CREATE INDEX refusals_by_strategy ON refusals (strategy, id);
 CREATE INDEX refusals_by_code ON refusals (code, id);
 
--- One cancels other, and what a triggered order brought (bid x sold - proceeds is the slippage).
+-- One cancels other; what the sales of an order brought in all (sold is their sum too), and the price
+-- that the bid had to reach for the last of them.
 ALTER TABLE conditional_orders ADD COLUMN oco_group INTEGER;
 ALTER TABLE conditional_orders ADD COLUMN proceeds REAL;
 ALTER TABLE conditional_orders ADD COLUMN proceeds_micros INTEGER;
+ALTER TABLE conditional_orders ADD COLUMN fired_trigger REAL;
+ALTER TABLE conditional_orders ADD COLUMN fired_trigger_micros INTEGER;

@@ -103,7 +103,7 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
         orders(
             &store,
             OrderQuery {
-                open: true,
+                open: Some(true),
                 ..OrderQuery::default()
             }
         )
@@ -122,7 +122,7 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
         orders(
             &store,
             OrderQuery {
-                open: true,
+                open: Some(true),
                 ..OrderQuery::default()
             }
         ),
@@ -158,7 +158,7 @@ fn orders_are_found_by_what_they_are_newest_first_page_by_page() {
     assert_eq!(ids(any()), [6, 5, 4, 3, 2, 1]);
     assert_eq!(
         ids(OrderQuery {
-            open: true,
+            open: Some(true),
             ..any()
         }),
         [6, 5, 4]
