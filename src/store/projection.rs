@@ -97,11 +97,7 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
                 *id,
                 "UPDATE conditional_orders SET status = 'triggered', triggered_at = ?2, \
                  triggered_at_ms = ?3 WHERE id = ?1 AND status = 'active'",
-                params![
-                    row_id(step.seq, *id)?,
-                    utc_text(step.at),
-                    step.at.millis()
-                ],
+                params![row_id(step.seq, *id)?, utc_text(step.at), step.at.millis()],
             )
         }
         LedgerEvent::ConditionalCancelled { id, reason } => step.conditional_changed(
