@@ -144,6 +144,7 @@ impl JobState {
                 tool,
                 duration_ms,
                 code = error.code,
+                // Not `message`: that is the name of the line's own text, which it would replace.
                 error = error.message,
                 hint = error.hint,
                 "scheduled job failed"

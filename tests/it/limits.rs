@@ -446,3 +446,22 @@ async fn max_drawdown_pct() {
     let still = account.call("place_trade", &buy).failed().json();
     assert_eq!(still["code"], "halted");
 }
+
+#[tokio::test]
+async fn the_kill_switch() {
+    let account = Account::with_limits("");
+    account.passes(&account.order(CALM, "buy", 0.51, 10.0));
+    let moment = at(20);
+    let pull = |command: &str, reason: &str| {
+        let mut args = vec![command, "--json", "--reason", reason];
+        args.extend(account.recording.source(&moment));
+        account.workspace.cli(&args).ok().json()
+    };
+    pull("halt", "enough for today");
+    let buy = account.order(CALM, "buy", 0.51, 10.0);
+    let words = ["by shell (kill_switch)", "enough for today"];
+    account.refused(&buy, "halted", &words).await;
+    sale_passes(&account);
+    pull("resume", "seen to");
+    account.passes(&buy);
+}
