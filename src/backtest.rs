@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod frames;
 pub mod metrics;
+mod record;
 pub mod report;
 pub mod summary;
 

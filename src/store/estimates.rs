@@ -117,16 +117,4 @@ impl Store {
             Ok(rows)
         })
     }
-
-    /// Everybody who ever estimated, by name.
-    pub fn estimate_authors(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|tx| {
-            let mut statement =
-                tx.prepare_cached("SELECT DISTINCT author FROM estimates ORDER BY author")?;
-            let authors = statement
-                .query_map([], |row| row.get(0))?
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(authors)
-        })
-    }
 }

@@ -23,12 +23,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
 
 /// The tables of schema 1.
 fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
-    let step = Step {
-        conn,
-        seq: stamped.seq,
-        row: row_id(stamped.seq, stamped.seq)?,
-        at: stamped.at,
-    };
+    let step = Step::of(conn, stamped)?;
     match &stamped.event {
         LedgerEvent::Filled { fill } => step.filled(fill),
         LedgerEvent::Settled {
@@ -140,11 +135,24 @@ pub(super) fn utc_text(at: Timestamp) -> String {
     )
 }
 
+/// An event on its way into the tables.
 struct Step<'a> {
     conn: &'a Connection,
     seq: u64,
     row: i64,
     at: Timestamp,
+}
+
+impl<'a> Step<'a> {
+    /// Errors: a number that SQLite cannot hold.
+    fn of(conn: &'a Connection, stamped: &StampedEvent) -> Result<Self, Fault> {
+        Ok(Step {
+            conn,
+            seq: stamped.seq,
+            row: row_id(stamped.seq, stamped.seq)?,
+            at: stamped.at,
+        })
+    }
 }
 
 /// One line of `trades`.

@@ -57,19 +57,8 @@ pub fn tick(
     config: &TradingConfig,
 ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
     let mut step = Step::new(ledger, snapshot, config);
-    step.begin_day()?;
-    step.mark()?;
-    step.settle()?;
+    step.keep_account()?;
     step.list_unsettled();
-    if config.mode != Mode::Monitor {
-        step.arrivals()?;
-        step.fill_resting()?;
-    }
-    step.watch_losses()?;
-    step.judge_resting()?;
-    if config.mode != Mode::Monitor {
-        step.run_conditionals()?;
-    }
     step.run_strategies(strategies)?;
     step.name_stranded();
     step.finish_tick()?;
@@ -84,18 +73,7 @@ pub fn books_changed(
     config: &TradingConfig,
 ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
     let mut step = Step::new(ledger, snapshot, config);
-    step.begin_day()?;
-    step.mark()?;
-    step.settle()?;
-    if config.mode != Mode::Monitor {
-        step.arrivals()?;
-        step.fill_resting()?;
-    }
-    step.watch_losses()?;
-    step.judge_resting()?;
-    if config.mode != Mode::Monitor {
-        step.run_conditionals()?;
-    }
+    step.keep_account()?;
     step.finish_between()
 }
 
@@ -155,6 +133,24 @@ impl<'a> Step<'a> {
 
     fn ledger(&self) -> &Ledger {
         self.recorder.ledger()
+    }
+
+    /// What comes before strategies in a tick, and is all that happens between two ticks.
+    fn keep_account(&mut self) -> Result<(), DeskError> {
+        let trades = self.config.mode != Mode::Monitor;
+        self.begin_day()?;
+        self.mark()?;
+        self.settle()?;
+        if trades {
+            self.arrivals()?;
+            self.fill_resting()?;
+        }
+        self.watch_losses()?;
+        self.judge_resting()?;
+        if trades {
+            self.run_conditionals()?;
+        }
+        Ok(())
     }
 
     fn gate(&self) -> RiskGate<'_> {

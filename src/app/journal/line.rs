@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    BookFeed, BookOrigin, Estimate, Market, Price, Print, Resolution, Shares, Snapshot, SourceKind,
-    Timestamp, TokenId, Usdc,
+    BookFeed, BookOrigin, Market, PendingResolution, Price, Print, Resolution, Shares, SourceKind,
+    Timestamp, TokenId,
 };
 use crate::strategy::StrategiesConfig;
 use crate::trading::config::TradingConfig;
-use crate::trading::desk::{AgentOrder, CancelScope, Input, NewConditional};
+use crate::trading::desk::Input;
 
 /// The rules that a desk goes by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,56 +76,7 @@ pub(super) struct InputLine {
     pub n: u64,
     /// Last event of the ledger that it meets.
     pub seq: u64,
-    pub what: What,
-}
-
-/// [`Input`] with views for snapshots.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum What {
-    Open {
-        source: SourceKind,
-        balance: Usdc,
-        at: Timestamp,
-    },
-    Configure {
-        settings: String,
-        at: Timestamp,
-    },
-    Tick(View),
-    Books(View),
-    Arrive(View),
-    Order {
-        order: AgentOrder,
-        view: View,
-    },
-    Cancel {
-        scope: CancelScope,
-        by: String,
-        at: Timestamp,
-    },
-    CreateConditional {
-        wanted: Box<NewConditional>,
-        at: Timestamp,
-    },
-    CancelConditional {
-        id: u64,
-        at: Timestamp,
-    },
-    Estimate {
-        estimate: Estimate,
-        at: Timestamp,
-    },
-    Halt {
-        by: String,
-        reason: String,
-        at: Timestamp,
-    },
-    Resume {
-        by: String,
-        reason: String,
-        at: Timestamp,
-    },
+    pub what: Input<View>,
 }
 
 /// A snapshot that refers to the tables.
@@ -136,6 +87,7 @@ pub(super) struct View {
     pub source: SourceKind,
     pub markets: Vec<MarketRef>,
     pub resolutions: Vec<Resolution>,
+    pub pending: Vec<PendingResolution>,
     pub prints: Vec<Print>,
 }
 
@@ -152,90 +104,3 @@ pub(super) struct BookRef(
     pub BookOrigin,
     pub BookFeed,
 );
-
-impl What {
-    /// The input, its snapshot (if it has one) through `view`.
-    pub(super) fn of(input: &Input, mut view: impl FnMut(&Snapshot) -> View) -> Self {
-        match input {
-            Input::Open {
-                source,
-                balance,
-                at,
-            } => What::Open {
-                source: *source,
-                balance: *balance,
-                at: *at,
-            },
-            Input::Configure { settings, at } => What::Configure {
-                settings: settings.clone(),
-                at: *at,
-            },
-            Input::Tick(snapshot) => What::Tick(view(snapshot)),
-            Input::Books(snapshot) => What::Books(view(snapshot)),
-            Input::Arrive(snapshot) => What::Arrive(view(snapshot)),
-            Input::Order { order, snapshot } => What::Order {
-                order: order.clone(),
-                view: view(snapshot),
-            },
-            Input::Cancel { scope, by, at } => What::Cancel {
-                scope: scope.clone(),
-                by: by.clone(),
-                at: *at,
-            },
-            Input::CreateConditional { wanted, at } => What::CreateConditional {
-                wanted: Box::new(wanted.clone()),
-                at: *at,
-            },
-            Input::CancelConditional { id, at } => What::CancelConditional { id: *id, at: *at },
-            Input::Estimate { estimate, at } => What::Estimate {
-                estimate: estimate.clone(),
-                at: *at,
-            },
-            Input::Halt { by, reason, at } => What::Halt {
-                by: by.clone(),
-                reason: reason.clone(),
-                at: *at,
-            },
-            Input::Resume { by, reason, at } => What::Resume {
-                by: by.clone(),
-                reason: reason.clone(),
-                at: *at,
-            },
-        }
-    }
-
-    /// Back to an input. Errors: a place that holds nothing.
-    pub(super) fn into_input<E>(
-        self,
-        mut snapshot: impl FnMut(View) -> Result<Snapshot, E>,
-    ) -> Result<Input, E> {
-        Ok(match self {
-            What::Open {
-                source,
-                balance,
-                at,
-            } => Input::Open {
-                source,
-                balance,
-                at,
-            },
-            What::Configure { settings, at } => Input::Configure { settings, at },
-            What::Tick(view) => Input::Tick(snapshot(view)?),
-            What::Books(view) => Input::Books(snapshot(view)?),
-            What::Arrive(view) => Input::Arrive(snapshot(view)?),
-            What::Order { order, view } => Input::Order {
-                order,
-                snapshot: snapshot(view)?,
-            },
-            What::Cancel { scope, by, at } => Input::Cancel { scope, by, at },
-            What::CreateConditional { wanted, at } => Input::CreateConditional {
-                wanted: *wanted,
-                at,
-            },
-            What::CancelConditional { id, at } => Input::CancelConditional { id, at },
-            What::Estimate { estimate, at } => Input::Estimate { estimate, at },
-            What::Halt { by, reason, at } => Input::Halt { by, reason, at },
-            What::Resume { by, reason, at } => Input::Resume { by, reason, at },
-        })
-    }
-}

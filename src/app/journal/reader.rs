@@ -248,7 +248,7 @@ impl Open {
             return Err(self.damaged("an input stands before any rules"));
         };
         let (number, seq) = (input.n, input.seq);
-        let found = input.what.into_input(|view| self.snapshot(view));
+        let found = input.what.convert(|view| self.snapshot(view.clone()));
         Ok(Some(Entry {
             file: self.name.clone(),
             number,
@@ -322,7 +322,7 @@ impl Open {
             .map(|one| self.market(one))
             .collect();
         let snapshot = Snapshot::new(view.at, view.source, markets?, view.resolutions);
-        Ok(snapshot.with_prints(view.prints))
+        Ok(snapshot.with_prints(view.prints).with_pending(view.pending))
     }
 
     fn market(&self, one: MarketRef) -> Result<MarketView, String> {

@@ -91,6 +91,7 @@ impl Tables {
                 .map(|view| self.market(view, input, lines))
                 .collect(),
             resolutions: snapshot.resolutions.clone(),
+            pending: snapshot.pending.clone(),
             prints: snapshot.prints.clone(),
         }
     }

@@ -9,8 +9,8 @@ use super::{Entries, Journal, JournalError, JournalRules, name_of};
 use crate::app::config::Config;
 use crate::domain::{
     Book, BookFeed, BookOrigin, ConditionalKind, Estimate, History, Level, Market, MarketId,
-    MarketView, OrderType, Price, PricePoint, Print, Resolution, Shares, Side, Snapshot,
-    SourceKind, StrategyName, Timestamp, TokenId, Usdc,
+    MarketView, OrderType, PendingResolution, Price, PricePoint, Print, Resolution, Shares, Side,
+    Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::market_data::recorded::tests::market;
 use crate::trading::desk::{AgentOrder, CancelScope, Input, NewConditional};
@@ -41,7 +41,10 @@ fn shown(input: &Input) -> String {
                 text += &format!("{:?}\n", snapshot.book(&outcome.token));
             }
         }
-        text + &format!("{:?} {:?}", snapshot.resolutions, snapshot.prints)
+        text + &format!(
+            "{:?} {:?} {:?}",
+            snapshot.resolutions, snapshot.pending, snapshot.prints
+        )
     };
     match input {
         Input::Tick(snapshot) => format!("tick {}", see(snapshot)),
@@ -222,7 +225,15 @@ impl World {
             at: Timestamp::from_millis(self.now - 1),
         }];
         let at = Timestamp::from_millis(self.now);
-        Snapshot::new(at, SourceKind::Sandbox, views, resolutions).with_prints(prints)
+        let pending = PendingResolution {
+            market_id: MarketId::new("m1"),
+            state: "disputed".to_owned(),
+            seen_at: at,
+            evidence: format!("roll {}", self.dice.roll(9)),
+        };
+        Snapshot::new(at, SourceKind::Sandbox, views, resolutions)
+            .with_prints(prints)
+            .with_pending(vec![pending])
     }
 
     fn input(&mut self) -> Input {

@@ -1,5 +1,6 @@
 //! Writing a journal.
 
+use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::market_data::recorded::capture::packed::{Frames, Next, pack};
 use crate::trading::desk::Input;
 
-use super::line::{Head, InputLine, Line, What};
+use super::line::{Head, InputLine, Line};
 use super::tables::Tables;
 use super::{FORMAT, JournalError, JournalRules, LOCK, files, name_of};
 
@@ -89,7 +90,8 @@ impl Journal {
         }
         let n = self.inputs + 1;
         let mut lines = Vec::new();
-        let what = What::of(input, |snapshot| self.tables.view(snapshot, n, &mut lines));
+        let Ok(what) = input
+            .convert(|snapshot| Ok::<_, Infallible>(self.tables.view(snapshot, n, &mut lines)));
         lines.push(Line::Input(Box::new(InputLine { n, seq, what })));
         self.frame(&lines)?;
         self.inputs = n;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::super::error::Fault;
 use super::super::events::{self, refused, row_id};
-use super::utc_text;
+use super::{Step, utc_text};
 use crate::domain::{
     Estimate, EventId, Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Side, StampedEvent,
     Timestamp, Usdc,
@@ -26,12 +26,7 @@ pub(in crate::store) fn fill(path: &Path, conn: &Connection) -> Result<(), Fault
 
 /// Applies one event that is in the log.
 pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
-    let step = Step {
-        conn,
-        seq: stamped.seq,
-        row: row_id(stamped.seq, stamped.seq)?,
-        at: stamped.at,
-    };
+    let step = Step::of(conn, stamped)?;
     match &stamped.event {
         LedgerEvent::OrderAccepted { order } => step.accepted(order),
         LedgerEvent::OrderRested {
@@ -44,7 +39,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
             queue_ahead,
             ..
         } => step.rests(*order_id, *queue_ahead),
-        LedgerEvent::Filled { fill } => step.filled(fill),
+        LedgerEvent::Filled { fill } => step.order_filled(fill),
         LedgerEvent::OrderClosed {
             order_id,
             outcome,
@@ -91,13 +86,6 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
         } => step.scored(estimate, *payout, [*brier, *log_score, *weight]),
         _ => Ok(()),
     }
-}
-
-struct Step<'a> {
-    conn: &'a Connection,
-    seq: u64,
-    row: i64,
-    at: Timestamp,
 }
 
 impl Step<'_> {
@@ -157,7 +145,7 @@ impl Step<'_> {
     }
 
     /// Decimal columns are made anew from the exact ones, so that they never drift.
-    fn filled(&self, fill: &Fill) -> Result<(), Fault> {
+    fn order_filled(&self, fill: &Fill) -> Result<(), Fault> {
         let id = row_id(self.seq, fill.order_id)?;
         let mut look = self.conn.prepare_cached(
             "SELECT shares_micros, filled_micros, notional_micros, fees_micros FROM orders \

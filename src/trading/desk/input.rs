@@ -18,9 +18,11 @@ use super::estimate;
 use super::guard::{self, NewConditional};
 use super::{DeskError, books_changed, tick};
 
-/// One input of the desk, with everything that its step looks at.
-#[derive(Debug, Clone)]
-pub enum Input {
+/// One input of the desk, with everything that its step looks at. A journal holds the same with
+/// references of its own (`S`) in place of snapshots.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Input<S = Snapshot> {
     /// Opens the account and pays the starting balance in.
     Open {
         /// Kind of source it trades on.
@@ -38,18 +40,18 @@ pub enum Input {
         at: Timestamp,
     },
     /// A tick on everything gathered for it.
-    Tick(Snapshot),
+    Tick(S),
     /// Books changed between two ticks: marks, resting orders and exits look at them; strategies
     /// do not.
-    Books(Snapshot),
+    Books(S),
     /// Orders on their way arrive, on a snapshot with their markets.
-    Arrive(Snapshot),
+    Arrive(S),
     /// An agent's order, on a snapshot with its market.
     Order {
         /// What is wanted.
         order: AgentOrder,
         /// Its market and books.
-        snapshot: Snapshot,
+        snapshot: S,
     },
     /// Withdraws resting orders.
     Cancel {
@@ -99,6 +101,62 @@ pub enum Input {
         /// When.
         at: Timestamp,
     },
+}
+
+impl<S> Input<S> {
+    /// The same input with what `convert` makes of its snapshot, if it has one. Errors: those of
+    /// `convert`.
+    pub fn convert<T, E>(
+        &self,
+        mut convert: impl FnMut(&S) -> Result<T, E>,
+    ) -> Result<Input<T>, E> {
+        Ok(match self {
+            Input::Open {
+                source,
+                balance,
+                at,
+            } => Input::Open {
+                source: *source,
+                balance: *balance,
+                at: *at,
+            },
+            Input::Configure { settings, at } => Input::Configure {
+                settings: settings.clone(),
+                at: *at,
+            },
+            Input::Tick(snapshot) => Input::Tick(convert(snapshot)?),
+            Input::Books(snapshot) => Input::Books(convert(snapshot)?),
+            Input::Arrive(snapshot) => Input::Arrive(convert(snapshot)?),
+            Input::Order { order, snapshot } => Input::Order {
+                order: order.clone(),
+                snapshot: convert(snapshot)?,
+            },
+            Input::Cancel { scope, by, at } => Input::Cancel {
+                scope: scope.clone(),
+                by: by.clone(),
+                at: *at,
+            },
+            Input::CreateConditional { wanted, at } => Input::CreateConditional {
+                wanted: wanted.clone(),
+                at: *at,
+            },
+            Input::CancelConditional { id, at } => Input::CancelConditional { id: *id, at: *at },
+            Input::Estimate { estimate, at } => Input::Estimate {
+                estimate: estimate.clone(),
+                at: *at,
+            },
+            Input::Halt { by, reason, at } => Input::Halt {
+                by: by.clone(),
+                reason: reason.clone(),
+                at: *at,
+            },
+            Input::Resume { by, reason, at } => Input::Resume {
+                by: by.clone(),
+                reason: reason.clone(),
+                at: *at,
+            },
+        })
+    }
 }
 
 /// Which resting orders to withdraw.

@@ -310,7 +310,6 @@ fn estimates_stay_and_each_is_scored_once() {
     let open = find(None, Some(false));
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].author.as_str(), open[0].payout), ("bob", None));
-    assert_eq!(store.estimate_authors().unwrap(), ["ann", "bob"]);
 
     let error = store
         .append(&stamped(6, [scored(&first, 0.04)]))
