@@ -51,6 +51,8 @@ pub use written::{DatasetFiles, Kept, MarketFile, market_entry, outcome_text};
 // A replay of a recording shows what a tick on it gathers.
 pub use super::{TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS};
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::domain::{FeeSchedule, MarketStatus, Outcome, Price, ProtocolVersion, Shares, Usdc};
 
+mod formats;
+
 /// `h` hours after 2026-01-01T00:00:00Z.
 pub(crate) fn hour(h: i64) -> Timestamp {
     Timestamp::from_secs(1_767_225_600 + h * 3_600)
