@@ -276,7 +276,7 @@ impl Dataset {
             synthetic_book::depth_of(volume, market.min_size)
         });
         let told = one.quote(row);
-        let quotes = match (told.bid, told.ask) {
+        let quotes = match (told.bid(), told.ask()) {
             (None, None) => {
                 synthetic_book::quotes(price, self.options.default_spread, visible.tick)
             }

@@ -17,11 +17,38 @@ const MAX_TOKENS: usize = 8;
 /// A question longer than this, in bytes, is not remembered as it was written.
 const MAX_RAW: usize = 2_048;
 
-/// Best bid and ask of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Best bid and ask of one row, in half the room that two options take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quote {
-    pub(super) bid: Option<Price>,
-    pub(super) ask: Option<Price>,
+    bid: u32,
+    ask: u32,
+}
+
+/// Stands for a side that is not told.
+const NOT_TOLD: u32 = u32::MAX;
+
+impl Default for Quote {
+    fn default() -> Self {
+        Quote::new(None, None)
+    }
+}
+
+impl Quote {
+    pub(super) fn new(bid: Option<Price>, ask: Option<Price>) -> Self {
+        Quote {
+            bid: bid.map_or(NOT_TOLD, Price::micros),
+            ask: ask.map_or(NOT_TOLD, Price::micros),
+        }
+    }
+
+    pub(super) fn bid(self) -> Option<Price> {
+        // What stands for "not told" is no price.
+        Price::from_micros(self.bid).ok()
+    }
+
+    pub(super) fn ask(self) -> Option<Price> {
+        Price::from_micros(self.ask).ok()
+    }
 }
 
 /// The rows of one file.
@@ -92,7 +119,7 @@ impl Growing {
                 self.odd_quotes += 1;
                 Quote::default()
             }
-            (bid, ask) => Quote { bid, ask },
+            (bid, ask) => Quote::new(bid, ask),
         };
         if let Some(market) = self.markets.get_mut(index) {
             market.push(row, quote);
@@ -138,6 +165,48 @@ impl Growing {
         }
         self.markets.push(market);
         Ok(index)
+    }
+
+    /// Adds the rows of a later part of the same file.
+    pub(super) fn join(&mut self, later: Growing) {
+        self.odd_quotes += later.odd_quotes;
+        self.skips.merge(later.skips);
+        for market in later.markets {
+            let mut known = self.by_id.get(market.id.as_bytes()).copied();
+            let mut end = None;
+            let mut tokens = 0;
+            let mut same = None;
+            while let Some(index) = known {
+                let Some(one) = self.markets.get(index) else {
+                    break;
+                };
+                if one.token == market.token {
+                    same = Some(index);
+                    break;
+                }
+                tokens += 1;
+                (end, known) = (Some(index), one.sibling);
+            }
+            if let Some(one) = same.and_then(|index| self.markets.get_mut(index)) {
+                one.append(market);
+            } else if tokens >= MAX_TOKENS {
+                let GrowingMarket { rows, place, .. } = market;
+                self.skips.count_many(OTHER_TOKEN, rows, || place);
+            } else {
+                let index = self.markets.len();
+                match end.and_then(|end| self.markets.get_mut(end)) {
+                    Some(end) => end.sibling = Some(index),
+                    None => {
+                        self.by_id.insert(market.id.as_bytes().into(), index);
+                    }
+                }
+                self.markets.push(GrowingMarket {
+                    sibling: None,
+                    follower: index,
+                    ..market
+                });
+            }
+        }
     }
 
     /// Rows taken.

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
+use rayon::prelude::*;
 
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
@@ -35,68 +37,88 @@ const MAX_ROWS: i64 = 400_000_000;
 /// Most bytes of one row group's columns, unpacked.
 const MAX_GROUP: i64 = 8 << 30;
 
+/// So many parts of a file are read at the same time: a fixed number, so that what comes out does not
+/// depend on how many threads there are.
+const PARTS: usize = 8;
+
 /// The rows of a Parquet file, by market. What is skipped is counted with them.
 ///
 /// Errors: the file is none or is damaged, or has prices but not a single valid row; or `cancelled`
 /// said so.
 pub(super) fn read_file(path: &Path, cancelled: Cancelled<'_>) -> Result<Content, DataError> {
-    let file = File::open(path).map_err(|error| file_error(path, error))?;
-    read(file, path, cancelled)
+    // Each part opens the file by itself: handles that are copied share their place in it.
+    let open = || File::open(path).map_err(|error| file_error(path, error));
+    read(open, path, cancelled)
 }
 
-/// The same from the file's content; `path` is for messages.
-pub(super) fn read(
-    file: impl ChunkReader + 'static,
+/// The same from what `open` gives; `path` is for messages.
+pub(super) fn read<F: ChunkReader + 'static>(
+    open: impl Fn() -> Result<F, DataError> + Sync,
     path: &Path,
     cancelled: Cancelled<'_>,
 ) -> Result<Content, DataError> {
     // The decoder is not proof against every damaged file; nothing of it is used after a panic.
-    catch_unwind(AssertUnwindSafe(|| read_sound(file, path, cancelled)))
+    catch_unwind(AssertUnwindSafe(|| read_sound(&open, path, cancelled)))
         .unwrap_or_else(|_| Err(file_error(path, "the Parquet file is damaged")))
 }
 
-fn read_sound(
-    file: impl ChunkReader + 'static,
+fn read_sound<F: ChunkReader + 'static>(
+    open: &(impl Fn() -> Result<F, DataError> + Sync),
     path: &Path,
     cancelled: Cancelled<'_>,
 ) -> Result<Content, DataError> {
     let failed = |error| damaged(path, &error);
-    let file = SerializedFileReader::new(file).map_err(failed)?;
+    let file = SerializedFileReader::new(open()?).map_err(failed)?;
     let metadata = file.metadata();
     let names: Vec<&[u8]> = top_level(metadata.file_metadata().schema_descr());
     let Some(columns) = Columns::of(&names, path)? else {
         return Ok(Content::Other);
     };
-    if metadata.file_metadata().num_rows() > MAX_ROWS {
+    let counts: Vec<i64> = metadata.row_groups().iter().map(|g| g.num_rows()).collect();
+    let rows = counts
+        .iter()
+        .try_fold(0_i64, |sum, count| sum.checked_add(*count));
+    if rows.is_none_or(|rows| rows > MAX_ROWS) || counts.iter().any(|count| *count < 0) {
         return Err(file_error(
             path,
             "the file has more than 400 million rows; split it",
         ));
     }
-    let mut rows = Rows {
-        name: file_name(path),
-        count: 0,
-        growing: Growing::default(),
-        skips: Skips::default(),
-        last_time: (Vec::new(), Timestamp::default()),
-        ids: Default::default(),
+    let large = |group: &RowGroupMetaData| {
+        let unpacked = |column: &ColumnChunkMetaData| column.uncompressed_size();
+        group.total_byte_size() > MAX_GROUP
+            || group.columns().iter().any(|c| unpacked(c) > MAX_GROUP)
     };
-    for number in 0..metadata.num_row_groups() {
-        let group = file.get_row_group(number).map_err(failed)?;
-        if group.metadata().total_byte_size() > MAX_GROUP {
-            return Err(file_error(
-                path,
-                "a row group is larger than the cap of 8 GiB",
-            ));
-        }
-        rows.read_group(&*group, &columns, cancelled)
-            .map_err(|error| match error {
-                Stop::Cancelled => DataError::Cancelled,
-                Stop::Damaged(error) => damaged(path, &error),
-            })?;
+    if metadata.row_groups().iter().any(large) {
+        return Err(file_error(
+            path,
+            "a row group is larger than the cap of 8 GiB",
+        ));
     }
-    let mut growing = rows.growing;
-    growing.skips = rows.skips;
+    let size = counts.len().div_ceil(PARTS).max(1);
+    let parts: Vec<Result<Growing, DataError>> = (0..counts.len().div_ceil(size))
+        .into_par_iter()
+        .map(|part| {
+            let groups = part * size..counts.len().min((part + 1) * size);
+            let before: i64 = counts.iter().take(groups.start).sum();
+            let file = SerializedFileReader::new(open()?).map_err(failed)?;
+            let mut rows = Rows::after(u64::try_from(before).unwrap_or(0), file_name(path));
+            for number in groups {
+                let group = file.get_row_group(number).map_err(failed)?;
+                rows.read_group(&*group, &columns, cancelled)
+                    .map_err(|error| match error {
+                        Stop::Cancelled => DataError::Cancelled,
+                        Stop::Damaged(error) => damaged(path, &error),
+                    })?;
+            }
+            rows.growing.skips = rows.skips;
+            Ok(rows.growing)
+        })
+        .collect();
+    let mut growing = Growing::default();
+    for part in parts {
+        growing.join(part?);
+    }
     growing.checked(path).map(Content::Prices)
 }
 
@@ -194,6 +216,18 @@ impl Group {
 }
 
 impl Rows {
+    /// Nothing yet, after so many rows of the same file.
+    fn after(count: u64, name: String) -> Self {
+        Rows {
+            name,
+            count,
+            growing: Growing::default(),
+            skips: Skips::default(),
+            last_time: (Vec::new(), Timestamp::default()),
+            ids: Default::default(),
+        }
+    }
+
     fn read_group(
         &mut self,
         group: &dyn RowGroupReader,

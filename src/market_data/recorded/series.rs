@@ -109,7 +109,7 @@ impl Series {
             .enumerate()
             .find(|(row, point)| {
                 let quote = parts.quotes.get(*row).copied().unwrap_or_default();
-                let sides = [quote.bid, quote.ask];
+                let sides = [quote.bid(), quote.ask()];
                 off(exact(point.price), HALF_CENT)
                     || sides.into_iter().flatten().any(|price| off(price, CENT))
             })
