@@ -6,6 +6,7 @@
 pub mod book;
 pub mod calibration;
 pub mod conditional;
+pub mod digits;
 pub mod estimate;
 pub mod fee;
 pub mod ids;
@@ -25,10 +26,11 @@ pub use calibration::{Calibration, CalibrationGain, Calibrations, FittedCalibrat
 pub use conditional::{
     ConditionalKind, ConditionalOrder, ConditionalSale, ConditionalStatus, Sales,
 };
+pub use digits::Fixed;
 pub use estimate::Estimate;
 pub use fee::FeeSchedule;
 pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
-pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteSide, Signal};
+pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteReason, QuoteSide, QuoteTerms, Signal};
 pub use ledger_event::{ConfigChange, HaltCause, LedgerEvent, StampedEvent};
 pub use market::{
     Event, Market, MarketStatus, Outcome, PendingResolution, ProtocolVersion, Resolution,

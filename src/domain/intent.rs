@@ -1,7 +1,10 @@
 //! What a strategy wants, before anybody has said yes.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+use super::digits::Fixed;
 use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::order::Side;
@@ -66,7 +69,60 @@ pub struct Quote {
     /// Where it sells shares that it holds, if it wants to.
     pub ask: Option<QuoteSide>,
     /// Why.
-    pub reason: String,
+    pub reason: QuoteReason,
+}
+
+/// Why a quote stands where it stands. Most quotes of a tick stay as they are, so words are made
+/// only for those that are placed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuoteReason {
+    /// In words.
+    Words(String),
+    /// In the numbers that gave it.
+    Terms(QuoteTerms),
+}
+
+/// What a quote was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuoteTerms {
+    /// Fair price of the outcome quoted, 0–1.
+    pub fair: f64,
+    /// Fair price of the market's first outcome, 0–1.
+    pub fair_first: f64,
+    /// Mid of the first outcome's book, 0–1.
+    pub mid: f64,
+    /// Half of the distance between bid and ask, in price units.
+    pub half_spread: f64,
+    /// What the half spread follows: a multiple of the deviation of recent changes.
+    pub volatility: f64,
+    /// Shares held of the first outcome less those of the second.
+    pub net_inventory: f64,
+}
+
+impl fmt::Display for QuoteReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuoteReason::Words(words) => f.write_str(words),
+            QuoteReason::Terms(terms) => write!(
+                f,
+                "fair {} (first outcome {} from mid {} and its average); half spread {} (volatility \
+                 {}); net inventory {:+}",
+                Fixed(terms.fair, 4),
+                Fixed(terms.fair_first, 4),
+                Fixed(terms.mid, 4),
+                Fixed(terms.half_spread, 4),
+                Fixed(terms.volatility, 4),
+                Fixed(terms.net_inventory, 2),
+            ),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for QuoteReason {
+    fn from(words: T) -> Self {
+        QuoteReason::Words(words.into())
+    }
 }
 
 /// One leg of a basket; all legs are bought in equal numbers of shares.

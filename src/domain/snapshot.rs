@@ -91,9 +91,33 @@ impl History {
     /// The last price at or before `moment`; `None` when the history starts later.
     #[must_use]
     pub fn price_at(&self, moment: Timestamp) -> Option<f64> {
+        self.last_until(moment).map(|point| point.price)
+    }
+
+    /// The last point at or before `moment`; `None` when the history starts later.
+    #[must_use]
+    pub fn last_until(&self, moment: Timestamp) -> Option<&PricePoint> {
+        let since = self.since(moment.plus_millis(1)).len();
         let points = self.points();
-        let after = points.partition_point(|point| point.at <= moment);
-        points.get(after.checked_sub(1)?).map(|point| point.price)
+        points.get(points.len().checked_sub(since + 1)?)
+    }
+
+    /// The points at or after `moment`, oldest first.
+    #[must_use]
+    pub fn since(&self, moment: Timestamp) -> &[PricePoint] {
+        let points = self.points();
+        // Mostly the end of it is asked for: steps that double from there touch little else.
+        let (mut start, mut step) = (points.len(), 1);
+        while let Some(earlier) = start.checked_sub(step)
+            && points.get(earlier).is_some_and(|point| point.at >= moment)
+        {
+            start = earlier;
+            step *= 2;
+        }
+        let from = start.saturating_sub(step);
+        let near = points.get(from..start).unwrap_or_default();
+        let start = from + near.partition_point(|point| point.at < moment);
+        points.get(start..).unwrap_or_default()
     }
 }
 
@@ -208,6 +232,12 @@ impl Snapshot {
         self.markets.iter().filter(|view| view.candidate)
     }
 
+    /// True when some market has two views.
+    #[must_use]
+    pub fn has_doubles(&self) -> bool {
+        self.by_market.len() < self.markets.len()
+    }
+
     /// One market.
     #[must_use]
     pub fn market(&self, id: &MarketId) -> Option<&MarketView> {
@@ -230,6 +260,31 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_are_found_from_the_end() {
+        let point = |second| PricePoint {
+            at: Timestamp::from_secs(second),
+            price: second as f64,
+        };
+        // Two points at second 40.
+        let points: Vec<PricePoint> = (1..=100).chain([40]).map(point).collect();
+        let history = History::new({
+            let mut sorted = points;
+            sorted.sort_by_key(|point| point.at);
+            sorted
+        });
+        for second in -1..=102_i64 {
+            let expected = (101 - second).clamp(0, 100) + i64::from(second <= 40);
+            let at = Timestamp::from_secs(second);
+            assert_eq!(history.since(at).len() as i64, expected, "since {second}");
+            let last = (second >= 1).then_some(second.min(100) as f64);
+            assert_eq!(history.price_at(at), last, "until {second}");
+        }
+        let none = History::new(Vec::new());
+        assert!(none.since(Timestamp::from_secs(0)).is_empty());
+        assert_eq!(none.price_at(Timestamp::from_secs(9)), None);
+    }
 
     #[test]
     fn a_history_shows_its_window_only() {

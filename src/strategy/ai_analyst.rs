@@ -10,7 +10,7 @@ use super::params;
 use super::pricing::{self, BuyTerms};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause};
 use crate::domain::{
-    Book, Calibrations, Estimate, Intent, MarketView, Outcome, Side, Signal, StrategyName,
+    Book, Calibrations, Estimate, Fixed, Intent, MarketView, Outcome, Side, Signal, StrategyName,
     Timestamp, text,
 };
 
@@ -95,10 +95,10 @@ impl Opinion<'_> {
             .map(|(author, stated, calibrated)| {
                 let known = calibrations.of(author);
                 format!(
-                    "{} {:.4} → {:.4} ({}, {} resolved)",
+                    "{} {} → {} ({}, {} resolved)",
                     text::clean(author, AUTHOR_NAME),
-                    side(*stated),
-                    side(*calibrated),
+                    Fixed(side(*stated), 4),
+                    Fixed(side(*calibrated), 4),
                     known.map_or("identity", |known| known.map.method()),
                     known.map_or(0, |known| known.resolved),
                 )
@@ -172,13 +172,15 @@ impl AiAnalyst {
             edge: plan.edge,
             size: plan.size,
             reason: format!(
-                "{} estimated at {fair:.4} by {} author(s), {divergence:.4} above its best ask; \
-                 buy to {}, fee {:.4}, edge {:.4}; {}",
+                "{} estimated at {} by {} author(s), {} above its best ask; buy to {}, fee {}, \
+                 edge {}; {}",
                 pricing::name_of(outcome),
+                Fixed(fair, 4),
                 opinion.authors.len(),
+                Fixed(divergence, 4),
                 plan.limit,
-                plan.fee,
-                plan.edge,
+                Fixed(plan.fee, 4),
+                Fixed(plan.edge, 4),
                 opinion.words(context.calibrations, of_first),
             ),
             stop_loss: None,

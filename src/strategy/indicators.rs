@@ -1,46 +1,71 @@
 //! Statistics of past prices. Floats: nothing here is money.
 
-use crate::domain::{Book, History, Level, PricePoint, Timestamp};
+use crate::domain::{Book, Level, PricePoint};
 
-/// The points of `history` at or after `since`, oldest first.
-pub(super) fn points_since(history: &History, since: Timestamp) -> &[PricePoint] {
-    let points = history.points();
-    let start = points.partition_point(|point| point.at < since);
-    points.get(start..).unwrap_or_default()
+/// True for what can be a price: not NaN, not below 0, not above 1.
+fn is_price(point: &PricePoint) -> bool {
+    (0.0..=1.0).contains(&point.price)
 }
 
-/// Prices of the points; what is no probability (NaN, below 0, above 1) is left out.
-fn prices(points: &[PricePoint]) -> impl Iterator<Item = f64> + '_ {
-    points
-        .iter()
-        .map(|point| point.price)
-        .filter(|price| (0.0..=1.0).contains(price))
+/// Where recent prices lie, and how much they vary.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Trend {
+    /// Exponential moving average with weight `2 / (span + 1)` for the newest point, started at the
+    /// oldest one.
+    pub average: f64,
+    /// Sample standard deviation (n − 1) of the changes from one point to the next, in price units
+    /// per step. `None` with fewer than two changes, from which no spread can be told.
+    pub deviation: Option<f64>,
 }
 
-/// Exponential moving average with weight `2 / (span + 1)` for the newest point, started at the
-/// oldest one. `None` without points.
-pub(super) fn ema(points: &[PricePoint], span: u32) -> Option<f64> {
-    let weight = 2.0 / (f64::from(span) + 1.0);
-    prices(points).reduce(|average, price| average + weight * (price - average))
-}
-
-/// Sample standard deviation (n − 1) of the changes from one point to the next, in price units per
-/// step. `None` with fewer than two changes, from which no spread can be told.
-pub(super) fn deviation_of_changes(points: &[PricePoint]) -> Option<f64> {
-    // Welford: one pass, no cancellation of large squares.
-    let mut count = 0.0_f64;
-    let mut mean = 0.0_f64;
-    let mut squares = 0.0_f64;
-    let changes = prices(points)
-        .zip(prices(points).skip(1))
-        .map(|(before, after)| after - before);
-    for change in changes {
-        count += 1.0;
-        let distance = change - mean;
-        mean += distance / count;
-        squares += distance * (change - mean);
+/// The trend of prices, oldest first; what is no probability is left out. `None` without points.
+pub(super) fn trend(points: &[PricePoint], span: u32) -> Option<Trend> {
+    if points.iter().all(is_price) {
+        return trend_of(points, span);
     }
-    (count >= 2.0).then(|| (squares / (count - 1.0)).sqrt())
+    let sound: Vec<PricePoint> = points.iter().copied().filter(is_price).collect();
+    trend_of(&sound, span)
+}
+
+fn trend_of(points: &[PricePoint], span: u32) -> Option<Trend> {
+    let weight = 2.0 / (f64::from(span) + 1.0);
+    // The new price's part does not wait for the average: half the time for long histories.
+    let kept = 1.0 - weight;
+    let (first, later) = points.split_first()?;
+    let average = later.iter().fold(first.price, |average, point| {
+        kept * average + weight * point.price
+    });
+    let changes = later.len() as f64;
+    let deviation = (later.len() >= 2).then(|| {
+        // Changes add up to the way from the first price to the last. A second pass over squares of
+        // distances, since the difference of large sums would cancel.
+        let last = later.last().map_or(first.price, |point| point.price);
+        let mean = (last - first.price) / changes;
+        (squares_of_changes(points, mean) / (changes - 1.0)).sqrt()
+    });
+    Some(Trend { average, deviation })
+}
+
+/// Σ (change − mean)², in four sums that do not wait for each other.
+fn squares_of_changes(points: &[PricePoint], mean: f64) -> f64 {
+    let mut sums = [0.0_f64; 4];
+    for window in points.windows(5).step_by(4) {
+        if let [a, b, c, d, e] = window {
+            for (sum, (before, after)) in sums.iter_mut().zip([(a, b), (b, c), (c, d), (d, e)]) {
+                let distance = after.price - before.price - mean;
+                *sum += distance * distance;
+            }
+        }
+    }
+    let whole = points.len().saturating_sub(1) / 4 * 4;
+    let rest = points.get(whole..).unwrap_or_default();
+    for (before, after) in rest.iter().zip(rest.iter().skip(1)) {
+        let distance = after.price - before.price - mean;
+        if let Some(sum) = sums.first_mut() {
+            *sum += distance * distance;
+        }
+    }
+    sums.iter().sum()
 }
 
 /// Book imbalance, −1 to 1: (bid depth − ask depth) / (bid depth + ask depth) in shares, of levels
@@ -62,6 +87,7 @@ pub(super) fn imbalance(book: &Book, mid: f64, distance: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timestamp;
 
     fn points(prices: &[f64]) -> Vec<PricePoint> {
         prices
@@ -72,6 +98,14 @@ mod tests {
                 price: *price,
             })
             .collect()
+    }
+
+    fn ema(points: &[PricePoint], span: u32) -> Option<f64> {
+        trend(points, span).map(|trend| trend.average)
+    }
+
+    fn deviation_of_changes(points: &[PricePoint]) -> Option<f64> {
+        trend(points, 3)?.deviation
     }
 
     #[test]
@@ -93,6 +127,22 @@ mod tests {
         assert!(climb.abs() < 1e-12);
     }
 
+    /// For any number of changes, beside the four that are added up together.
+    #[test]
+    fn deviation_agrees_with_the_plain_sum() {
+        for count in 3..30_usize {
+            let prices: Vec<f64> = (0..count)
+                .map(|index| 0.5 + 0.01 * ((index * index * 7) % 11) as f64)
+                .collect();
+            let changes: Vec<f64> = prices.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let mean = changes.iter().sum::<f64>() / changes.len() as f64;
+            let squares: f64 = changes.iter().map(|change| (change - mean).powi(2)).sum();
+            let expected = (squares / (changes.len() - 1) as f64).sqrt();
+            let deviation = deviation_of_changes(&points(&prices)).unwrap();
+            assert!((deviation - expected).abs() < 1e-12, "{count} points");
+        }
+    }
+
     #[test]
     fn one_change_says_nothing_about_their_spread() {
         assert_eq!(deviation_of_changes(&points(&[0.4, 0.5])), None);
@@ -103,14 +153,5 @@ mod tests {
     fn what_is_no_probability_is_left_out() {
         let average = ema(&points(&[f64::NAN, 0.4, 7.0, 0.5]), 3).unwrap();
         assert!((average - 0.45).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_window_starts_at_its_moment() {
-        let history = History::new(points(&[0.1, 0.2, 0.3]));
-        let window = points_since(&history, Timestamp::from_secs(2));
-        assert_eq!(window.len(), 2);
-        assert_eq!(window[0].price, 0.2);
-        assert!(points_since(&history, Timestamp::from_secs(4)).is_empty());
     }
 }

@@ -11,8 +11,8 @@ use super::params::{self, MAX_AMOUNT};
 use super::pricing::{self, TwoSided};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators};
 use crate::domain::{
-    History, Intent, Market, MarketView, Outcome, Quote, QuoteSide, Shares, StrategyName,
-    Timestamp, TokenId, Usdc,
+    History, Intent, Market, MarketView, Outcome, Quote, QuoteReason, QuoteTerms, Shares,
+    StrategyName, Timestamp, TokenId, Usdc,
 };
 
 mod quoting;
@@ -114,6 +114,7 @@ pub struct MarketMaker {
     max_market_inventory: Shares,
     low_liquidity: String,
     low_volume: String,
+    name: StrategyName,
 }
 
 /// What history and book say of a price.
@@ -154,6 +155,7 @@ impl MarketMaker {
             order_size,
             max_inventory,
             max_market_inventory,
+            name: StrategyName::new(NAME),
             params,
         })
     }
@@ -226,30 +228,21 @@ impl MarketMaker {
         net: f64,
         sides: Sides,
     ) -> Quote {
-        let show = |side: Option<QuoteSide>| {
-            side.map_or_else(
-                || "none".to_owned(),
-                |side| format!("{} x {}", side.price, side.shares),
-            )
-        };
         Quote {
-            strategy: StrategyName::new(NAME),
+            strategy: self.name.clone(),
             market_id: market.id.clone(),
             token_id: outcome.token.clone(),
             outcome: outcome.name.clone(),
             fair_price: price,
             confidence: self.confidence(fair),
-            reason: format!(
-                "fair {price:.4} (first outcome {:.4} from mid {:.4} and its average); half \
-                 spread {:.4} ({} x volatility {:.4}); net inventory {net:+.2}; bid {}, ask {}",
-                fair.price,
-                best.mid,
-                fair.half_spread,
-                self.params.volatility_multiplier,
-                fair.volatility,
-                show(sides.bid),
-                show(sides.ask),
-            ),
+            reason: QuoteReason::Terms(QuoteTerms {
+                fair: price,
+                fair_first: fair.price,
+                mid: best.mid,
+                half_spread: fair.half_spread,
+                volatility: fair.volatility,
+                net_inventory: net,
+            }),
             bid: sides.bid,
             ask: sides.ask,
         }
@@ -289,12 +282,13 @@ impl MarketMaker {
             .filter(|history| !history.points().is_empty())
             .ok_or(cause::NO_HISTORY)?;
         let since = now.plus_millis(-i64::from(self.params.lookback_minutes) * MINUTE_MS);
-        let recent = indicators::points_since(history, since);
-        let average = indicators::ema(recent, self.params.ema_span).ok_or(cause::SHORT_HISTORY)?;
-        let deviation = indicators::deviation_of_changes(recent).ok_or(cause::SHORT_HISTORY)?;
+        let recent = history.since(since);
+        let trend = indicators::trend(recent, self.params.ema_span).ok_or(cause::SHORT_HISTORY)?;
+        let deviation = trend.deviation.ok_or(cause::SHORT_HISTORY)?;
         let volatility = self.params.volatility_multiplier * deviation;
         Ok(Fair {
-            price: f64::midpoint(best.mid, average).clamp(best.bid.to_f64(), best.ask.to_f64()),
+            price: f64::midpoint(best.mid, trend.average)
+                .clamp(best.bid.to_f64(), best.ask.to_f64()),
             half_spread: (self.params.spread / 2.0).max(volatility),
             volatility,
         })

@@ -64,10 +64,11 @@ pub(super) fn look_at_each<'cause>(
 
 /// False for the second view of one market: acting on it would double the order.
 pub(super) fn is_first(context: &StrategyContext<'_>, view: &MarketView) -> bool {
-    context
-        .snapshot
-        .market(&view.market.id)
-        .is_some_and(|first| std::ptr::eq(first, view))
+    let snapshot = context.snapshot;
+    !snapshot.has_doubles()
+        || snapshot
+            .market(&view.market.id)
+            .is_some_and(|first| std::ptr::eq(first, view))
 }
 
 /// Both outcomes of a market that can be traded now.

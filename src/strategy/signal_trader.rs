@@ -8,8 +8,8 @@ use super::params;
 use super::pricing::{self, BuyTerms};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators};
 use crate::domain::{
-    Book, BookOrigin, History, Intent, Market, MarketView, Side, Signal, StrategyName, Timestamp,
-    Usdc,
+    Book, BookOrigin, Fixed, History, Intent, Market, MarketView, Side, Signal, StrategyName,
+    Timestamp, Usdc,
 };
 
 /// Its name in the configuration.
@@ -194,17 +194,22 @@ impl SignalTrader {
             edge: plan.edge,
             size: plan.size,
             reason: format!(
-                "{} moved {moved:+.4} to {:.4} in {} min, book {}; fair {} {fair:.4} = mid + {} x \
-                 move + {weight} x imbalance x half spread; buy to {}, fee {:.4}, edge {:.4}",
+                "{} moved {:+} to {} in {} min, book {}; fair {} {} = mid + {} x move + {weight} x \
+                 imbalance x half spread; buy to {}, fee {}, edge {}",
                 pricing::name_of(first),
-                yes.mid,
+                Fixed(moved, 4),
+                Fixed(yes.mid, 4),
                 self.params.lookback_minutes,
-                imbalance.map_or_else(|| "unknown".to_owned(), |lean| format!("{lean:+.2}")),
+                imbalance.map_or_else(
+                    || "unknown".to_owned(),
+                    |lean| format!("{:+}", Fixed(lean, 2))
+                ),
                 pricing::name_of(outcome),
+                Fixed(fair, 4),
                 self.params.continuation,
                 plan.limit,
-                plan.fee,
-                plan.edge,
+                Fixed(plan.fee, 4),
+                Fixed(plan.edge, 4),
             ),
             stop_loss: None,
             take_profit: None,
@@ -254,17 +259,12 @@ impl SignalTrader {
     /// The first outcome's price one lookback ago. A point that is older than two lookbacks tells
     /// of another time and does not count.
     fn price_before(&self, history: Option<&History>, now: Timestamp) -> Result<f64, &'static str> {
-        let points = history
-            .map(History::points)
-            .filter(|points| !points.is_empty())
+        let history = history
+            .filter(|history| !history.points().is_empty())
             .ok_or(cause::NO_HISTORY)?;
         let lookback = i64::from(self.params.lookback_minutes) * MINUTE_MS;
         let moment = now.plus_millis(-lookback);
-        let after = points.partition_point(|point| point.at <= moment);
-        let point = after
-            .checked_sub(1)
-            .and_then(|index| points.get(index))
-            .ok_or(cause::SHORT_HISTORY)?;
+        let point = history.last_until(moment).ok_or(cause::SHORT_HISTORY)?;
         if moment.since(point.at) > lookback {
             return Err(cause::SPARSE_HISTORY);
         }

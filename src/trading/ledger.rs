@@ -16,10 +16,12 @@ use crate::domain::{
 };
 
 use super::estimates::Scoring;
+use holdings::Holdings;
 
 mod apply;
 mod checkpoint;
 mod exposure;
+mod holdings;
 
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
 pub use exposure::{Exposures, Scope};
@@ -173,7 +175,7 @@ pub struct Ledger {
     deposits: Usdc,
     realized: Usdc,
     fees: Usdc,
-    positions: BTreeMap<TokenId, Position>,
+    positions: Holdings,
     in_flight: BTreeMap<u64, (Order, Shares)>,
     resting: BTreeMap<u64, RestingOrder>,
     conditionals: BTreeMap<u64, ConditionalOrder>,
@@ -290,7 +292,7 @@ impl Ledger {
     /// Holdings by token.
     #[must_use]
     pub fn positions(&self) -> &BTreeMap<TokenId, Position> {
-        &self.positions
+        self.positions.all()
     }
 
     /// Shares held of a token.
@@ -465,14 +467,10 @@ impl Ledger {
     /// Cash and positions at their marks.
     #[must_use]
     pub fn equity(&self) -> Equity {
-        let mut total = self.cash;
-        let mut complete = true;
-        for position in self.positions.values() {
-            let value = position.value();
-            complete &= value.is_some() && position.mark.is_some_and(|mark| !mark.bid_gone);
-            total = total.plus(value.unwrap_or(position.cost));
+        Equity {
+            total: self.cash.plus(self.positions.value()),
+            complete: self.positions.all_marked(),
         }
-        Equity { total, complete }
     }
 
     /// Loss since midnight UTC, realised plus marked, fees included; negative for a gain. Money
@@ -488,20 +486,15 @@ impl Ledger {
     /// Cost of positions and waiting buys in one market, pUSD.
     #[must_use]
     pub fn market_exposure(&self, market: &MarketId) -> Usdc {
-        let held: Usdc = self
-            .positions
-            .values()
-            .filter(|position| position.market_id == *market)
-            .map(|position| position.cost)
-            .sum();
-        held.plus(self.waiting_buys(Some(market)))
+        self.positions
+            .market_cost(market)
+            .plus(self.waiting_buys(Some(market)))
     }
 
     /// Cost of all positions and waiting buys, pUSD.
     #[must_use]
     pub fn total_exposure(&self) -> Usdc {
-        let held: Usdc = self.positions.values().map(|position| position.cost).sum();
-        held.plus(self.waiting_buys(None))
+        self.positions.cost().plus(self.waiting_buys(None))
     }
 
     fn waiting_buys(&self, market: Option<&MarketId>) -> Usdc {
@@ -524,7 +517,7 @@ impl Ledger {
     /// Cost basis of everything held, pUSD.
     #[must_use]
     pub fn cost_basis(&self) -> Usdc {
-        self.positions.values().map(|position| position.cost).sum()
+        self.positions.cost()
     }
 
     fn check_balance(&self) -> Result<(), LedgerError> {

@@ -305,7 +305,7 @@ pub fn quote(
         confidence: 1.0,
         bid: side(bid),
         ask: side(ask),
-        reason: "test".to_owned(),
+        reason: "test".into(),
     })
 }
 

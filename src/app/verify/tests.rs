@@ -302,8 +302,12 @@ proptest! {
     /// Whatever comes to an account, in whatever order: what it leaves on disk is believed, and is
     /// the account that left it.
     #[test]
-    fn every_life_is_believed(inputs in prop::collection::vec(input(), 1..60), kelly in any::<bool>()) {
-        let mut life = Life::new(kelly);
+    fn every_life_is_believed(
+        inputs in prop::collection::vec(input(), 1..60),
+        kelly in any::<bool>(),
+        latency_ms in prop_oneof![2 => Just(0_u32), 1 => 1_u32..15_000],
+    ) {
+        let mut life = Life::new(kelly).with_latency(latency_ms);
         for input in inputs {
             life.play(input);
         }

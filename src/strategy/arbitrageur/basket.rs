@@ -4,8 +4,8 @@
 use super::super::{StrategyContext, cause, pricing};
 use crate::domain::money::MICRO;
 use crate::domain::{
-    Basket, BasketLeg, Book, EventId, Level, Market, MarketView, Outcome, Price, Rounding, Shares,
-    Side, StrategyName, Usdc, notional,
+    Basket, BasketLeg, Book, EventId, Fixed, Level, Market, MarketView, Outcome, Price, Rounding,
+    Shares, Side, StrategyName, Usdc, notional,
 };
 
 pub(super) const THIN: &str = "too little offered for a set";
@@ -30,12 +30,18 @@ pub(super) struct SetTerms {
 }
 
 impl SetTerms {
-    /// Whether a set that pays `payout` is worth buying at these `asks` and, with fees, `units`;
-    /// all in micro-units per set.
-    fn check(&self, payout: i64, asks: i64, units: i64) -> Result<(), &str> {
+    /// Whether the `asks` of a set, before fees, are far enough below its payout.
+    fn within(&self, payout: i64, asks: i64) -> Result<(), &str> {
         if pricing::reaches(self.tolerance, (payout - asks) as f64 / 1e6) {
             return Err(&self.within_tolerance);
         }
+        Ok(())
+    }
+
+    /// Whether a set that pays `payout` is worth buying at these `asks` and, with fees, `units`;
+    /// all in micro-units per set.
+    fn check(&self, payout: i64, asks: i64, units: i64) -> Result<(), &str> {
+        self.within(payout, asks)?;
         if !pricing::reaches((payout - units) as f64 / 1e6, self.min_edge) {
             return Err(&self.small_deviation);
         }
@@ -59,11 +65,25 @@ pub(super) fn plan_set<'terms>(
     outcomes: &[(&MarketView, &Outcome)],
     payout: u32,
 ) -> Result<Basket, &'terms str> {
+    let payout_micros = i64::from(payout) * MICRO;
+    // Most sets do not pay at their best prices: those cost no allocation.
+    let mut asks = 0_i64;
+    let mut reachable = true;
+    for (view, outcome) in outcomes {
+        let leg = find_leg(context, view, outcome)?;
+        match leg.best() {
+            Some(price) => asks += i64::from(price.micros()),
+            None => reachable = false,
+        }
+    }
+    if !reachable {
+        return Err(cause::EXTREME_PRICE);
+    }
+    terms.within(payout_micros, asks)?;
     let mut legs = Vec::with_capacity(outcomes.len());
     for (view, outcome) in outcomes {
         legs.push(find_leg(context, view, outcome)?);
     }
-    let payout_micros = i64::from(payout) * MICRO;
     let mut walkers = Vec::with_capacity(legs.len());
     for leg in &legs {
         walkers.push(Walker::new(leg).ok_or(cause::EXTREME_PRICE)?);
@@ -98,9 +118,11 @@ pub(super) fn plan_set<'terms>(
         edge,
         confidence: pricing::threshold_confidence(edge, terms.min_edge),
         reason: format!(
-            "{} outcomes cost {asks:.4} + fees {:.4} and pay {payout}; edge {edge:.4} a set",
+            "{} outcomes cost {} + fees {} and pay {payout}; edge {} a set",
             filled.len(),
-            cost - asks,
+            Fixed(asks, 4),
+            Fixed(cost - asks, 4),
+            Fixed(edge, 4),
         ),
         legs: filled
             .into_iter()
@@ -144,6 +166,11 @@ struct Fill {
 }
 
 impl Leg<'_> {
+    /// The price at which the best offer can be taken; `None` when no order can reach it.
+    fn best(&self) -> Option<Price> {
+        pricing::buyable_at(self.book.best_ask()?, self.view.market.tick)
+    }
+
     /// Walks up the asks for `shares`; `None` when there are not so many, or for none at all.
     fn fill(&self, shares: Shares) -> Option<Fill> {
         let mut walker = Walker::new(self)?;

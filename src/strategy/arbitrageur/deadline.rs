@@ -154,7 +154,8 @@ pub(super) fn read(question: &str, end: Option<Timestamp>) -> Reading {
     {
         return Reading::Undated;
     }
-    let words: Vec<String> = words_of(question);
+    let question = question.to_lowercase();
+    let words: Vec<&str> = words_of(&question).collect();
     let mut found = None;
     for (index, word) in words.iter().enumerate() {
         let Some(preposition) = preposition(word) else {
@@ -180,8 +181,8 @@ pub(super) fn read(question: &str, end: Option<Timestamp>) -> Reading {
     if matches!(written, Written::Year(_)) && !after.is_empty() {
         return Reading::Ambiguous;
     }
-    let doubtful = |word: &String| {
-        NOT_CUMULATIVE.contains(&word.as_str()) || word.ends_with("n't") || word.ends_with("n’t")
+    let doubtful = |word: &&str| {
+        NOT_CUMULATIVE.contains(word) || word.ends_with("n't") || word.ends_with("n’t")
     };
     if before.iter().chain(after).any(doubtful) {
         return Reading::Ambiguous;
@@ -199,10 +200,15 @@ pub(super) fn read(question: &str, end: Option<Timestamp>) -> Reading {
 }
 
 /// The words of a market's rules with its own last day, however written, replaced by a mark: two
-/// rungs of one ladder give the same list. Other dates, such as the start of a period, stay.
-pub(super) fn rules_without(rules: &str, own: LastDay, end: Option<Timestamp>) -> Vec<String> {
-    let words = words_of(rules);
-    let mut kept = Vec::with_capacity(words.len());
+/// rungs of one ladder give the same text. Other dates, such as the start of a period, stay.
+pub(super) fn rules_without(rules: &str, own: LastDay, end: Option<Timestamp>) -> String {
+    let rules = rules.to_lowercase();
+    let words: Vec<&str> = words_of(&rules).collect();
+    let mut kept = String::with_capacity(rules.len());
+    let mut keep = |word: &str| {
+        kept.push_str(word);
+        kept.push(' ');
+    };
     let mut index = 0;
     while let Some(word) = words.get(index) {
         let rest = words.get(index + 1..).unwrap_or_default();
@@ -210,7 +216,7 @@ pub(super) fn rules_without(rules: &str, own: LastDay, end: Option<Timestamp>) -
             && let Expression::Date(written, to_end, length) = expression(rest)
             && last_day(preposition, written, to_end, end) == Some(own)
         {
-            kept.push("…".to_owned());
+            keep("…");
             index += 1 + length;
             continue;
         }
@@ -218,11 +224,11 @@ pub(super) fn rules_without(rules: &str, own: LastDay, end: Option<Timestamp>) -
             date_at(words.get(index..).unwrap_or_default())
             && names(written, own)
         {
-            kept.push("…".to_owned());
+            keep("…");
             index += length;
             continue;
         }
-        kept.push(word.clone());
+        keep(word);
         index += 1;
     }
     kept
@@ -239,13 +245,11 @@ fn names(written: Written, own: LastDay) -> bool {
     is(own.from) || is(own.to) || own.to.succ_opt().is_some_and(is)
 }
 
-/// Lower-case words without the punctuation around them.
-fn words_of(text: &str) -> Vec<String> {
+/// Words without the punctuation around them.
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
         .map(|word| word.trim_matches([',', '.', '?', '!', ':', ';', '(', ')', '"', '“', '”']))
         .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
 }
 
 fn preposition(word: &str) -> Option<Preposition> {
@@ -259,8 +263,8 @@ fn preposition(word: &str) -> Option<Preposition> {
 }
 
 /// What follows a preposition.
-fn expression(words: &[String]) -> Expression {
-    let is = |index: usize, word: &str| words.get(index).is_some_and(|found| found == word);
+fn expression(words: &[&str]) -> Expression {
+    let is = |index: usize, word: &str| words.get(index).is_some_and(|found| *found == word);
     let mut start = usize::from(is(0, "the"));
     let to_end = is(start, "end") && is(start + 1, "of");
     if to_end {
@@ -273,7 +277,7 @@ fn expression(words: &[String]) -> Expression {
     }
     let vague = rest.first().is_some_and(|word| {
         let number = word.contains('/') && word.bytes().any(|byte| byte.is_ascii_digit());
-        number || VAGUE.iter().any(|vague| word == vague) || word.starts_with("mid-")
+        number || VAGUE.contains(word) || word.starts_with("mid-")
     });
     if vague || to_end {
         return Expression::Vague;
@@ -282,10 +286,13 @@ fn expression(words: &[String]) -> Expression {
 }
 
 /// A date at the beginning of `words`, and how many of them it takes.
-fn date_at(words: &[String]) -> Option<(Written, usize)> {
-    let word = |index: usize| words.get(index).map(String::as_str);
+fn date_at(words: &[&str]) -> Option<(Written, usize)> {
+    let word = |index: usize| words.get(index).copied();
     let first = word(0)?;
-    if let Ok(date) = NaiveDate::parse_from_str(first, "%Y-%m-%d") {
+    if first.starts_with(|c: char| c.is_ascii_digit())
+        && first.contains('-')
+        && let Ok(date) = NaiveDate::parse_from_str(first, "%Y-%m-%d")
+    {
         return Some((Written::Day(date.month(), date.day(), Some(date.year())), 1));
     }
     if let Some(year) = year_of(first) {

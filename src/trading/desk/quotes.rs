@@ -1,9 +1,10 @@
 //! Two-sided quotes: resting orders that replace the strategy's earlier ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    LedgerEvent, Order, OrderType, Quote, QuoteSide, Rounding, Side, Signal, notional,
+    LedgerEvent, Order, OrderType, Quote, QuoteSide, RestingOrder, Rounding, Side, Signal,
+    StrategyName, TokenId, Usdc, notional,
 };
 
 use super::super::config::Mode;
@@ -25,20 +26,23 @@ impl Step<'_> {
         }
         let mut kept = BTreeSet::new();
         let mut to_place = Vec::new();
+        let standing = self.standing();
         for quote in &quotes {
             for (side, wanted) in sides(quote) {
-                let standing = self.ledger().resting().iter().find(|(_, resting)| {
-                    let order = &resting.order;
-                    order.strategy == quote.strategy
-                        && order.token_id == quote.token_id
-                        && order.side == side
-                        && order.limit == wanted.price
-                        && resting.remaining <= wanted.shares
-                        && self
-                            .view(&order.market_id)
-                            .is_some_and(|view| resting.remaining >= view.market.min_size)
-                });
-                match standing {
+                let stands = standing
+                    .get(&(&quote.token_id, side))
+                    .into_iter()
+                    .flatten()
+                    .find(|(_, resting)| {
+                        let order = &resting.order;
+                        order.strategy == quote.strategy
+                            && order.limit == wanted.price
+                            && resting.remaining <= wanted.shares
+                            && self
+                                .view(&order.market_id)
+                                .is_some_and(|view| resting.remaining >= view.market.min_size)
+                    });
+                match stands {
                     Some((id, _)) => {
                         kept.insert(*id);
                     }
@@ -60,22 +64,42 @@ impl Step<'_> {
         for id in gone {
             self.cancel_resting(id, "replaced or withdrawn by its strategy")?;
         }
+        let mut shut = Shut::default();
         for (quote, side, wanted) in to_place {
-            self.place_quote(quote, side, wanted)?;
+            if let Some(code) = shut.cause(&quote.strategy, side, wanted) {
+                self.report.not_traded(quote.strategy.as_str(), code);
+            } else if let Some(refusal) = self.place_quote(quote, side, wanted)? {
+                shut.learn(&quote.strategy, side, wanted, &refusal);
+            }
         }
         Ok(())
     }
 
+    /// Resting orders by token and side, in order of their numbers.
+    fn standing(&self) -> BTreeMap<(&TokenId, Side), Vec<(u64, &RestingOrder)>> {
+        let mut standing: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, resting) in self.ledger().resting() {
+            let order = &resting.order;
+            standing
+                .entry((&order.token_id, order.side))
+                .or_default()
+                .push((*id, resting));
+        }
+        standing
+    }
+
+    /// Places one side of a quote. The code of the refusal, if there was one.
     fn place_quote(
         &mut self,
         quote: &Quote,
         side: Side,
         wanted: QuoteSide,
-    ) -> Result<(), DeskError> {
+    ) -> Result<Option<String>, DeskError> {
         let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
         let Some(view) = self.view(&quote.market_id) else {
             let reason = "the market is not among those gathered for this tick".to_owned();
-            return self.reject(row, "market not gathered", reason);
+            self.reject(row, "market not gathered", reason)?;
+            return Ok(None);
         };
         let order = Order {
             id: self.ledger().next_order_id(),
@@ -95,7 +119,7 @@ impl Step<'_> {
             arrives_at: None,
             fired_by: None,
             basket: None,
-            reason: quote.reason.clone(),
+            reason: quote.reason.to_string(),
             stop_loss: None,
             take_profit: None,
             trail_percent: None,
@@ -106,14 +130,72 @@ impl Step<'_> {
                 self.submit(approved, &view.market)?;
                 self.recorder
                     .record(LedgerEvent::SignalExecuted { signal_id: row })?;
-                Ok(())
+                Ok(None)
             }
             Err(refusal) => {
                 self.record_refusal(&order, &refusal)?;
-                self.reject(row, &refusal.code, refusal.message)
+                self.reject(row, &refusal.code, refusal.message)?;
+                Ok(Some(refusal.code))
             }
         }
     }
+}
+
+/// What this tick's refusals say of the quotes after them. Nothing is given back while quotes are
+/// placed, so what a limit on orders or on money refused, it would refuse every order that asks for
+/// as much: those are counted, not judged and logged one by one, tick after tick.
+#[derive(Debug, Default)]
+struct Shut {
+    sides: BTreeMap<Side, String>,
+    /// Notional of a bid that a limit on the strategy refused, the smallest.
+    strategies: BTreeMap<StrategyName, (Usdc, String)>,
+    /// The same for a limit on the account.
+    account: Option<(Usdc, String)>,
+}
+
+impl Shut {
+    /// The limit that would refuse this side of a quote, as far as is known.
+    fn cause(&self, strategy: &StrategyName, side: Side, wanted: QuoteSide) -> Option<&str> {
+        if let Some(code) = self.sides.get(&side) {
+            return Some(code);
+        }
+        if side == Side::Sell {
+            return None;
+        }
+        let asked = cost(wanted);
+        [self.account.as_ref(), self.strategies.get(strategy)]
+            .into_iter()
+            .flatten()
+            .find(|(refused, _)| asked >= *refused)
+            .map(|(_, code)| code.as_str())
+    }
+
+    fn learn(&mut self, strategy: &StrategyName, side: Side, wanted: QuoteSide, code: &str) {
+        let refused = (cost(wanted), code.to_owned());
+        match code {
+            "max_open_orders" => {
+                for side in [Side::Buy, Side::Sell] {
+                    self.sides.insert(side, code.to_owned());
+                }
+            }
+            _ if side == Side::Sell => {}
+            "halted" | "max_orders_per_minute" | "max_daily_loss" | "max_drawdown_pct" => {
+                self.sides.insert(side, code.to_owned());
+            }
+            // An order that was judged asked for less than any refused before.
+            "max_position_size" | "max_total_exposure" | "cash" => self.account = Some(refused),
+            "max_strategy_exposure" => {
+                self.strategies.insert(strategy.clone(), refused);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a bid claims: a post-only order pays no fee.
+fn cost(wanted: QuoteSide) -> Usdc {
+    notional(wanted.price, wanted.shares.floor_to_lot(), Rounding::Up)
+        .unwrap_or(Usdc::from_micros(i64::MAX))
 }
 
 fn sides(quote: &Quote) -> impl Iterator<Item = (Side, QuoteSide)> {
@@ -139,7 +221,7 @@ fn signal_of(quote: &Quote, side: Side, wanted: QuoteSide) -> Result<Signal, Des
         target_price: wanted.price,
         edge,
         size: notional(wanted.price, wanted.shares, Rounding::Down)?,
-        reason: quote.reason.clone(),
+        reason: quote.reason.to_string(),
         stop_loss: None,
         take_profit: None,
     })

@@ -125,21 +125,21 @@ impl Ledger {
             }
             LedgerEvent::Marked { marks } => {
                 for (token, price) in marks {
-                    if let Some(position) = self.positions.get_mut(token) {
-                        position.mark = Some(Mark {
-                            price: *price,
-                            at,
-                            bid_gone: false,
-                        });
-                    }
+                    let mark = Mark {
+                        price: *price,
+                        at,
+                        bid_gone: false,
+                    };
+                    self.positions.change(token, |p| p.mark = Some(mark));
                 }
             }
             LedgerEvent::BidsGone { tokens } => {
                 for token in tokens {
-                    if let Some(mark) = self.positions.get_mut(token).and_then(|p| p.mark.as_mut())
-                    {
-                        mark.bid_gone = true;
-                    }
+                    self.positions.change(token, |position| {
+                        if let Some(mark) = &mut position.mark {
+                            mark.bid_gone = true;
+                        }
+                    });
                 }
             }
             LedgerEvent::Settled {
@@ -361,22 +361,23 @@ impl Ledger {
             .and_then(Shares::from_micros)?;
         let cost = cost.checked_add(fill.notional)?;
         self.cash = self.cash.checked_sub(spent)?;
-        let position = self
-            .positions
-            .entry(fill.token_id.clone())
-            .or_insert_with(|| Position {
+        let grown = self.positions.change(&fill.token_id, |position| {
+            position.shares = shares;
+            position.cost = cost;
+        });
+        if grown.is_none() {
+            self.positions.open(Position {
                 market_id: fill.market_id.clone(),
                 event_id,
                 token_id: fill.token_id.clone(),
                 outcome: fill.outcome.clone(),
-                shares: Shares::ZERO,
-                cost: Usdc::ZERO,
+                shares,
+                cost,
                 opened_at: at,
                 entry_strategy: fill.strategy.clone(),
                 mark: None,
             });
-        position.shares = shares;
-        position.cost = cost;
+        }
         let life = self.lives.entry(fill.token_id.clone()).or_default();
         *life = life.minus(fill.fee);
         Ok(())
@@ -427,7 +428,7 @@ impl Ledger {
         fee: Usdc,
     ) -> Result<(), LedgerError> {
         let held = self.held(token);
-        let Some(position) = self.positions.get_mut(token).filter(|p| p.shares >= shares) else {
+        let Some(position) = self.positions.get(token).filter(|p| p.shares >= shares) else {
             return Err(LedgerError::NotEnoughShares {
                 token: token.clone(),
                 needed: shares,
@@ -437,10 +438,12 @@ impl Ledger {
         let cost = position.cost.share_of(shares, position.shares);
         let profit = gained.checked_sub(cost)?;
         self.realized = self.realized.checked_add(profit)?;
-        position.cost = position.cost.minus(cost);
-        position.shares = position.shares.minus(shares);
         let strategy = position.entry_strategy.clone();
-        let closed = position.shares.is_zero();
+        let closed = position.shares == shares;
+        self.positions.change(token, |position| {
+            position.cost = position.cost.minus(cost);
+            position.shares = position.shares.minus(shares);
+        });
         let life = self.lives.entry(token.clone()).or_default();
         *life = life.plus(profit).minus(fee);
         let won = *life > Usdc::ZERO;
@@ -449,7 +452,7 @@ impl Ledger {
         if closed {
             totals.closed += 1;
             totals.won += u64::from(won);
-            self.positions.remove(token);
+            self.positions.close(token);
             self.lives.remove(token);
         }
         Ok(())

@@ -73,19 +73,10 @@ impl Exposures {
 }
 
 impl Ledger {
-    /// What is at stake around `scope`, in one pass over positions and waiting buys.
+    /// What is at stake around `scope`: positions by their running totals, and waiting buys.
     #[must_use]
     pub fn exposures(&self, scope: &Scope<'_>) -> Exposures {
-        let mut sums = Exposures::default();
-        for position in self.positions.values() {
-            let of = Scope {
-                token: &position.token_id,
-                market: &position.market_id,
-                event: position.event_id.as_ref(),
-                strategy: &position.entry_strategy,
-            };
-            sums.add(scope, &of, position.cost);
-        }
+        let mut sums = self.positions.exposures(scope);
         for (order, remaining) in self.waiting() {
             let cost = notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::ZERO);
             sums.add(scope, &Scope::of(order), cost);

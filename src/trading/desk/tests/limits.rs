@@ -318,15 +318,73 @@ fn max_open_orders_counts_every_order_that_would_rest() {
     }
     let quotes = || {
         let bid = Some(("0.40", "10"));
-        let both = ["m", "n"].map(|market| quote("maker", market, bid, None));
-        vec![says("maker", both.to_vec())]
+        let all = ["m", "n", "o"].map(|market| quote("maker", market, bid, None));
+        vec![says("maker", all.to_vec())]
     };
     let mut account = account(&[]).configured(|c| c.risk.max_open_orders = 1);
     let since = account.ledger.seq();
     let report = account.tick(&scene(0, 0), quotes());
     assert_eq!(account.ledger.resting().len(), 1);
-    assert_eq!(report.strategies[0].not_traded["max_open_orders"], 1);
+    // The second is refused, the third would be.
+    assert_eq!(report.strategies[0].not_traded["max_open_orders"], 2);
     assert_eq!(refused(&account, since), ["max_open_orders"]);
+}
+
+/// A market maker looks at a thousand markets, tick after tick: what a limit on the account or on the
+/// strategy refuses once, it does not refuse in as many words for each of them.
+#[test]
+fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
+    let bid = |market: &str, price: &str, shares: &str| {
+        quote("maker", market, Some((price, shares)), None)
+    };
+    // 4 pUSD may be in use: 3 are after the first. 1.20 do not fit, so 1.60 are not asked about;
+    // 0.80 are, and fit.
+    let mut account = account(&[]).configured(|c| c.risk.max_strategy_exposure = usd("4"));
+    let since = account.ledger.seq();
+    let report = account.tick(
+        &scene(0, 0),
+        vec![says(
+            "maker",
+            vec![
+                bid("m", "0.30", "10"),
+                bid("n", "0.12", "10"),
+                bid("n", "0.16", "10"),
+                bid("o", "0.10", "8"),
+                bid("o", "0.30", "10"),
+            ],
+        )],
+    );
+    let resting: Vec<&str> = account
+        .ledger
+        .resting()
+        .values()
+        .map(|resting| resting.order.market_id.as_str())
+        .collect();
+    assert_eq!(resting, ["m", "o"]);
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 3);
+    assert_eq!(refused(&account, since), ["max_strategy_exposure"]);
+    // Another strategy has its own room.
+    let report = account.tick(
+        &scene(1, 0),
+        vec![
+            says(
+                "maker",
+                vec![bid("m", "0.30", "20"), bid("n", "0.30", "30")],
+            ),
+            says(
+                "other",
+                vec![quote("other", "o", Some(("0.30", "10")), None)],
+            ),
+        ],
+    );
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 2);
+    let who: Vec<&str> = account
+        .ledger
+        .resting()
+        .values()
+        .map(|resting| resting.order.strategy.as_str())
+        .collect();
+    assert_eq!(who, ["other"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Random lives of an account: whatever comes in whatever order, the accounts balance, nothing is
 //! negative, no limit is passed, no book gives more than it holds, and the events tell it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -222,6 +222,12 @@ impl Life {
         }
     }
 
+    /// Orders take so long to arrive, ms.
+    pub(crate) fn with_latency(mut self, latency_ms: u32) -> Self {
+        self.account.config.execution.latency_ms = latency_ms;
+        self
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut scene = Scene::new(self.now);
         for id in MARKETS {
@@ -417,11 +423,13 @@ impl Life {
             }
         }
         assert_eq!(self.follower, self.account.ledger);
-        assert_eq!(
-            self.follower.in_flight().count(),
-            0,
-            "nothing takes time here"
-        );
+        if self.account.config.execution.latency_ms == 0 {
+            assert_eq!(
+                self.follower.in_flight().count(),
+                0,
+                "nothing takes time here"
+            );
+        }
         for resting in self.follower.resting().values() {
             assert!(!resting.remaining.is_zero(), "{resting:?}");
         }
@@ -567,7 +575,7 @@ fn intent(wish: Wish) -> Intent {
                 confidence: 1.0,
                 bid: side(bid),
                 ask: side(ask),
-                reason: String::new(),
+                reason: String::new().into(),
             })
         }
     }
@@ -579,9 +587,10 @@ proptest! {
     #[test]
     fn whatever_comes_the_account_stays_sound(
         kelly in any::<bool>(),
+        latency_ms in prop_oneof![2 => Just(0_u32), 1 => 1_u32..15_000],
         inputs in prop::collection::vec(input(), 1..80),
     ) {
-        let mut life = Life::new(kelly);
+        let mut life = Life::new(kelly).with_latency(latency_ms);
         for input in inputs {
             life.play(input);
         }
@@ -597,12 +606,24 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
     let mut runner = TestRunner::deterministic();
     let lives = prop::collection::vec(input(), 80);
     let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for _ in 0..200 {
-        let mut life = Life::new(false);
+    for number in 0..200 {
+        // Every fourth life has orders that take a while to arrive.
+        let latency_ms = if number % 4 == 0 { 4_000 } else { 0 };
+        let mut life = Life::new(false).with_latency(latency_ms);
+        let mut on_their_way = BTreeSet::new();
         for input in lives.new_tree(&mut runner).unwrap().current() {
             life.play(input);
         }
         for stamped in &life.account.events {
+            match &stamped.event {
+                LedgerEvent::OrderAccepted { order } if order.arrives_at.is_some() => {
+                    on_their_way.insert(order.id);
+                }
+                LedgerEvent::Filled { fill } if on_their_way.contains(&fill.order_id) => {
+                    *seen.entry("late").or_default() += 1;
+                }
+                _ => {}
+            }
             let kind = match &stamped.event {
                 LedgerEvent::Filled { fill } if fill.print => "print",
                 LedgerEvent::Filled { fill } if fill.maker => "maker",
@@ -627,7 +648,7 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
     }
     for kind in [
         "maker", "print", "buy", "unwind", "sell", "rest", "queue", "expire", "halt", "trigger",
-        "reduce", "settle", "reject",
+        "reduce", "settle", "reject", "late",
     ] {
         assert!(
             seen.get(kind).is_some_and(|count| *count >= 10),
