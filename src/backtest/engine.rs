@@ -89,7 +89,7 @@ pub fn run(
             )?;
         }
         let (report, events) = desk::tick(&mut ledger, &snapshot, strategies, &config)?;
-        record.take(&report, &events);
+        record.take(&snapshot, &ledger, &report, &events);
         record.equity.push((snapshot.at, ledger.equity().total));
         record.frames += 1;
         (options.progress)(index + 1, total);

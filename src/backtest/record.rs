@@ -1,26 +1,101 @@
 //! What is noted while a replay runs, and the result that it ends in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::domain::{
-    Fill, LedgerEvent, Price, Rounding, Shares, Side, StampedEvent, Timestamp, TokenId, Usdc,
-    notional,
+    BookOrigin, Fill, LedgerEvent, MarketId, Order, Price, Rounding, Shares, Side, Snapshot,
+    StampedEvent, Timestamp, TokenId, Usdc, notional,
 };
-use crate::market_data::recorded::Dataset;
 use crate::trading::ledger::Ledger;
 use crate::trading::report::TickReport;
 
-use super::engine::{BacktestOptions, BacktestResult};
-use super::metrics::{ClosedTrade, Metrics};
-use super::report::{PositionRow, ReportInput, StrategyRow, TradeRow};
+use super::bootstrap::Paths;
+use super::metrics::{Activity, ClosedTrade, DecisionBook, Forecast};
+use super::report::{ClosedRow, StrategyRow, TradeRow};
+use tables::Tables;
+
+mod finish;
+mod tables;
+#[cfg(test)]
+pub(super) mod tests;
+
+/// What there is to say of a token.
+#[derive(Debug)]
+struct Facts {
+    market: MarketId,
+    question: String,
+    outcome: String,
+    category: Option<String>,
+    /// The neg-risk event of its market, else the market: what is drawn as one in the bootstrap.
+    block: Arc<str>,
+}
 
 /// Shares of a token with what they cost, followed beside the ledger to tell closed trades.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Holding {
     shares: Shares,
     cost: Usdc,
     fees: Usdc,
     opened_at: Timestamp,
+    /// Best bid when last seen.
+    mark: Option<Price>,
+    /// Who opened it, and why.
+    entry: String,
+    reason: String,
+}
+
+impl Holding {
+    /// At the mark, else at cost: as the ledger counts it.
+    fn value(&self) -> Usdc {
+        self.mark
+            .and_then(|mark| notional(mark, self.shares, Rounding::Down).ok())
+            .unwrap_or(self.cost)
+    }
+}
+
+/// What an order was decided on.
+#[derive(Debug)]
+struct Decision {
+    book: DecisionBook,
+    /// Its fair price, until the first fill.
+    forecast: Option<Forecast>,
+    /// Volume of its market in the 24 hours before, where known.
+    volume_24h: Option<Usdc>,
+    /// Filled so far, pUSD.
+    filled: Usdc,
+}
+
+/// A sale under way, with what it closes.
+#[derive(Debug)]
+struct Closing {
+    trade: ClosedTrade,
+    shares: Shares,
+    token: TokenId,
+    entry: String,
+    entry_reason: String,
+    exit_reason: String,
+    settled: bool,
+}
+
+/// How the account stood after the last step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    at: Timestamp,
+    equity: Usdc,
+    invested: Usdc,
+    has_position: bool,
+}
+
+/// How much of the volume that others traded was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LiquidityUse {
+    /// Orders with a fill in a market whose 24-hour volume was known.
+    pub orders: u64,
+    /// Of those, above [`super::diagnoses::LIQUIDITY_SHARE`] of it.
+    pub large: u64,
+    /// Largest share of the volume, as a fraction.
+    pub largest: f64,
 }
 
 /// What is noted while the replay runs.
@@ -28,54 +103,61 @@ struct Holding {
 pub(super) struct Record {
     pub(super) frames: u64,
     pub(super) equity: Vec<(Timestamp, Usdc)>,
+    balance: Usdc,
+    standing: Option<Standing>,
+    exposure: Vec<(Timestamp, Usdc)>,
     trades: Vec<TradeRow>,
-    closed: Vec<ClosedTrade>,
+    closed: Vec<ClosedRow>,
+    measured: Vec<ClosedTrade>,
     holdings: BTreeMap<TokenId, Holding>,
-    questions: BTreeMap<TokenId, (String, String)>,
+    facts: HashMap<TokenId, Arc<Facts>>,
+    decisions: BTreeMap<u64, Decision>,
+    forecasts: Vec<Forecast>,
+    /// Places in `forecasts` whose market has not resolved, by market.
+    unresolved: HashMap<MarketId, Vec<usize>>,
+    activity: Activity,
+    liquidity: LiquidityUse,
+    tables: Tables,
     strategies: BTreeMap<String, StrategyRow>,
-    entry: BTreeMap<TokenId, String>,
     settlements: u64,
+    synthetic_fills: u64,
     notes: BTreeMap<String, u64>,
+    paths: Paths,
+    /// Cash that each block has brought, less what it has cost.
+    flows: BTreeMap<Arc<str>, Usdc>,
+    /// Blocks that traded in the step under way.
+    touched: Vec<Arc<str>>,
 }
 
 impl Record {
-    pub(super) fn take(&mut self, report: &TickReport, events: &[StampedEvent]) {
-        for order in &report.orders {
-            let token = TokenId::new(&order.token_id);
-            self.questions
-                .entry(token)
-                .or_insert_with(|| (order.question.clone(), order.outcome.clone()));
-        }
-        for strategy in &report.strategies {
-            let row = self
-                .strategies
-                .entry(strategy.strategy.clone())
-                .or_default();
-            row.strategy.clone_from(&strategy.strategy);
-            row.looked_at += u64::from(strategy.looked_at);
-            row.signals += u64::from(strategy.signals);
-            for (cause, count) in &strategy.passed_over {
-                if let Some(known) = row.passed_over.get_mut(cause) {
-                    *known += u64::from(*count);
-                } else {
-                    row.passed_over.insert(cause.clone(), u64::from(*count));
-                }
-            }
-            if let Some(error) = &strategy.error {
-                *self
-                    .notes
-                    .entry(format!("{}: {error}", strategy.strategy))
-                    .or_default() += 1;
-            }
-        }
-        for note in &report.notes {
-            *self.notes.entry(note.clone()).or_default() += 1;
-        }
+    /// Notes one step of the desk: what it looked at, the ledger after it, what it reported, and
+    /// what happened.
+    pub(super) fn take(
+        &mut self,
+        snapshot: &Snapshot,
+        ledger: &Ledger,
+        report: &TickReport,
+        events: &[StampedEvent],
+    ) {
+        self.pass_time(snapshot.at, ledger);
+        self.count_strategies(report);
         // One sale that walks several levels is one closed trade.
-        let mut closing: BTreeMap<u64, (ClosedTrade, String)> = BTreeMap::new();
+        let mut closing: BTreeMap<u64, Closing> = BTreeMap::new();
         for stamped in events {
+            let at = stamped.at;
             match &stamped.event {
-                LedgerEvent::Filled { fill } => self.fill(stamped.at, fill, &mut closing),
+                LedgerEvent::OrderAccepted { order } => self.decide(at, order, snapshot, report),
+                LedgerEvent::Filled { fill } => self.fill(at, fill, snapshot, &mut closing),
+                LedgerEvent::OrderClosed { order_id, .. } => {
+                    self.decisions.remove(order_id);
+                }
+                LedgerEvent::Marked { marks } => {
+                    for (token, price) in marks {
+                        if let Some(holding) = self.holdings.get_mut(token) {
+                            holding.mark = Some(*price);
+                        }
+                    }
+                }
                 LedgerEvent::Settled {
                     token_id,
                     payout,
@@ -83,80 +165,214 @@ impl Record {
                     proceeds,
                     evidence,
                     ..
-                } => {
-                    self.settle(
-                        stamped.at,
-                        token_id,
-                        (*payout, *shares, *proceeds),
-                        evidence,
-                    );
-                }
+                } => self.settle(at, token_id, (*payout, *shares, *proceeds), evidence),
                 LedgerEvent::SignalExecuted { signal_id } => {
-                    let strategy = report
-                        .signal_log
-                        .iter()
-                        .find(|(id, _)| id == signal_id)
-                        .map(|(_, signal)| signal.strategy.to_string());
-                    if let Some(row) = strategy.and_then(|name| self.strategies.get_mut(&name)) {
+                    let signal = report.signal_log.iter().find(|(id, _)| id == signal_id);
+                    let strategy = signal.map(|(_, signal)| signal.strategy.as_str());
+                    if let Some(row) = strategy.and_then(|name| self.strategies.get_mut(name)) {
                         row.executed += 1;
                     }
                 }
                 _ => {}
             }
         }
-        for (trade, entry) in closing.into_values() {
-            self.close(trade, &entry);
+        for one in closing.into_values() {
+            self.close(one);
+        }
+        self.resolve(snapshot);
+        let equity = ledger.equity().total;
+        let standing = Standing {
+            at: snapshot.at,
+            equity,
+            invested: equity.minus(ledger.cash()),
+            has_position: !ledger.positions().is_empty(),
+        };
+        if self.exposure.last().map(|(_, value)| *value) != Some(standing.invested) {
+            self.exposure.push((snapshot.at, standing.invested));
+        }
+        self.standing = Some(standing);
+    }
+
+    /// What stood until now counts for the time that has passed.
+    fn pass_time(&mut self, at: Timestamp, ledger: &Ledger) {
+        if self.equity.is_empty() {
+            self.balance = ledger.deposits();
+            self.equity.push((at, self.balance));
+        }
+        if let Some(standing) = self.standing {
+            self.activity.stand(
+                at.since(standing.at),
+                standing.equity,
+                standing.invested,
+                standing.has_position,
+            );
+        }
+        if self.paths.ends_step(at) {
+            self.note_blocks();
+            self.paths.step_to(at);
         }
     }
 
-    fn row(&mut self, strategy: &str) -> &mut StrategyRow {
-        let row = self.strategies.entry(strategy.to_owned()).or_default();
-        if row.strategy.is_empty() {
-            strategy.clone_into(&mut row.strategy);
+    /// States what each block has earned so far: cash that came of it, and what is held.
+    fn note_blocks(&mut self) {
+        let mut earned: BTreeMap<Arc<str>, Usdc> = BTreeMap::new();
+        for block in self.touched.drain(..) {
+            earned.entry(block).or_default();
         }
-        row
+        for (token, holding) in &self.holdings {
+            if let Some(facts) = self.facts.get(token) {
+                let value = earned.entry(Arc::clone(&facts.block)).or_default();
+                *value = value.plus(holding.value());
+            }
+        }
+        for (block, value) in earned {
+            let flow = self.flows.get(&block).copied().unwrap_or_default();
+            self.paths.set(&block, flow.plus(value));
+        }
+    }
+
+    fn count_strategies(&mut self, report: &TickReport) {
+        for strategy in &report.strategies {
+            let row = strategy_row(&mut self.strategies, &strategy.strategy);
+            row.looked_at += u64::from(strategy.looked_at);
+            row.signals += u64::from(strategy.signals);
+            for (causes, counted) in [
+                (&strategy.passed_over, &mut row.passed_over),
+                (&strategy.not_traded, &mut row.not_traded),
+            ] {
+                for (cause, count) in causes {
+                    if let Some(known) = counted.get_mut(cause) {
+                        *known += u64::from(*count);
+                    } else {
+                        counted.insert(cause.clone(), u64::from(*count));
+                    }
+                }
+            }
+            if let Some(error) = &strategy.error {
+                let note = format!("{}: {error}", strategy.strategy);
+                *self.notes.entry(note).or_default() += 1;
+            }
+        }
+        for note in &report.notes {
+            *self.notes.entry(note.clone()).or_default() += 1;
+        }
+    }
+
+    /// The facts of a token, from the snapshot that it was first traded in.
+    fn facts(&mut self, token: &TokenId, snapshot: &Snapshot) -> Option<Arc<Facts>> {
+        if let Some(known) = self.facts.get(token) {
+            return Some(Arc::clone(known));
+        }
+        let market = &snapshot.market_of(token)?.market;
+        let block = match &market.event_id {
+            Some(event) if market.neg_risk => format!("event {event}"),
+            _ => format!("market {}", market.id),
+        };
+        let facts = Arc::new(Facts {
+            market: market.id.clone(),
+            question: market.question.clone(),
+            outcome: market.outcome_of(token)?.1.name.clone(),
+            category: market.category.clone(),
+            block: Arc::from(block),
+        });
+        self.facts.insert(token.clone(), Arc::clone(&facts));
+        Some(facts)
+    }
+
+    fn decide(&mut self, at: Timestamp, order: &Order, snapshot: &Snapshot, report: &TickReport) {
+        let facts = self.facts(&order.token_id, snapshot);
+        let book = snapshot.book(&order.token_id).map(|book| DecisionBook {
+            mid: book.mid().filter(|_| !book.is_crossed()),
+            best: book.against(order.side).first().map(|level| level.price),
+        });
+        // A leg of a basket has no fair price of its own.
+        let signal = order
+            .signal_id
+            .filter(|_| order.basket.is_none())
+            .and_then(|row| report.signal_log.iter().find(|(id, _)| *id == row));
+        let forecast = signal.map(|(_, signal)| Forecast {
+            at,
+            strategy: signal.strategy.to_string(),
+            market: order.market_id.clone(),
+            category: facts.as_ref().and_then(|facts| facts.category.clone()),
+            token: order.token_id.clone(),
+            fair: signal.fair_price,
+            market_price: book.and_then(|book| book.mid),
+            edge: signal.edge,
+            payout: None,
+        });
+        let view = snapshot.market(&order.market_id);
+        self.decisions.insert(
+            order.id,
+            Decision {
+                book: book.unwrap_or_default(),
+                forecast,
+                volume_24h: view.and_then(|view| view.market.volume_24h),
+                filled: Usdc::ZERO,
+            },
+        );
     }
 
     fn fill(
         &mut self,
         at: Timestamp,
         fill: &Fill,
-        closing: &mut BTreeMap<u64, (ClosedTrade, String)>,
+        snapshot: &Snapshot,
+        closing: &mut BTreeMap<u64, Closing>,
     ) {
-        let row = self.row(fill.strategy.as_str());
+        let facts = self.facts(&fill.token_id, snapshot);
+        let row = strategy_row(&mut self.strategies, fill.strategy.as_str());
         row.volume = row.volume.plus(fill.notional);
         row.fees = row.fees.plus(fill.fee);
+        let book = snapshot.book(&fill.token_id);
+        if book.is_some_and(|book| book.origin == BookOrigin::Synthetic) {
+            self.synthetic_fills += 1;
+        }
+        let decided = self.fill_decision(fill);
+        self.activity.fill(fill, decided);
+        self.tables.fill(fill, facts.as_deref(), decided);
+        let flow = match fill.side {
+            Side::Buy => Usdc::ZERO.minus(fill.notional),
+            Side::Sell => fill.notional,
+        };
+        self.flow(facts.as_deref(), flow.minus(fill.fee));
         let mut pnl = None;
         match fill.side {
             Side::Buy => {
                 let holding = self.holdings.entry(fill.token_id.clone()).or_default();
                 if holding.shares.is_zero() {
                     holding.opened_at = at;
-                    self.entry
-                        .insert(fill.token_id.clone(), fill.strategy.to_string());
+                    holding.entry = fill.strategy.to_string();
+                    holding.reason.clone_from(&fill.reason);
                 }
                 holding.shares = holding.shares.plus(fill.shares);
                 holding.cost = holding.cost.plus(fill.notional);
                 holding.fees = holding.fees.plus(fill.fee);
             }
             Side::Sell => {
-                let trade = self.reduce(at, &fill.token_id, fill.shares, fill.notional, fill.fee);
-                pnl = Some(trade.pnl_net());
-                let entry = self.entry.get(&fill.token_id).cloned().unwrap_or_default();
+                let closed = self.reduce(at, &fill.token_id, fill.shares, fill.notional, fill.fee);
+                pnl = Some(closed.trade.pnl_net());
                 closing
                     .entry(fill.order_id)
-                    .and_modify(|(sum, _)| {
-                        sum.pnl_gross = sum.pnl_gross.plus(trade.pnl_gross);
-                        sum.fees = sum.fees.plus(trade.fees);
-                        sum.cost = sum.cost.plus(trade.cost);
+                    .and_modify(|sum| {
+                        let trade = &closed.trade;
+                        sum.trade.pnl_gross = sum.trade.pnl_gross.plus(trade.pnl_gross);
+                        sum.trade.fees = sum.trade.fees.plus(trade.fees);
+                        sum.trade.cost = sum.trade.cost.plus(trade.cost);
+                        sum.shares = sum.shares.plus(closed.shares);
                     })
-                    .or_insert((trade, entry));
+                    .or_insert(Closing {
+                        exit_reason: fill.reason.clone(),
+                        ..closed
+                    });
             }
         }
         let (market, outcome) = self.names(&fill.token_id, &fill.outcome);
         self.trades.push(TradeRow {
             at,
             strategy: fill.strategy.to_string(),
+            market_id: fill.market_id.to_string(),
+            token_id: fill.token_id.to_string(),
             market,
             outcome,
             side: Some(fill.side),
@@ -164,9 +380,37 @@ impl Record {
             shares: fill.shares,
             notional: fill.notional,
             fee: fill.fee,
+            maker: fill.maker,
             pnl,
             reason: fill.reason.clone(),
         });
+    }
+
+    /// Counts a fill for the order's decision: its fair price, and the volume it took.
+    fn fill_decision(&mut self, fill: &Fill) -> Option<DecisionBook> {
+        let decision = self.decisions.get_mut(&fill.order_id)?;
+        if let Some(forecast) = decision.forecast.take() {
+            let places = self.unresolved.entry(forecast.market.clone()).or_default();
+            places.push(self.forecasts.len());
+            self.forecasts.push(forecast);
+        }
+        if let Some(volume) = decision.volume_24h.filter(|volume| *volume > Usdc::ZERO) {
+            let limit = super::diagnoses::LIQUIDITY_SHARE;
+            let before = decision.filled.to_f64() / volume.to_f64();
+            let after = decision.filled.plus(fill.notional).to_f64() / volume.to_f64();
+            self.liquidity.orders += u64::from(decision.filled == Usdc::ZERO);
+            self.liquidity.large += u64::from(before <= limit && after > limit);
+            self.liquidity.largest = self.liquidity.largest.max(after);
+        }
+        decision.filled = decision.filled.plus(fill.notional);
+        Some(decision.book)
+    }
+
+    fn flow(&mut self, facts: Option<&Facts>, amount: Usdc) {
+        let Some(facts) = facts else { return };
+        let flow = self.flows.entry(Arc::clone(&facts.block)).or_default();
+        *flow = flow.plus(amount);
+        self.touched.push(Arc::clone(&facts.block));
     }
 
     fn settle(
@@ -177,12 +421,16 @@ impl Record {
         evidence: &str,
     ) {
         self.settlements += 1;
-        let trade = self.reduce(at, token, shares, proceeds, Usdc::ZERO);
-        let entry = self.entry.get(token).cloned().unwrap_or_default();
+        let facts = self.facts.get(token).cloned();
+        self.flow(facts.as_deref(), proceeds);
+        let closed = self.reduce(at, token, shares, proceeds, Usdc::ZERO);
         let (market, outcome) = self.names(token, "");
+        let market_id = facts.map_or_else(String::new, |facts| facts.market.to_string());
         self.trades.push(TradeRow {
             at,
-            strategy: entry.clone(),
+            strategy: closed.entry.clone(),
+            market_id,
+            token_id: token.to_string(),
             market,
             outcome,
             side: None,
@@ -190,10 +438,15 @@ impl Record {
             shares,
             notional: proceeds,
             fee: Usdc::ZERO,
-            pnl: Some(trade.pnl_net()),
+            maker: false,
+            pnl: Some(closed.trade.pnl_net()),
             reason: evidence.to_owned(),
         });
-        self.close(trade, &entry);
+        self.close(Closing {
+            exit_reason: format!("settled at {payout}: {evidence}"),
+            settled: true,
+            ..closed
+        });
     }
 
     /// Takes shares out of a holding, by the ledger's own arithmetic.
@@ -204,113 +457,90 @@ impl Record {
         shares: Shares,
         gained: Usdc,
         fee: Usdc,
-    ) -> ClosedTrade {
+    ) -> Closing {
         let holding = self.holdings.entry(token.clone()).or_default();
         let cost = holding.cost.share_of(shares, holding.shares);
         let paid = holding.fees.share_of(shares, holding.shares);
-        let opened_at = holding.opened_at;
         holding.cost = holding.cost.minus(cost);
         holding.fees = holding.fees.minus(paid);
         holding.shares = holding.shares.minus(shares);
+        let closing = Closing {
+            trade: ClosedTrade {
+                pnl_gross: gained.minus(cost),
+                fees: paid.plus(fee),
+                opened_at: holding.opened_at,
+                closed_at: at,
+                cost,
+            },
+            shares,
+            token: token.clone(),
+            entry: holding.entry.clone(),
+            entry_reason: holding.reason.clone(),
+            exit_reason: String::new(),
+            settled: false,
+        };
         if holding.shares.is_zero() {
             self.holdings.remove(token);
         }
-        ClosedTrade {
-            pnl_gross: gained.minus(cost),
-            fees: paid.plus(fee),
-            opened_at,
-            closed_at: at,
-            cost,
-        }
+        closing
     }
 
-    fn close(&mut self, trade: ClosedTrade, strategy: &str) {
-        let row = self.row(strategy);
-        row.pnl = Some(row.pnl.unwrap_or(Usdc::ZERO).plus(trade.pnl_net()));
-        self.closed.push(trade);
+    fn close(&mut self, one: Closing) {
+        let net = one.trade.pnl_net();
+        let row = strategy_row(&mut self.strategies, &one.entry);
+        row.pnl = Some(row.pnl.unwrap_or(Usdc::ZERO).plus(net));
+        let facts = self.facts.get(&one.token).cloned();
+        self.tables.close(&one.trade, facts.as_deref(), &one.entry);
+        self.measured.push(one.trade);
+        let (market, outcome) = self.names(&one.token, "");
+        self.closed.push(ClosedRow {
+            market_id: facts.map_or_else(String::new, |facts| facts.market.to_string()),
+            market,
+            outcome,
+            strategy: one.entry,
+            opened_at: one.trade.opened_at,
+            closed_at: one.trade.closed_at,
+            shares: one.shares,
+            cost: one.trade.cost,
+            gained: one.trade.cost.plus(one.trade.pnl_gross),
+            pnl: net,
+            settled: one.settled,
+            entry_reason: one.entry_reason,
+            exit_reason: one.exit_reason,
+        });
+    }
+
+    /// Markets that have ended decide how good the fair prices were.
+    fn resolve(&mut self, snapshot: &Snapshot) {
+        for resolution in &snapshot.resolutions {
+            for place in self
+                .unresolved
+                .remove(&resolution.market_id)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(forecast) = self.forecasts.get_mut(place) {
+                    forecast.payout = resolution.payout_of(&forecast.token);
+                }
+            }
+        }
     }
 
     fn names(&self, token: &TokenId, outcome: &str) -> (String, String) {
-        self.questions
-            .get(token)
-            .cloned()
-            .unwrap_or((token.to_string(), outcome.to_owned()))
+        self.facts.get(token).map_or_else(
+            || (token.to_string(), outcome.to_owned()),
+            |facts| (facts.question.clone(), facts.outcome.clone()),
+        )
     }
+}
 
-    pub(super) fn finish(
-        self,
-        dataset: &Dataset,
-        ledger: &Ledger,
-        options: &BacktestOptions<'_>,
-        partial: bool,
-    ) -> BacktestResult {
-        let mut metrics = Metrics::of(&self.equity, &self.closed);
-        metrics.fees = ledger.fees().to_f64();
-        let period = self
-            .equity
-            .first()
-            .zip(self.equity.last())
-            .map(|(a, b)| (a.0, b.0));
-        let open_positions: Vec<PositionRow> = ledger
-            .positions()
-            .values()
-            .map(|position| {
-                let (market, outcome) = self.names(&position.token_id, &position.outcome);
-                PositionRow {
-                    market,
-                    outcome,
-                    shares: position.shares,
-                    cost: position.cost,
-                    value: position
-                        .mark
-                        .and_then(|m| notional(m.price, position.shares, Rounding::Down).ok()),
-                }
-            })
-            .collect();
-        let mut notes = Vec::new();
-        if partial {
-            notes.push("The run was cancelled: this is what there was until then.".to_owned());
-        }
-        notes.extend(period.map_or_else(Vec::new, |(_, end)| dataset.notes(end)));
-        notes.extend(self.notes.into_iter().map(|(note, count)| {
-            if count > 1 {
-                format!("{note} ({count} times)")
-            } else {
-                note
-            }
-        }));
-        if self.closed.len() < 30 {
-            notes.push(format!(
-                "Only {} closed trades: ratios of so few say little.",
-                self.closed.len()
-            ));
-        }
-        let report = ReportInput {
-            title: options.title.clone(),
-            data: String::new(),
-            period,
-            frames: self.frames,
-            synthetic_spread: Some(dataset.options().default_spread),
-            config: Vec::new(),
-            metrics,
-            equity: self.equity,
-            trades: self.trades,
-            strategies: self.strategies.into_values().collect(),
-            settlements: self.settlements,
-            open_positions,
-            notes,
-            skipped_rows: dataset
-                .report()
-                .skips
-                .iter()
-                .map(|(cause, skipped)| (cause.to_owned(), skipped.count))
-                .collect(),
-        };
-        BacktestResult {
-            report,
-            partial,
-            cash: ledger.cash(),
-            equity: ledger.equity().total,
-        }
+fn strategy_row<'a>(
+    rows: &'a mut BTreeMap<String, StrategyRow>,
+    name: &str,
+) -> &'a mut StrategyRow {
+    let row = rows.entry(name.to_owned()).or_default();
+    if row.strategy.is_empty() {
+        name.clone_into(&mut row.strategy);
     }
+    row
 }

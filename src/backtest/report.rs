@@ -4,29 +4,40 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::{Price, Shares, Side, Timestamp, Usdc};
 
-use super::metrics::Metrics;
+use super::baselines::Comparisons;
+use super::bootstrap::{Interval, Intervals, Paths};
+use super::diagnoses::Diagnosis;
+use super::metrics::{Forecast, GroupRow, Metrics};
+use super::record::LiquidityUse;
 
 mod chart;
 mod html;
 mod markdown;
+mod picture;
+mod series;
 
 pub use html::html;
 pub use markdown::{escaped, markdown};
+pub use picture::{PictureError, png, png_of_curve};
 
-/// Trades and positions beyond so many are counted, not listed.
-pub const MAX_ROWS: usize = 500;
+/// Rows of a table beyond so many are counted, not listed.
+pub const MAX_ROWS: usize = 200;
+/// Best and worst trades that are shown.
+pub const EXTREMES: usize = 20;
 
 /// One fill or settlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TradeRow {
     /// When.
     pub at: Timestamp,
     /// Who traded.
     pub strategy: String,
+    /// The market.
+    pub market_id: String,
+    /// The token.
+    pub token_id: String,
     /// Untrusted question of the market.
     pub market: String,
     /// Untrusted name of the outcome.
@@ -41,20 +52,53 @@ pub struct TradeRow {
     pub notional: Usdc,
     /// Fee, pUSD.
     pub fee: Usdc,
+    /// True when it filled while it rested.
+    pub maker: bool,
     /// What the sale or settlement made after fees, pUSD; `None` for a purchase.
     pub pnl: Option<Usdc>,
     /// Why, in one line.
     pub reason: String,
 }
 
+/// A position, or a part of one, from its purchase to its sale or settlement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClosedRow {
+    /// The market.
+    pub market_id: String,
+    /// Untrusted question of the market.
+    pub market: String,
+    /// Untrusted name of the outcome.
+    pub outcome: String,
+    /// Who opened it.
+    pub strategy: String,
+    /// Bought at.
+    pub opened_at: Timestamp,
+    /// Sold or settled at.
+    pub closed_at: Timestamp,
+    /// Shares.
+    pub shares: Shares,
+    /// What they cost, fees not counted, pUSD.
+    pub cost: Usdc,
+    /// What they brought, fees not counted, pUSD.
+    pub gained: Usdc,
+    /// Result after fees, pUSD.
+    pub pnl: Usdc,
+    /// True when a resolution paid it.
+    pub settled: bool,
+    /// Why it was bought, in one line.
+    pub entry_reason: String,
+    /// Why it was sold, or what settled it, in one line.
+    pub exit_reason: String,
+}
+
 /// What one strategy did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StrategyRow {
     /// Its name.
     pub strategy: String,
     /// Signals it gave.
     pub signals: u64,
-    /// Of those, how many led to a fill.
+    /// Of those, how many led to a fill or to a resting order.
     pub executed: u64,
     /// Traded amount, pUSD.
     pub volume: Usdc,
@@ -66,25 +110,46 @@ pub struct StrategyRow {
     pub looked_at: u64,
     /// Of those, how many were passed over, by cause.
     pub passed_over: BTreeMap<String, u64>,
+    /// Signals that were not traded, by cause.
+    pub not_traded: BTreeMap<String, u64>,
 }
 
 /// A holding at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PositionRow {
+    /// The market.
+    pub market_id: String,
+    /// The token.
+    pub token_id: String,
     /// Untrusted question of the market.
     pub market: String,
     /// Untrusted name of the outcome.
     pub outcome: String,
+    /// Who opened it.
+    pub strategy: String,
+    /// When.
+    pub opened_at: Timestamp,
     /// Shares held.
     pub shares: Shares,
     /// What they cost, fees not counted, pUSD.
     pub cost: Usdc,
+    /// Fees of their purchase, pUSD.
+    pub fees: Usdc,
     /// What they could be sold for when last seen, pUSD; `None` when no bid was ever seen.
     pub value: Option<Usdc>,
 }
 
+impl PositionRow {
+    /// Value (cost where no bid was ever seen) less cost and fees, pUSD.
+    #[must_use]
+    pub fn pnl(&self) -> Usdc {
+        let value = self.value.unwrap_or(self.cost);
+        value.minus(self.cost).minus(self.fees)
+    }
+}
+
 /// All that a report shows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportInput {
     /// Title, e.g. `Backtest 7`.
     pub title: String,
@@ -96,21 +161,47 @@ pub struct ReportInput {
     pub frames: u64,
     /// Spread of the synthesised books; `None` when the books were recorded ones.
     pub synthetic_spread: Option<Price>,
+    /// Fills that met a synthesised book.
+    pub synthetic_fills: u64,
     /// Summary of the configuration, one line each.
     pub config: Vec<String>,
+    /// Cash at the start, pUSD.
+    pub balance: Usdc,
     /// Measures.
     pub metrics: Metrics,
-    /// Equity through time, oldest first.
+    /// Equity through time, oldest first, beginning with the starting balance.
     pub equity: Vec<(Timestamp, Usdc)>,
+    /// Positions at their marks through time, pUSD, where it changed.
+    pub exposure: Vec<(Timestamp, Usdc)>,
     /// Fills and settlements, oldest first.
     pub trades: Vec<TradeRow>,
-    /// Per strategy.
+    /// Closed trades, in the order in which they were closed.
+    pub closed: Vec<ClosedRow>,
+    /// Per strategy: what it looked at, signalled and traded.
     pub strategies: Vec<StrategyRow>,
+    /// Results by strategy, the best first.
+    pub by_strategy: Vec<GroupRow>,
+    /// Results by category, the best first.
+    pub by_category: Vec<GroupRow>,
+    /// Results by market, the best first.
+    pub by_market: Vec<GroupRow>,
+    /// Fair prices acted upon.
+    pub forecasts: Vec<Forecast>,
     /// Positions that were settled by a resolution.
     pub settlements: u64,
     /// Holdings at the end.
     pub open_positions: Vec<PositionRow>,
-    /// Remarks: assumptions, diagnoses.
+    /// What each market earned through time.
+    pub paths: Paths,
+    /// How much of others' volume was taken.
+    pub liquidity: LiquidityUse,
+    /// 95 % intervals.
+    pub intervals: Intervals,
+    /// What the result compares with; `None` when it was not compared.
+    pub comparisons: Option<Comparisons>,
+    /// What is doubtful about it.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Remarks: assumptions.
     pub notes: Vec<String>,
     /// Rows of the recording that were skipped, by cause.
     pub skipped_rows: BTreeMap<String, u64>,
@@ -160,43 +251,163 @@ fn side_text(side: Option<Side>) -> &'static str {
     side.map_or("settled", Side::as_str)
 }
 
-/// Name, value and meaning of each measure, in reading order.
-fn measures(input: &ReportInput) -> Vec<(&'static str, String)> {
-    let metrics = &input.metrics;
-    let first = input.equity.first().map(|(_, equity)| *equity);
-    let last = input.equity.last().map(|(_, equity)| *equity);
-    vec![
-        ("Equity at the start, pUSD", maybe_money(first)),
-        ("Equity at the end, pUSD", maybe_money(last)),
-        ("Total return", percent(metrics.total_return)),
-        ("Sharpe ratio, annualised", number(metrics.sharpe_ratio)),
-        ("Sortino ratio, annualised", number(metrics.sortino_ratio)),
-        ("Volatility, annualised", percent(metrics.volatility)),
-        ("Maximum drawdown", percent(metrics.max_drawdown)),
-        (
-            "Longest drawdown, hours",
-            number(metrics.max_drawdown_hours),
+/// `1.25 % (95 %: -3.00 % to 5.50 %)`.
+fn with_interval(
+    value: Option<f64>,
+    interval: Option<Interval>,
+    words: fn(Option<f64>) -> String,
+) -> String {
+    match interval {
+        Some(Interval { low, high }) => format!(
+            "{} (95 %: {} to {})",
+            words(value),
+            words(Some(low)),
+            words(Some(high))
         ),
-        ("Closed trades", metrics.total_trades.to_string()),
-        ("Win rate", percent(metrics.win_rate)),
-        ("Profit factor", number(metrics.profit_factor)),
-        ("Mean result per trade, pUSD", number(metrics.expectancy)),
-        ("Best trade, pUSD", number(metrics.best)),
-        ("Worst trade, pUSD", number(metrics.worst)),
-        ("Fees of closed trades, pUSD", number(Some(metrics.fees))),
+        None => words(value),
+    }
+}
+
+/// Measures in groups, in reading order: title, and name and value of each.
+fn measures(input: &ReportInput) -> [(&'static str, Vec<(&'static str, String)>); 4] {
+    let m = &input.metrics;
+    let ci = &input.intervals;
+    [
         (
-            "Mean holding time, hours",
-            number(metrics.average_holding_hours),
+            "Result",
+            vec![
+                ("Equity at the start, pUSD", money(input.balance)),
+                ("Equity at the end, pUSD", number(m.final_equity)),
+                (
+                    "Total return",
+                    with_interval(m.total_return, ci.total_return, percent),
+                ),
+                ("Growth per year (CAGR)", percent(m.cagr)),
+                ("Closed trades", m.total_trades.to_string()),
+                ("Win rate", percent(m.win_rate)),
+                ("Profit factor", number(m.profit_factor)),
+                ("Mean result per trade, pUSD", number(m.expectancy)),
+                ("Return on cost of closed trades", percent(m.return_on_cost)),
+                ("Settled by resolution", input.settlements.to_string()),
+                ("Open positions", input.open_positions.len().to_string()),
+            ],
         ),
-        ("Time with an open trade", percent(metrics.exposure)),
-        ("Settled by resolution", input.settlements.to_string()),
-        ("Open positions", input.open_positions.len().to_string()),
+        (
+            "Risk",
+            vec![
+                (
+                    "Sharpe ratio, annualised",
+                    with_interval(m.sharpe_ratio, ci.sharpe_ratio, number),
+                ),
+                ("Sortino ratio, annualised", number(m.sortino_ratio)),
+                ("Calmar ratio", number(m.calmar_ratio)),
+                ("Volatility, annualised", percent(m.volatility)),
+                (
+                    "Maximum drawdown",
+                    with_interval(m.max_drawdown, ci.max_drawdown, percent),
+                ),
+                ("Mean drawdown", percent(m.average_drawdown)),
+                ("Longest drawdown, hours", number(m.max_drawdown_hours)),
+                ("Mean drawdown, hours", number(m.average_drawdown_hours)),
+                ("Skew of returns", number(m.skew)),
+                ("Excess kurtosis of returns", number(m.kurtosis)),
+                ("Expected shortfall 5 %", percent(m.expected_shortfall_5)),
+                ("Tail ratio", number(m.tail_ratio)),
+                ("Best day", percent(m.best_day)),
+                ("Worst day", percent(m.worst_day)),
+            ],
+        ),
+        (
+            "Trading",
+            vec![
+                ("Volume, pUSD", number(Some(m.volume))),
+                ("Turnover", number(m.turnover)),
+                ("Fees, pUSD", number(Some(m.fees))),
+                ("Slippage from the middle, pUSD", number(m.slippage_paid)),
+                (
+                    "Slippage from the best price, pUSD",
+                    number(m.slippage_from_best),
+                ),
+                ("Filled while resting", percent(m.maker_share)),
+                ("Time with a position", percent(m.exposure)),
+                ("Capital at work", percent(m.capital_utilisation)),
+                ("Mean holding time, hours", number(m.average_holding_hours)),
+                ("Mean win, pUSD", number(m.average_win)),
+                ("Mean loss, pUSD", number(m.average_loss)),
+                ("Payoff ratio", number(m.payoff_ratio)),
+                ("Best trade, pUSD", number(m.best)),
+                ("Worst trade, pUSD", number(m.worst)),
+                ("Most losses in a row", m.max_consecutive_losses.to_string()),
+            ],
+        ),
+        (
+            "Fair prices",
+            vec![
+                ("Fair prices scored", m.forecasts.to_string()),
+                ("Brier score", score(m.brier_score)),
+                ("Brier advantage over the market", score(m.brier_advantage)),
+                ("Log score, nats", score(m.log_score)),
+                ("Calibration slope", number(m.calibration_slope)),
+            ],
+        ),
     ]
 }
 
-/// The latest [`MAX_ROWS`] of `rows`, and how many were left out.
-fn latest<T>(rows: &[T]) -> (&[T], usize) {
-    let left_out = rows.len().saturating_sub(MAX_ROWS);
+/// Four decimals.
+fn score(value: Option<f64>) -> String {
+    value.map_or_else(missing, |value| format!("{value:.4}"))
+}
+
+/// The run, and what it compares with: name and return in words.
+fn compared(input: &ReportInput) -> Vec<(String, String)> {
+    let Some(with) = &input.comparisons else {
+        return Vec::new();
+    };
+    let mut rows = vec![
+        ("This run".to_owned(), percent(input.metrics.total_return)),
+        ("Doing nothing".to_owned(), percent(Some(with.nothing))),
+        (
+            format!(
+                "Buying every favourite at first sight, {:.2} pUSD each ({} bought, {} refused)",
+                with.favourites.stake, with.favourites.bought, with.favourites.refused
+            ),
+            percent(Some(with.favourites.total_return)),
+        ),
+    ];
+    if let Some(random) = &with.random {
+        rows.push((
+            format!(
+                "{} random trades of the same size, mean of {} draws (5 % to 95 % of them)",
+                random.trades, random.draws
+            ),
+            format!(
+                "{} ({} to {})",
+                percent(Some(random.mean_return)),
+                percent(Some(random.low)),
+                percent(Some(random.high))
+            ),
+        ));
+        rows.push((
+            "This run among the random ones, percentile".to_owned(),
+            format!("{:.1}", random.percentile),
+        ));
+    }
+    rows
+}
+
+/// The best and the worst closed trades: those that made most, and those that lost most.
+fn extremes(input: &ReportInput, count: usize) -> [Vec<&ClosedRow>; 2] {
+    let mut rows: Vec<&ClosedRow> = input.closed.iter().collect();
+    rows.sort_by_key(|row| row.pnl);
+    let worst = rows.iter().filter(|row| row.pnl < Usdc::ZERO);
+    let worst = worst.take(count).copied().collect();
+    let best = rows.iter().rev().filter(|row| row.pnl > Usdc::ZERO);
+    [best.take(count).copied().collect(), worst]
+}
+
+/// The latest `count` of `rows`, and how many were left out.
+fn latest<T>(rows: &[T], count: usize) -> (&[T], usize) {
+    let left_out = rows.len().saturating_sub(count);
     (rows.get(left_out..).unwrap_or_default(), left_out)
 }
 

@@ -1,14 +1,14 @@
 //! `backtest`: a recording through the live step.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 
 use crate::backtest::engine::BacktestResult;
-use crate::backtest::report;
-use crate::backtest::summary::{BacktestSummary, TradeView};
+use crate::backtest::report::{self, PictureError};
+use crate::backtest::summary::{BacktestSummary, WholeResult};
 use crate::server::tools::backtest::{BacktestRequest, moment, replay};
 
 use super::{Common, Failure, output, start_logging};
@@ -24,8 +24,8 @@ pub struct BacktestArgs {
     /// Last moment (RFC 3339, or a date: to the end of that day).
     #[arg(long)]
     end: Option<String>,
-    /// Write the result to this file: .json, .md or .html.
-    #[arg(long, short, value_name = "FILE")]
+    /// Write the result to this file (.json, .md, .html or .png), or all of them into this folder.
+    #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Include every trade in the JSON.
     #[arg(long)]
@@ -61,14 +61,7 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
             .map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
     let json = json_of(&result, args.trades)?;
     if let Some(path) = &args.output {
-        let text = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("md") => report::markdown(&result.report),
-            Some("html") => report::html(&result.report),
-            _ => serde_json::to_string_pretty(&json)
-                .map_err(|error| Failure::new(error.to_string(), ""))?,
-        };
-        std::fs::write(path, text)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display()), ""))?;
+        write(path, &result, args.trades)?;
         output::error(&format!("written to {}", path.display()));
     }
     if args.json {
@@ -78,17 +71,59 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
     }
 }
 
-fn json_of(result: &BacktestResult, trades: bool) -> Result<serde_json::Value, Failure> {
-    let broken = |error: serde_json::Error| Failure::new(error.to_string(), "This is a bug.");
-    let mut value = serde_json::to_value(BacktestSummary::of(result)).map_err(broken)?;
-    if trades && let Some(map) = value.as_object_mut() {
-        let rows: Vec<TradeView> = result.report.trades.iter().map(TradeView::of).collect();
-        map.insert(
-            "trades".to_owned(),
-            serde_json::to_value(rows).map_err(broken)?,
-        );
+/// The summary, with every trade, position and market where `whole`.
+fn json_of(result: &BacktestResult, whole: bool) -> Result<serde_json::Value, Failure> {
+    let value = if whole {
+        serde_json::to_value(WholeResult::of(result))
+    } else {
+        serde_json::to_value(BacktestSummary::of(result))
+    };
+    value.map_err(|error| Failure::new(error.to_string(), "This is a bug."))
+}
+
+/// Writes one file, of the form that its ending names, or everything into a folder: `report.md`,
+/// `report.html`, `chart.png` and `result.json` with every trade.
+fn write(path: &Path, result: &BacktestResult, trades: bool) -> Result<(), Failure> {
+    let named =
+        |path: &Path, error: String| Failure::new(format!("{}: {error}", path.display()), "");
+    let pretty = |whole: bool| -> Result<Vec<u8>, Failure> {
+        serde_json::to_vec_pretty(&json_of(result, whole)?)
+            .map_err(|error| named(path, error.to_string()))
+    };
+    let picture = || report::png(&result.report).map_err(|error| named(path, error.to_string()));
+    let store = |path: &Path, bytes: Vec<u8>| {
+        std::fs::write(path, bytes).map_err(|error| named(path, error.to_string()))
+    };
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("md") => store(path, report::markdown(&result.report).into_bytes()),
+        Some("html") => store(path, report::html(&result.report).into_bytes()),
+        Some("png") => store(path, picture()?),
+        Some("json") => store(path, pretty(trades)?),
+        Some(_) if !path.is_dir() => Err(Failure::new(
+            format!("{}: no report has this form", path.display()),
+            "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.",
+        )),
+        _ => {
+            std::fs::create_dir_all(path).map_err(|error| named(path, error.to_string()))?;
+            store(
+                &path.join("report.md"),
+                report::markdown(&result.report).into_bytes(),
+            )?;
+            store(
+                &path.join("report.html"),
+                report::html(&result.report).into_bytes(),
+            )?;
+            store(&path.join("result.json"), pretty(true)?)?;
+            match report::png(&result.report) {
+                // A run of one moment has no curve; the rest is there.
+                Err(PictureError::NoCurve) => Ok(()),
+                other => store(
+                    &path.join("chart.png"),
+                    other.map_err(|error| named(path, error.to_string()))?,
+                ),
+            }
+        }
     }
-    Ok(value)
 }
 
 fn text_of(result: &BacktestResult) -> String {
@@ -137,6 +172,12 @@ fn text_of(result: &BacktestResult) -> String {
             lines.push(format!("  {count:>8} passed over: {cause}"));
         }
     }
+    lines.extend(
+        summary
+            .diagnoses
+            .iter()
+            .map(|text| format!("doubt: {text}")),
+    );
     lines.extend(summary.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
 }

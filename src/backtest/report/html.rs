@@ -1,26 +1,27 @@
-//! The report as one self-contained HTML page: no script, nothing fetched.
+//! The report as one self-contained HTML page: no script, nothing fetched, light or dark as the
+//! reader's device is.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::backtest::metrics::GroupRow;
+use crate::domain::text::clean;
+
 use super::{
-    ReportInput, chart, latest, maybe_money, measures, money, period_text, side_text,
+    ClosedRow, EXTREMES, MAX_ROWS, ReportInput, chart, compared, extremes, latest, maybe_money,
+    measures, missing, money, number, percent, period_text, score, series, side_text,
     synthetic_warning,
 };
 
-const STYLE: &str = "
-:root { color-scheme: dark; }
-body { background: #1b1d21; color: #d8dade; font: 15px/1.45 system-ui, sans-serif;
-       max-width: 1100px; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #33363c;
-         vertical-align: top; }
-th { color: #9a9ea6; font-weight: 600; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.warning { background: #4a3a12; color: #ffd479; padding: .5rem .8rem; border-radius: 4px; }
-.up { color: #99cc99; } .down { color: #f2777a; } .axis, .dim { color: #9a9ea6; }
-.scroll { overflow-x: auto; } svg { width: 100%; background: #202329; border-radius: 4px; }
-";
+mod tables;
+
+const STYLE: &str = include_str!("html/style.css");
+
+/// Longest reason that is shown, in characters.
+const MAX_REASON: usize = 300;
+/// Markets that are shown: the best and the worst.
+const MARKETS: usize = 20;
+/// Latest trades that are shown.
+const LATEST: usize = 100;
 
 /// The whole page. Its first line says when books were synthesised.
 #[must_use]
@@ -35,6 +36,7 @@ fn page(input: &ReportInput) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
                 meta http-equiv="Content-Security-Policy"
                     content="default-src 'none'; style-src 'unsafe-inline'";
                 title { (input.title) }
@@ -46,20 +48,22 @@ fn page(input: &ReportInput) -> Markup {
                 }
                 h1 { (input.title) }
                 p.dim { "Data: " (input.data) " · " (period_text(input)) " · " (input.frames)
-                    " frames" }
-                @if let Some(curve) = chart::equity(&input.equity) {
-                    h2 { "Equity, pUSD" }
-                    (curve)
-                }
+                    " moments" }
+                (headline(input))
+                (diagnoses(input))
+                (curves(input))
+                (tables::comparisons(input))
                 h2 { "Measures" }
-                table {
-                    @for (name, value) in measures(input) {
-                        tr { td { (name) } td.n { (value) } }
-                    }
-                }
-                (strategies(input))
-                (positions(input))
-                (trades(input))
+                (tables::measures(input))
+                (tables::months(input))
+                (distributions(input))
+                (tables::groups("Result by strategy", &input.by_strategy))
+                (tables::groups("Result by category", &input.by_category))
+                (tables::markets(&input.by_market))
+                (tables::extremes(input))
+                (tables::strategies(input))
+                (tables::positions(input))
+                (tables::trades(input))
                 (list("Configuration", &input.config))
                 (list("Notes", &input.notes))
                 (skipped(input))
@@ -68,88 +72,104 @@ fn page(input: &ReportInput) -> Markup {
     }
 }
 
-fn strategies(input: &ReportInput) -> Markup {
+fn headline(input: &ReportInput) -> Markup {
+    let m = &input.metrics;
+    let class = |value: Option<f64>| match value {
+        Some(value) if value < 0.0 => "down",
+        Some(value) if value > 0.0 => "up",
+        _ => "",
+    };
+    let tile = |name: &str, value: String, class: &str| {
+        html! { div { span.dim { (name) } strong class=(class) { (value) } } }
+    };
     html! {
-        @if !input.strategies.is_empty() {
-            h2 { "Strategies" }
-            table {
-                tr {
-                    th { "strategy" } th.n { "looked at" } th.n { "signals" } th.n { "executed" }
-                    th.n { "volume" } th.n { "fees" } th.n { "result after fees" }
-                }
-                @for row in &input.strategies {
-                    tr {
-                        td {
-                            (row.strategy)
-                            @for (cause, count) in &row.passed_over {
-                                div.dim { "passed over " (count) ": " (cause) }
-                            }
-                        }
-                        td.n { (row.looked_at) } td.n { (row.signals) } td.n { (row.executed) }
-                        td.n { (money(row.volume)) } td.n { (money(row.fees)) }
-                        td.n { (maybe_money(row.pnl)) }
-                    }
-                }
-            }
+        div.tiles {
+            (tile("Return", percent(m.total_return), class(m.total_return)))
+            (tile("Equity, pUSD", number(m.final_equity), ""))
+            (tile("Sharpe", number(m.sharpe_ratio), ""))
+            (tile("Max drawdown", percent(m.max_drawdown), ""))
+            (tile("Closed trades", m.total_trades.to_string(), ""))
+            (tile("Win rate", percent(m.win_rate), ""))
         }
     }
 }
 
-fn positions(input: &ReportInput) -> Markup {
-    let (rows, left_out) = latest(&input.open_positions);
+fn diagnoses(input: &ReportInput) -> Markup {
     html! {
-        @if !rows.is_empty() {
-            h2 { "Open positions" }
-            table {
-                tr { th { "market" } th { "outcome" } th.n { "shares" } th.n { "cost" }
-                    th.n { "value" } }
-                @for row in rows {
-                    tr {
-                        td { (row.market) } td { (row.outcome) } td.n { (row.shares) }
-                        td.n { (money(row.cost)) } td.n { (maybe_money(row.value)) }
-                    }
-                }
-            }
-            (not_shown(left_out))
+        @if !input.diagnoses.is_empty() {
+            h2 { "What is doubtful" }
+            ul.doubts { @for one in &input.diagnoses { li { (one.text) } } }
         }
     }
 }
 
-fn trades(input: &ReportInput) -> Markup {
-    let (rows, left_out) = latest(&input.trades);
+fn curves(input: &ReportInput) -> Markup {
+    let equity = series::numbers(&input.equity);
+    let first = equity.first().map(|(_, value)| *value);
+    let last = equity.last().map(|(_, value)| *value);
+    let two = |value: f64| format!("{value:.2}");
+    let drawn = chart::line(
+        &equity,
+        &chart::Look {
+            label: format!("Equity from {} to {} pUSD", number(first), number(last)),
+            class: if last < first { "down" } else { "up" },
+            level: first,
+            filled: false,
+            stepped: false,
+            words: two,
+        },
+    );
+    let below = chart::line(
+        &series::below_peak(&input.equity),
+        &chart::Look {
+            label: format!("Drawdown, at most {}", percent(input.metrics.max_drawdown)),
+            class: "down",
+            level: Some(0.0),
+            filled: true,
+            stepped: false,
+            words: |value| format!("{:.1} %", value * 100.0),
+        },
+    );
+    let invested = chart::line(
+        &series::numbers(&input.exposure),
+        &chart::Look {
+            label: "Positions at their marks through time".to_owned(),
+            class: "one",
+            level: Some(0.0),
+            filled: true,
+            stepped: true,
+            words: two,
+        },
+    );
     html! {
-        @if !rows.is_empty() {
-            h2 { "Trades" }
-            div.scroll {
-                table {
-                    tr {
-                        th { "time" } th { "strategy" } th { "market" } th { "side" }
-                        th.n { "price" } th.n { "shares" } th.n { "pUSD" } th.n { "fee" }
-                        th.n { "result" } th { "reason" }
-                    }
-                    @for row in rows {
-                        tr {
-                            td { (row.at) } td { (row.strategy) }
-                            td { (row.market) " " span.dim { (row.outcome) } }
-                            td { (side_text(row.side)) } td.n { (row.price) }
-                            td.n { (row.shares) } td.n { (money(row.notional)) } td.n { (row.fee) }
-                            @let lost = row.pnl.is_some_and(|pnl| pnl.micros() < 0);
-                            @let colour = if lost { "n down" } else { "n up" };
-                            td class=(colour) { (maybe_money(row.pnl)) }
-                            td { (row.reason) }
-                        }
-                    }
-                }
-            }
-            (not_shown(left_out))
+        @if let Some(picture) = drawn { h2 { "Equity, pUSD" } (picture) }
+        @if let Some(picture) = below { h2 { "Drawdown" } div.low { (picture) } }
+        @if let Some(picture) = invested {
+            h2 { "Exposure: positions at their marks, pUSD" }
+            div.low { (picture) }
         }
     }
 }
 
-fn not_shown(left_out: usize) -> Markup {
+fn distributions(input: &ReportInput) -> Markup {
+    let results: Vec<f64> = input.closed.iter().map(|row| row.pnl.to_f64()).collect();
+    let bars = chart::bars(&series::distribution(&results));
+    let dots = chart::calibration(&series::calibration(&input.forecasts));
     html! {
-        @if left_out > 0 {
-            p.dim { (left_out) " earlier rows are not shown." }
+        @if bars.is_some() || dots.is_some() {
+            div.pair {
+                @if let Some(picture) = bars {
+                    section { h2 { "Results of closed trades" } (picture) }
+                }
+                @if let Some(picture) = dots {
+                    section {
+                        h2 { "Calibration of the fair prices acted upon" }
+                        (picture)
+                        p.dim { "On the dashed line tokens paid what they were thought worth; large \
+                            dots are many." }
+                    }
+                }
+            }
         }
     }
 }
@@ -174,4 +194,9 @@ fn skipped(input: &ReportInput) -> Markup {
             }
         }
     }
+}
+
+/// A reason in one line of bearable length.
+fn reason(text: &str) -> String {
+    clean(text, MAX_REASON)
 }

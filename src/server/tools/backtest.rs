@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::config::Config;
 use crate::app::{App, AppError};
+use crate::backtest::analysis::{self, SEED};
 use crate::backtest::engine::{self, BacktestError, BacktestOptions, BacktestResult};
 use crate::backtest::report;
-use crate::backtest::summary::{BacktestSummary, TradeView};
+use crate::backtest::summary::{BacktestSummary, WholeResult};
 use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp};
 use crate::market_data::recorded::{Dataset, DatasetOptions};
@@ -137,6 +138,7 @@ pub fn replay(
             },
             BacktestError::Desk(error) => AppError::Desk(error),
         })?;
+    analysis::analyse(&mut result, &dataset, &options, SEED)?;
     result.report.data = name;
     result.report.config = vec![
         format!("starting balance {} pUSD", config.starting_balance),
@@ -158,24 +160,8 @@ fn name_of(dir: &Path) -> String {
 
 /// The whole result as JSON text: the summary with every trade.
 pub fn result_json(result: &BacktestResult) -> Result<String, AppError> {
-    #[derive(Serialize)]
-    struct Whole {
-        #[serde(flatten)]
-        summary: BacktestSummary,
-        equity: Vec<(String, f64)>,
-        trades: Vec<TradeView>,
-    }
-    let whole = Whole {
-        summary: BacktestSummary::of(result),
-        equity: result
-            .report
-            .equity
-            .iter()
-            .map(|(at, value)| (at.to_rfc3339(), value.to_f64()))
-            .collect(),
-        trades: result.report.trades.iter().map(TradeView::of).collect(),
-    };
-    serde_json::to_string(&whole).map_err(|error| AppError::Other(error.to_string()))
+    serde_json::to_string(&WholeResult::of(result))
+        .map_err(|error| AppError::Other(error.to_string()))
 }
 
 async fn run_backtest(

@@ -1,0 +1,143 @@
+//! What is made of a finished run: intervals, comparisons, diagnoses.
+//!
+//! Apart from the engine, because a sweep of many runs needs none of it. Costs about one more replay
+//! (the favourites) and 1,200 draws.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Timestamp, Usdc};
+use crate::market_data::recorded::Dataset;
+use crate::trading::desk::DeskError;
+
+use super::baselines::{self, Comparisons, Hold, RANDOM_DRAWS};
+use super::bootstrap::{self, DRAWS};
+use super::diagnoses::{self, Diagnosis, Gap};
+use super::engine::{BacktestOptions, BacktestResult};
+use super::report::ReportInput;
+
+/// Seed of the draws where none is configured.
+pub const SEED: u64 = 1;
+
+/// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
+/// of threads. A run that was cancelled is compared with nothing.
+///
+/// Errors: a step of the favourites failed, which is a fault of ours.
+pub fn analyse(
+    result: &mut BacktestResult,
+    dataset: &Dataset,
+    options: &BacktestOptions<'_>,
+    seed: u64,
+) -> Result<(), DeskError> {
+    let gained = result.equity.minus(result.report.balance);
+    let report = &mut result.report;
+    report.intervals = bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
+    if !result.partial
+        && let Some((_, end)) = report.period
+    {
+        let holds = holds(report);
+        let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
+        let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
+        let stake = stake.map(|count| Usdc::from_micros(spent.micros() / count));
+        if let Some(favourites) = baselines::favourites(dataset, options, stake)? {
+            let account = (report.balance, end);
+            let draws = (seed, RANDOM_DRAWS);
+            report.comparisons = Some(Comparisons {
+                nothing: 0.0,
+                favourites,
+                random: baselines::random_trades(dataset, &holds, account, gained, draws),
+            });
+        }
+    }
+    report.diagnoses = diagnose(report, dataset, gained);
+    Ok(())
+}
+
+/// All purchases that were held, closed ones and open ones.
+fn holds(report: &ReportInput) -> Vec<Hold> {
+    let closed = report.closed.iter().map(|one| Hold {
+        opened_at: one.opened_at,
+        sold_at: (!one.settled).then_some(one.closed_at),
+        cost: one.cost,
+    });
+    let open = report.open_positions.iter().map(|one| Hold {
+        opened_at: one.opened_at,
+        sold_at: None,
+        cost: one.cost,
+    });
+    closed
+        .chain(open)
+        .filter(|hold| hold.cost > Usdc::ZERO)
+        .collect()
+}
+
+fn diagnose(report: &ReportInput, dataset: &Dataset, gained: Usdc) -> Vec<Diagnosis> {
+    let metrics = &report.metrics;
+    let open: Usdc = report.open_positions.iter().map(|one| one.pnl()).sum();
+    let moments: Vec<Timestamp> = report.equity.iter().skip(1).map(|(at, _)| *at).collect();
+    let enough = metrics.total_trades >= diagnoses::FEW_TRADES;
+    [
+        diagnoses::synthetic_book(report.synthetic_fills, report.synthetic_spread),
+        diagnoses::too_few_trades(metrics.total_trades),
+        diagnoses::within_noise(metrics.total_return, report.intervals.total_return),
+        diagnoses::one_market(&report.by_market),
+        diagnoses::open_positions(gained, open, report.open_positions.len()),
+        diagnoses::edge_below_spread(&report.forecasts, report.synthetic_spread),
+        diagnoses::liquidity(report.liquidity),
+        diagnoses::data_gaps(diagnoses::longest_gap(&moments), held_gaps(report, dataset)),
+        diagnoses::lookahead_suspected(
+            &diagnoses::settled_trades(&report.closed),
+            metrics.sharpe_ratio.filter(|_| enough),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Markets with a gap while they were held, of all that were held, and the longest of these gaps.
+fn held_gaps(report: &ReportInput, dataset: &Dataset) -> (usize, usize, Option<Gap>) {
+    let end = report
+        .period
+        .map_or(Timestamp::from_secs(0), |(_, end)| end);
+    let mut held: BTreeMap<&str, (Timestamp, Timestamp)> = BTreeMap::new();
+    let closed = report
+        .closed
+        .iter()
+        .map(|one| (&one.market_id, one.opened_at, one.closed_at));
+    let open = report
+        .open_positions
+        .iter()
+        .map(|one| (&one.market_id, one.opened_at, end));
+    for (market, from, to) in closed.chain(open) {
+        let span = held.entry(market.as_str()).or_insert((from, to));
+        *span = (span.0.min(from), span.1.max(to));
+    }
+    let mut silent = 0;
+    let mut longest: Option<Gap> = None;
+    for (market, (from, to)) in &held {
+        let Some(one) = dataset
+            .index_of(market)
+            .and_then(|index| dataset.series().get(index))
+        else {
+            continue;
+        };
+        // Its last rows before count for what is usual.
+        let rows = one.points();
+        let first = rows
+            .partition_point(|row| row.at < *from)
+            .saturating_sub(20);
+        let last = rows.partition_point(|row| row.at <= *to);
+        let all = rows.get(first..last).unwrap_or_default();
+        let mut moments: Vec<Timestamp> = all.iter().map(|row| row.at).collect();
+        // A row that never came again before the end of the position is a gap too.
+        moments.push(*to);
+        if let Some(gap) = diagnoses::longest_gap(&moments).filter(|gap| gap.to > *from) {
+            silent += 1;
+            let length = |gap: &Gap| gap.to.since(gap.from);
+            if longest.is_none_or(|known| length(&known) < length(&gap)) {
+                longest = Some(gap);
+            }
+        }
+    }
+    (silent, held.len(), longest)
+}

@@ -1,0 +1,162 @@
+//! What the same money would have become without the strategies: doing nothing, buying every
+//! favourite, and trading at random.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Intent, MarketId, MarketView, Side, Signal, SourceKind, StrategyName, Usdc};
+use crate::market_data::recorded::Dataset;
+use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
+use crate::trading::config::{Mode, SizingMethod, TradingConfig};
+use crate::trading::desk::{self, DeskError};
+use crate::trading::ledger::Ledger;
+
+use super::engine::BacktestOptions;
+use super::frames::Frames;
+
+mod random;
+
+pub use random::{Hold, RANDOM_DRAWS, RandomTrades, random_trades};
+
+/// Name that the favourites' orders carry.
+const FAVOURITES: &str = "favourites";
+/// Stake of a favourite when the run itself bought nothing, pUSD.
+const STAKE: i32 = 25;
+
+/// The run beside what asks for no skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Comparisons {
+    /// Return of doing nothing, as a fraction: 0.
+    pub nothing: f64,
+    /// Buying every favourite.
+    pub favourites: Favourites,
+    /// Random trades of the same number and size; null when nothing was traded.
+    pub random: Option<RandomTrades>,
+}
+
+/// Buying the favourite of every market at first sight: the outcome with the higher middle, at its
+/// ask, for the run's mean stake, through the same desk with the same limits, exits and fees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Favourites {
+    /// Return, as a fraction.
+    pub total_return: f64,
+    /// pUSD wanted of each.
+    pub stake: f64,
+    /// Purchases that filled.
+    pub bought: u64,
+    /// Purchases that were refused (limits, cash) or found nobody.
+    pub refused: u64,
+}
+
+/// Buys favourites. It remembers the markets that it has seen, so it is good for one run.
+struct BuyFavourites {
+    stake: Usdc,
+    seen: Mutex<HashSet<MarketId>>,
+}
+
+impl BuyFavourites {
+    fn look(&self, view: &MarketView) -> Option<Intent> {
+        let market = &*view.market;
+        if !market.is_tradable() || market.placeholder {
+            return None;
+        }
+        let priced = market.outcomes.iter().filter_map(|outcome| {
+            let book = view.book(&outcome.token).filter(|book| book.is_sound())?;
+            Some((book.mid()?, book.best_ask()?, outcome))
+        });
+        let (mid, ask, outcome) = priced.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        if mid < 0.5 {
+            return None;
+        }
+        Some(Intent::Directional(Signal {
+            strategy: StrategyName::new(FAVOURITES),
+            market_id: market.id.clone(),
+            token_id: outcome.token.clone(),
+            outcome: outcome.name.clone(),
+            side: Side::Buy,
+            confidence: 1.0,
+            // It believes whatever it buys, so that no edge is asked of it.
+            fair_price: 1.0,
+            target_price: ask,
+            edge: 1.0 - ask.to_f64(),
+            size: self.stake,
+            reason: "the favourite, at first sight".to_owned(),
+            stop_loss: None,
+            take_profit: None,
+        }))
+    }
+}
+
+impl Strategy for BuyFavourites {
+    fn name(&self) -> &'static str {
+        FAVOURITES
+    }
+
+    fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
+        let mut analysis = Analysis::default();
+        let Ok(mut seen) = self.seen.lock() else {
+            return Err(StrategyError {
+                strategy: FAVOURITES.to_owned(),
+                message: "what it has seen is lost".to_owned(),
+            });
+        };
+        for view in context.snapshot.candidates() {
+            if seen.contains(&view.market.id) {
+                continue;
+            }
+            if let Some(intent) = self.look(view) {
+                seen.insert(view.market.id.clone());
+                analysis.intents.push(intent);
+            }
+        }
+        Ok(analysis)
+    }
+}
+
+/// Replays the recording with nothing but favourites. `None` when it was cancelled.
+///
+/// Errors: a step failed, which is a fault of ours.
+pub fn favourites(
+    dataset: &Dataset,
+    options: &BacktestOptions<'_>,
+    stake: Option<Usdc>,
+) -> Result<Option<Favourites>, DeskError> {
+    let stake = stake.unwrap_or(Usdc::whole(STAKE));
+    let mut config = TradingConfig {
+        mode: Mode::Paper,
+        ..options.trading.clone()
+    };
+    // By fair price it would bet as much as it may each time.
+    config.sizing.method = SizingMethod::Fixed;
+    let strategies: [Box<dyn Strategy>; 1] = [Box::new(BuyFavourites {
+        stake,
+        seen: Mutex::default(),
+    })];
+    let mut ledger = Ledger::default();
+    for (index, snapshot) in Frames::new(dataset, options.start, options.end).enumerate() {
+        if (options.cancelled)() {
+            return Ok(None);
+        }
+        if index == 0 {
+            let source = SourceKind::Recorded;
+            desk::open_account(&mut ledger, source, options.balance, snapshot.at)?;
+        }
+        desk::tick(&mut ledger, &snapshot, &strategies, &config)?;
+    }
+    let own = ledger.strategies().get(&StrategyName::new(FAVOURITES));
+    let (wanted, bought) = own.map_or((0, 0), |t| (t.signals_generated, t.signals_executed));
+    let gained = ledger.equity().total.minus(options.balance).to_f64();
+    let balance = options.balance.to_f64();
+    Ok(Some(Favourites {
+        total_return: if balance > 0.0 { gained / balance } else { 0.0 },
+        stake: stake.to_f64(),
+        bought,
+        refused: wanted.saturating_sub(bought),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

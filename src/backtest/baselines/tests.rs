@@ -1,0 +1,131 @@
+//! Comparisons on a few rows, worked out by hand.
+
+use super::*;
+use crate::backtest::record::tests::{dataset, options};
+use crate::domain::Timestamp;
+
+const PRICES: &str = "\
+2026-01-01T00:00:00Z,a,A?,0.7,0,ta
+2026-01-01T00:00:00Z,b,B?,0.4,0,tb
+2026-01-01T01:00:00Z,a,A?,0.9,0,ta
+2026-01-01T01:00:00Z,b,B?,0.9,0,tb
+";
+const BOTH_YES: &str = "\
+a,ta,2026-01-01T02:00:00Z,1,official
+b,tb,2026-01-01T02:00:00Z,1,official
+";
+
+#[test]
+fn favourites_are_bought_at_first_sight_and_once() {
+    let dataset = dataset(PRICES, BOTH_YES);
+    let stake = Some(Usdc::whole(25));
+    let found = favourites(&dataset, &options(), stake).unwrap().unwrap();
+    // Yes of a at 0.71: 35.21 shares for 24.9991, and they pay. No of b at 0.61: 40.98 for 24.9978,
+    // lost; its later favourite Yes is not looked at.
+    assert_eq!((found.bought, found.refused), (2, 0));
+    let expected = (35.21 - 24.9991 - 24.9978) / 1000.0;
+    assert!((found.total_return - expected).abs() < 1e-12, "{found:?}");
+}
+
+#[test]
+fn limits_hold_for_favourites_too() {
+    let dataset = dataset(PRICES, BOTH_YES);
+    let mut options = options();
+    options.balance = Usdc::whole(30);
+    let stake = Some(Usdc::whole(25));
+    let found = favourites(&dataset, &options, stake).unwrap().unwrap();
+    assert!(found.bought < 2 && found.refused > 0, "{found:?}");
+}
+
+const ONE: &str = "\
+2026-01-01T00:00:00Z,a,A?,0.5,0,ta
+2026-01-01T01:00:00Z,a,A?,0.5,0,ta
+";
+
+fn hour(hours: i64) -> Timestamp {
+    Timestamp::parse("2026-01-01T00:00:00Z")
+        .unwrap()
+        .plus_millis(hours * 3_600_000)
+}
+
+fn draw(dataset: &Dataset, hold: Hold, result: Usdc, seed: u64) -> RandomTrades {
+    let account = (Usdc::whole(1000), hour(2));
+    random_trades(dataset, &[hold], account, result, (seed, RANDOM_DRAWS)).unwrap()
+}
+
+#[test]
+fn random_trades_win_or_lose_with_the_market() {
+    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,1,official\n");
+    let hold = Hold {
+        opened_at: hour(0),
+        sold_at: None,
+        cost: Usdc::whole(50),
+    };
+    let found = draw(&dataset, hold, Usdc::ZERO, 1);
+    assert_eq!((found.draws, found.trades), (200, 1));
+    // 98.03 shares at 0.51 cost 49.9953: Yes wins 48.0347, No loses all.
+    assert!((found.low + 0.049_995_3).abs() < 1e-12, "{found:?}");
+    assert!((found.high - 0.048_034_7).abs() < 1e-12, "{found:?}");
+    // Half of the draws lose: within four deviations of √(0.25 / 200) = 3.5 %.
+    assert!((found.percentile - 50.0).abs() < 14.2, "{found:?}");
+    assert_eq!(found, draw(&dataset, hold, Usdc::ZERO, 1));
+    assert_ne!(found, draw(&dataset, hold, Usdc::ZERO, 2));
+    // Better than all of them, and worse.
+    assert_eq!(draw(&dataset, hold, Usdc::whole(49), 1).percentile, 100.0);
+    assert_eq!(draw(&dataset, hold, Usdc::whole(-50), 1).percentile, 0.0);
+}
+
+#[test]
+fn what_the_run_sold_is_sold_at_the_bid() {
+    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,1,official\n");
+    let hold = Hold {
+        opened_at: hour(0),
+        sold_at: Some(hour(1)),
+        cost: Usdc::whole(50),
+    };
+    let found = draw(&dataset, hold, Usdc::ZERO, 1);
+    // Either outcome: bought at 0.51, sold at 0.49: 98.03 × 0.02 = 1.9606.
+    for value in [found.mean_return, found.low, found.high] {
+        assert!((value + 0.001_960_6).abs() < 1e-12, "{found:?}");
+    }
+    assert_eq!(found.percentile, 100.0);
+    // A draw equal to the run counts half.
+    let same = draw(&dataset, hold, Usdc::from_f64(-1.9606).unwrap(), 1);
+    assert_eq!(same.percentile, 50.0);
+}
+
+#[test]
+fn without_trades_or_markets_nothing_is_drawn() {
+    let dataset = dataset(ONE, "");
+    let account = (Usdc::whole(1000), hour(2));
+    assert_eq!(
+        random_trades(&dataset, &[], account, Usdc::ZERO, (1, 10)),
+        None
+    );
+    // Before the first row nothing can be bought: the draws do nothing.
+    let early = Hold {
+        opened_at: hour(-5),
+        sold_at: None,
+        cost: Usdc::whole(50),
+    };
+    let found = draw(&dataset, early, Usdc::ZERO, 1);
+    assert_eq!((found.mean_return, found.percentile), (0.0, 50.0));
+}
+
+#[test]
+fn threads_change_nothing() {
+    let dataset = dataset(PRICES, BOTH_YES);
+    let hold = Hold {
+        opened_at: hour(0),
+        sold_at: None,
+        cost: Usdc::whole(20),
+    };
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| draw(&dataset, hold, Usdc::ZERO, 9))
+    };
+    assert_eq!(on(1), on(3));
+}
