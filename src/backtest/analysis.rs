@@ -7,33 +7,31 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Timestamp, Usdc};
 use crate::market_data::recorded::Dataset;
-use crate::trading::desk::DeskError;
 
 use super::baselines::{self, Comparisons, Hold, RANDOM_DRAWS};
 use super::bootstrap::{self, DRAWS};
 use super::diagnoses::{self, Diagnosis, Gap};
-use super::engine::{BacktestOptions, BacktestResult};
+use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
 /// Seed of the draws where none is configured.
 pub const SEED: u64 = 1;
 
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
-/// of threads. A run that was cancelled is compared with nothing.
+/// of threads. A run that was cancelled, or made
+/// without a recording, is compared with nothing.
 ///
 /// Errors: a step of the favourites failed, which is a fault of ours.
 pub fn analyse(
     result: &mut BacktestResult,
-    dataset: &Dataset,
+    dataset: Option<&Dataset>,
     options: &BacktestOptions<'_>,
     seed: u64,
-) -> Result<(), DeskError> {
+) -> Result<(), BacktestError> {
     let gained = result.equity.minus(result.report.balance);
     let report = &mut result.report;
     report.intervals = bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
-    if !result.partial
-        && let Some((_, end)) = report.period
-    {
+    if let Some((dataset, (_, end))) = dataset.zip(report.period).filter(|_| !result.partial) {
         let holds = holds(report);
         let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
         let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
@@ -70,7 +68,7 @@ fn holds(report: &ReportInput) -> Vec<Hold> {
         .collect()
 }
 
-fn diagnose(report: &ReportInput, dataset: &Dataset, gained: Usdc) -> Vec<Diagnosis> {
+fn diagnose(report: &ReportInput, dataset: Option<&Dataset>, gained: Usdc) -> Vec<Diagnosis> {
     let metrics = &report.metrics;
     let open: Usdc = report.open_positions.iter().map(|one| one.pnl()).sum();
     let moments: Vec<Timestamp> = report.equity.iter().skip(1).map(|(at, _)| *at).collect();
@@ -83,7 +81,10 @@ fn diagnose(report: &ReportInput, dataset: &Dataset, gained: Usdc) -> Vec<Diagno
         diagnoses::open_positions(gained, open, report.open_positions.len()),
         diagnoses::edge_below_spread(&report.forecasts, report.synthetic_spread),
         diagnoses::liquidity(report.liquidity),
-        diagnoses::data_gaps(diagnoses::longest_gap(&moments), held_gaps(report, dataset)),
+        diagnoses::data_gaps(
+            diagnoses::longest_gap(&moments),
+            dataset.map_or((0, 0, None), |dataset| held_gaps(report, dataset)),
+        ),
         diagnoses::lookahead_suspected(
             &diagnoses::settled_trades(&report.closed),
             metrics.sharpe_ratio.filter(|_| enough),

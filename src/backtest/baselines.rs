@@ -7,15 +7,12 @@ use std::sync::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Intent, MarketId, MarketView, Side, Signal, SourceKind, StrategyName, Usdc};
+use crate::domain::{Intent, MarketId, MarketView, Side, Signal, StrategyName, Usdc};
 use crate::market_data::recorded::Dataset;
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
-use crate::trading::config::{Mode, SizingMethod, TradingConfig};
-use crate::trading::desk::{self, DeskError};
-use crate::trading::ledger::Ledger;
+use crate::trading::config::SizingMethod;
 
-use super::engine::BacktestOptions;
-use super::frames::Frames;
+use super::engine::{self, BacktestError, BacktestOptions};
 
 mod random;
 
@@ -118,40 +115,33 @@ impl Strategy for BuyFavourites {
 
 /// Replays the recording with nothing but favourites. `None` when it was cancelled.
 ///
-/// Errors: a step failed, which is a fault of ours.
+/// Errors: as [`engine::run`].
 pub fn favourites(
     dataset: &Dataset,
     options: &BacktestOptions<'_>,
     stake: Option<Usdc>,
-) -> Result<Option<Favourites>, DeskError> {
+) -> Result<Option<Favourites>, BacktestError> {
     let stake = stake.unwrap_or(Usdc::whole(STAKE));
-    let mut config = TradingConfig {
-        mode: Mode::Paper,
-        ..options.trading.clone()
+    let mut options = BacktestOptions {
+        title: String::new(),
+        progress: &|_, _| {},
+        ..options.clone()
     };
     // By fair price it would bet as much as it may each time.
-    config.sizing.method = SizingMethod::Fixed;
+    options.trading.sizing.method = SizingMethod::Fixed;
     let strategies: [Box<dyn Strategy>; 1] = [Box::new(BuyFavourites {
         stake,
         seen: Mutex::default(),
     })];
-    let mut ledger = Ledger::default();
-    for (index, snapshot) in Frames::new(dataset, options.start, options.end).enumerate() {
-        if (options.cancelled)() {
-            return Ok(None);
-        }
-        if index == 0 {
-            let source = SourceKind::Recorded;
-            desk::open_account(&mut ledger, source, options.balance, snapshot.at)?;
-        }
-        desk::tick(&mut ledger, &snapshot, &strategies, &config)?;
+    let result = engine::run(dataset, &strategies, &options)?;
+    if result.partial {
+        return Ok(None);
     }
-    let own = ledger.strategies().get(&StrategyName::new(FAVOURITES));
-    let (wanted, bought) = own.map_or((0, 0), |t| (t.signals_generated, t.signals_executed));
-    let gained = ledger.equity().total.minus(options.balance).to_f64();
-    let balance = options.balance.to_f64();
+    let rows = &result.report.strategies;
+    let own = rows.iter().find(|row| row.strategy == FAVOURITES);
+    let (wanted, bought) = own.map_or((0, 0), |row| (row.signals, row.executed));
     Ok(Some(Favourites {
-        total_return: if balance > 0.0 { gained / balance } else { 0.0 },
+        total_return: result.report.metrics.total_return.unwrap_or(0.0),
         stake: stake.to_f64(),
         bought,
         refused: wanted.saturating_sub(bought),

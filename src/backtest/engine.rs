@@ -12,6 +12,7 @@ use super::record::Record;
 use super::report::ReportInput;
 
 /// What a replay is made with.
+#[derive(Clone)]
 pub struct BacktestOptions<'a> {
     /// First moment; the recording's first row when `None`.
     pub start: Option<Timestamp>,
@@ -103,5 +104,5 @@ pub fn run(
             end: words(options.end, "its end"),
         });
     }
-    Ok(record.finish(dataset, &ledger, options, partial))
+    Ok(record.finish(Some(dataset), &ledger, options, partial))
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::backtest::report::png_of_curve;
 use crate::domain::text::{MAX_NAME, clean};
+use crate::domain::{Timestamp, Usdc};
 use crate::store::{BacktestRow, BacktestSummary};
 
 use super::page::{PAGE, ui_meta};
@@ -46,6 +49,7 @@ const MARKETS: &str = "polymarket://markets/";
 const JSON: &str = "application/json";
 const MARKDOWN: &str = "text/markdown";
 const HTML: &str = "text/html";
+const PNG: &str = "image/png";
 
 /// Backtests that the list names; older ones are read by number.
 const LISTED_BACKTESTS: u32 = 20;
@@ -122,7 +126,7 @@ const FIXED: [(&str, &str, &str, &str, &str); 9] = [
 ];
 
 /// The families: template, name, title, description, type.
-const FAMILIES: [(&str, &str, &str, &str, &str); 4] = [
+const FAMILIES: [(&str, &str, &str, &str, &str); 5] = [
     (
         "polymarket://backtests/{id}",
         "backtest",
@@ -143,6 +147,13 @@ const FAMILIES: [(&str, &str, &str, &str, &str); 4] = [
         "Backtest result (JSON)",
         "The whole result of a backtest.",
         JSON,
+    ),
+    (
+        "polymarket://backtests/{id}.png",
+        "backtest-png",
+        "Backtest chart",
+        "Equity and drawdown of a backtest as a picture.",
+        PNG,
     ),
     (
         "polymarket://markets/{id}",
@@ -242,10 +253,12 @@ impl Library {
         }
         let name = uri.strip_prefix(BACKTESTS).ok_or_else(nothing)?;
         let (id, extension) = name.split_once('.').unwrap_or((name, ""));
-        let (mime, text): (_, fn(BacktestRow) -> String) = match extension {
-            "" if !name.contains('.') => (MARKDOWN, |row| row.report_md),
-            "html" => (HTML, |row| row.report_html),
-            "json" => (JSON, |row| row.result_json),
+        type Form = fn(BacktestRow) -> Result<String, ResourceError>;
+        let (mime, text): (_, Form) = match extension {
+            "" if !name.contains('.') => (MARKDOWN, |row| Ok(row.report_md)),
+            "html" => (HTML, |row| Ok(row.report_html)),
+            "json" => (JSON, |row| Ok(row.result_json)),
+            "png" => (PNG, |row| picture(&row)),
             _ => return Err(nothing()),
         };
         let id: i64 = id
@@ -258,7 +271,7 @@ impl Library {
             .await
             .map_err(|error| ResourceError::Failed(error.to_text()))?
             .ok_or_else(nothing)?;
-        Ok(body(text(row), mime))
+        Ok(body(text(row)?, mime))
     }
 }
 
@@ -270,12 +283,32 @@ fn backtest_info(backtest: &BacktestSummary) -> ResourceInfo {
         name: format!("backtest-{id}"),
         title: format!("Backtest {id}: {}", clean(&backtest.title, MAX_NAME)),
         description: format!(
-            "Report of the backtest of {}; {BACKTESTS}{id}.html and {BACKTESTS}{id}.json hold it \
-             as a page and as data.",
+            "Report of the backtest of {}; {BACKTESTS}{id}.html, .json and .png hold it as a \
+             page, as data and as a chart.",
             backtest.created_at.to_rfc3339()
         ),
         mime: MARKDOWN.to_owned(),
     }
+}
+
+/// The equity curve of a stored result as a PNG, in base64.
+fn picture(row: &BacktestRow) -> Result<String, ResourceError> {
+    #[derive(serde::Deserialize)]
+    struct Curve {
+        #[serde(default)]
+        equity: Vec<(String, f64)>,
+    }
+    let failed = |error: String| ResourceError::Failed(error);
+    let curve: Curve = serde_json::from_str(&row.result_json)
+        .map_err(|error| failed(format!("the stored result is not readable: {error}")))?;
+    let points: Vec<(Timestamp, Usdc)> = curve
+        .equity
+        .iter()
+        .filter_map(|(at, equity)| Some((Timestamp::parse(at)?, Usdc::from_f64(*equity).ok()?)))
+        .collect();
+    png_of_curve(&clean(&row.summary.title, MAX_NAME), &points)
+        .map(|bytes| BASE64_STANDARD.encode(bytes))
+        .map_err(|error| failed(error.to_string()))
 }
 
 fn body(text: String, mime: &str) -> ResourceBody {

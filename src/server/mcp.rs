@@ -370,7 +370,12 @@ impl<S: Send + Sync + 'static> ServerHandler for McpServer<S> {
                 return Err(ErrorData::internal_error(text, None));
             }
         };
-        let mut contents = ResourceContents::text(body.text, uri).with_mime_type(body.mime);
+        let mut contents = if body.mime.starts_with("image/") {
+            ResourceContents::blob(body.text, uri)
+        } else {
+            ResourceContents::text(body.text, uri)
+        }
+        .with_mime_type(body.mime);
         if let Some(meta) = body.meta {
             let mut wire = MetaObject::new();
             for (key, value) in meta {

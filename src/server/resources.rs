@@ -42,7 +42,7 @@ pub struct ResourceTemplateInfo {
 /// What a resource holds now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceBody {
-    /// The whole text.
+    /// The whole text; of an image its bytes in base64.
     pub text: String,
     /// MIME type.
     pub mime: String,

@@ -1,5 +1,8 @@
 //! The command line: what it prints, what it refuses, and what it says then.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::{Recording, Run, Workspace, at, close};
@@ -208,6 +211,26 @@ fn call_names_the_tool_that_was_probably_meant() {
     assert_eq!(run.json()["tick"], 1);
 }
 
+/// A separate small script works the result out again from the trades.
+fn recomputed(result: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/recompute_pnl.py");
+    let run = Command::new("python3").arg(script).arg(result).output();
+    let run = match run {
+        Ok(run) => run,
+        Err(error) if std::env::var_os("CI").is_none() => {
+            println!("skipped: no python3 ({error})");
+            return;
+        }
+        Err(error) => panic!("no python3: {error}"),
+    };
+    let (out, err) = (
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+    );
+    assert!(run.status.success(), "{out}{err}");
+    assert!(out.contains("all agree to the micro-dollar"), "{out}{err}");
+}
+
 #[test]
 fn a_backtest_is_printed_and_written() {
     let workspace = Workspace::new();
@@ -289,6 +312,28 @@ fn a_backtest_is_printed_and_written() {
             "{name}: {report:.60}"
         );
     }
+    // A folder gets all forms.
+    let folder = workspace.path("all");
+    workspace
+        .cli(&["backtest", text(&data), "--output", text(&folder)])
+        .ok();
+    for name in ["report.md", "report.html", "chart.png", "result.json"] {
+        let size = std::fs::metadata(folder.join(name)).unwrap().len();
+        assert!((1_000..1_000_000).contains(&size), "{name}: {size}");
+    }
+    let chart = std::fs::read(folder.join("chart.png")).unwrap();
+    assert_eq!(&chart[..8], b"\x89PNG\r\n\x1a\n");
+    let whole: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("result.json")).unwrap())
+            .unwrap();
+    assert!(!whole["trades"].as_array().unwrap().is_empty());
+    assert!(whole["metrics"]["reasons"].is_object());
+    let odd = workspace.path("report.pdf");
+    refused(
+        workspace.cli(&["backtest", text(&data), "--output", text(&odd)]),
+        &["no report has this form", "a folder for all"],
+    );
+    recomputed(&folder.join("result.json"));
     // A backtest has an account of its own.
     assert!(!workspace.db().exists());
 }

@@ -179,6 +179,13 @@ async fn resources_are_listed_read_and_announced() {
     let whole = reader.json(&format!("{uri}.json")).await;
     assert_eq!(whole["final_cash"], done["final_cash"]);
     assert_eq!(whole["trades"].as_array().unwrap().len(), 8);
+    let params = ReadResourceRequestParams::new(format!("{uri}.png"));
+    let chart = reader.client.read_resource(params).await.unwrap();
+    let chart = serde_json::to_value(&chart).unwrap();
+    assert_eq!(chart["contents"][0]["mimeType"], "image/png");
+    // Base64 of the eight bytes that every PNG begins with.
+    let blob = chart["contents"][0]["blob"].as_str().unwrap();
+    assert!(blob.starts_with("iVBORw0KGgo"), "{blob:.40}");
     reader
         .wait_until("word of the new report", |heard| {
             *heard.lists.lock().unwrap() > 0

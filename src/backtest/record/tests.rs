@@ -158,7 +158,7 @@ fn what_the_markets_earned_is_what_the_account_gained() {
     let (dataset, mut result) = run();
     assert_eq!(result.report.paths.total(), Usdc::whole(27));
     assert_eq!(result.report.paths.len(), 2);
-    analysis::analyse(&mut result, &dataset, &options(), 1).unwrap();
+    analysis::analyse(&mut result, Some(&dataset), &options(), 1).unwrap();
     let codes: Vec<&str> = result
         .report
         .diagnoses
@@ -187,7 +187,7 @@ fn an_open_position_counts_at_its_bid() {
 #[test]
 fn json_holds_numbers_and_null_only() {
     let (dataset, mut result) = run();
-    analysis::analyse(&mut result, &dataset, &options(), 1).unwrap();
+    analysis::analyse(&mut result, Some(&dataset), &options(), 1).unwrap();
     let text = serde_json::to_string(&WholeResult::of(&result)).unwrap();
     for word in ["NaN", "Infinity", "inf"] {
         assert!(!text.contains(&format!(":{word}")), "{word}");

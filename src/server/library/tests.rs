@@ -124,6 +124,12 @@ async fn backtests_are_read_in_three_forms_and_the_newest_twenty_are_listed() {
     );
     let data = value(&account, "polymarket://backtests/22.json").await;
     assert_eq!(data, json!({"total_trades": 3}));
+    // A result without a curve has no picture, and says so.
+    let picture = Library
+        .read(&account.app, "polymarket://backtests/22.png")
+        .await;
+    let refused = picture.unwrap_err().to_string();
+    assert!(refused.contains("no curve"), "{refused}");
     let listed: Vec<_> = Library
         .list(&account.app)
         .into_iter()

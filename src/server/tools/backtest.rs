@@ -130,15 +130,15 @@ pub fn replay(
         progress,
         cancelled,
     };
-    let mut result =
-        engine::run(&dataset, strategies.as_slice(), &options).map_err(|error| match error {
-            BacktestError::Empty { .. } => AppError::BadRequest {
-                message: error.to_string(),
-                hint: "Choose start and end inside the recording, or leave them out.".to_owned(),
-            },
-            BacktestError::Desk(error) => AppError::Desk(error),
-        })?;
-    analysis::analyse(&mut result, &dataset, &options, SEED)?;
+    let failed = |error: BacktestError| match error {
+        BacktestError::Empty { .. } => AppError::BadRequest {
+            message: error.to_string(),
+            hint: "Choose start and end inside the recording, or leave them out.".to_owned(),
+        },
+        BacktestError::Desk(error) => AppError::Desk(error),
+    };
+    let mut result = engine::run(&dataset, strategies.as_slice(), &options).map_err(failed)?;
+    analysis::analyse(&mut result, Some(&dataset), &options, SEED).map_err(failed)?;
     result.report.data = name;
     result.report.config = vec![
         format!("starting balance {} pUSD", config.starting_balance),
