@@ -93,6 +93,10 @@ pub enum LedgerEvent {
         /// Shares of others that stood at its price in the book it came to.
         #[serde(default)]
         queue_ahead: Shares,
+        /// The exchange's time up to which trades of others are part of that book, where our clock is
+        /// behind it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prints_to: Option<Timestamp>,
     },
     /// The queue before a resting order became shorter.
     QueueAdvanced {
@@ -102,6 +106,14 @@ pub enum LedgerEvent {
         queue_ahead: Shares,
         /// Time of the newest trade of others that this accounts for.
         prints_to: Timestamp,
+    },
+    /// How much of these levels of a token's book paper fills have used up: after a fill of a resting
+    /// order that the market passed, and when a level shows less than that.
+    DepthUsed {
+        /// The token.
+        token_id: TokenId,
+        /// The levels that changed.
+        levels: Vec<UsedLevel>,
     },
     /// An execution.
     Filled {
@@ -278,6 +290,17 @@ pub enum LedgerEvent {
 /// Weight of a score that states none.
 fn whole() -> f64 {
     1.0
+}
+
+/// Shares of one level that paper fills have used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedLevel {
+    /// Side of our order: a buy uses up asks.
+    pub side: Side,
+    /// Price of the level.
+    pub price: Price,
+    /// Shares in all; none when nothing is used any more.
+    pub shares: Shares,
 }
 
 /// One key of the configuration that changed.

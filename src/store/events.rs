@@ -207,6 +207,7 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::OrderAccepted { .. } => "order_accepted",
         LedgerEvent::OrderRefused { .. } => "order_refused",
         LedgerEvent::OrderRested { .. } => "order_rested",
+        LedgerEvent::DepthUsed { .. } => "depth_used",
         LedgerEvent::Filled { .. } => "filled",
         LedgerEvent::OrderClosed { .. } => "order_closed",
         LedgerEvent::ConditionalCreated { .. } => "conditional_created",
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         ConditionalKind, ConfigChange, Estimate, HaltCause, Order, OrderOutcome, OrderType, Price,
-        Shares, Side, SourceKind, Usdc,
+        Shares, Side, SourceKind, Usdc, UsedLevel,
     };
     use crate::store::testing::*;
 
@@ -317,6 +318,15 @@ mod tests {
                 order_id: 7,
                 remaining: one,
                 queue_ahead: Shares::whole(20),
+                prints_to: Some(at(6)),
+            },
+            LedgerEvent::DepthUsed {
+                token_id: "71321".into(),
+                levels: vec![UsedLevel {
+                    side: Side::Buy,
+                    price: Price::from_micros(500_000).unwrap(),
+                    shares: one,
+                }],
             },
             LedgerEvent::QueueAdvanced {
                 order_id: 7,
@@ -429,7 +439,7 @@ mod tests {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .unwrap();
-        assert_eq!((all, kinds, named_alike), (30, 28, 30));
+        assert_eq!((all, kinds, named_alike), (31, 29, 31));
     }
 
     #[test]
@@ -459,7 +469,7 @@ mod tests {
             Err(Stop::Store(error)) => panic!("{error}"),
             Ok(()) => panic!("the visitor was not heard"),
         }
-        let beyond = store.events(30, 10).unwrap();
+        let beyond = store.events(31, 10).unwrap();
         assert_eq!(beyond, []);
     }
 

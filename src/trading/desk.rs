@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
     Book, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
-    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
+    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, UsedLevel,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -174,9 +174,28 @@ impl<'a> Step<'a> {
         ))
     }
 
-    /// Marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
+    /// Frees what paper fills had used of levels that show less now, or were made anew.
+    fn free_depth(&mut self) -> Result<(), DeskError> {
+        let ledger = self.recorder.ledger();
+        let freed: Vec<(TokenId, Vec<UsedLevel>)> = ledger
+            .used_tokens()
+            .filter_map(|token| {
+                let levels = matching::depth::freed(self.snapshot.book(token)?, ledger);
+                (!levels.is_empty()).then(|| (token.clone(), levels))
+            })
+            .collect();
+        for (token_id, levels) in freed {
+            self.recorder
+                .record(LedgerEvent::DepthUsed { token_id, levels })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the books before anything is done with them: frees what was used of levels that are
+    /// gone, and marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
     /// earlier mark stays, with its time, and the equity says that it is not complete.
     fn mark(&mut self) -> Result<(), DeskError> {
+        self.free_depth()?;
         let mut marks = Vec::new();
         let mut gone = Vec::new();
         for position in self.ledger().positions().values() {

@@ -6,7 +6,8 @@
 //! claim on cash or shares has stood since.
 
 use crate::domain::{
-    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Usdc, notional,
+    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Timestamp,
+    TokenId, Usdc, notional,
 };
 
 use super::super::matching::{self, Matched};
@@ -249,10 +250,12 @@ impl Step<'_> {
         report.reason.clone_from(&reason);
         if rests {
             let queue_ahead = self.queue_at(order);
+            let prints_to = self.prints_in(&order.token_id);
             self.recorder.record(LedgerEvent::OrderRested {
                 order_id: order.id,
                 remaining: matched.unfilled,
                 queue_ahead,
+                prints_to,
             })?;
             report.rests(matched.unfilled, queue_ahead);
         } else {
@@ -270,6 +273,17 @@ impl Step<'_> {
         self.snapshot
             .book(&order.token_id)
             .map_or(Shares::ZERO, |book| book.size_at(order.side, order.limit))
+    }
+
+    /// The exchange's time up to which trades of others are part of a token's book, where that is
+    /// later than our own clock: those were there before an order that rests now, whatever our clock
+    /// says.
+    fn prints_in(&self, token: &TokenId) -> Option<Timestamp> {
+        let changed = self.snapshot.book(token).map(|book| book.changed_at);
+        let told = self.snapshot.prints.iter();
+        let told = told.filter(|print| print.token == *token).map(|p| p.at);
+        let newest = told.chain(changed).max()?;
+        (newest > self.recorder.at()).then_some(newest)
     }
 
     /// True while a sale that this conditional order set off is on its way.

@@ -117,8 +117,8 @@ mod tests {
                 "source",
                 "stranded",
                 "strategies",
-                "takes",
                 "ticks",
+                "used",
             ]
         );
         assert_eq!(CHECKPOINT_FORMAT, 1);

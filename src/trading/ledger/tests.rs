@@ -1,6 +1,8 @@
 //! The account by hand: what each kind of event does, and what is refused.
 
-use crate::domain::{ConditionalKind, Estimate, Fill, OrderType, Rounding, Side, Signal, notional};
+use crate::domain::{
+    ConditionalKind, Estimate, Fill, OrderType, Rounding, Side, Signal, UsedLevel, notional,
+};
 
 use super::super::test_support::{NOON, after, audit, order, p, sh, signal, usd};
 use super::*;
@@ -337,6 +339,7 @@ fn what_contradicts_its_order_or_payout_is_refused() {
         order_id: 1,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     log.add(LedgerEvent::Filled { fill: good.clone() });
     log.refused(LedgerEvent::Filled { fill: good });
@@ -401,7 +404,7 @@ fn a_client_order_keeps_its_fills_and_its_end_and_its_id_is_used_once() {
 }
 
 #[test]
-fn takes_are_found_by_the_time_of_the_book_and_forgotten_after_a_week() {
+fn what_fills_use_up_is_added_by_level_and_forgotten_after_a_week() {
     let mut log = Log::with("100");
     let mut buy = |at: Timestamp, price: &str, shares: &str| {
         let id = log.ledger.next_order_id();
@@ -418,27 +421,42 @@ fn takes_are_found_by_the_time_of_the_book_and_forgotten_after_a_week() {
     };
     buy(after(0), "0.50", "1");
     buy(after(10), "0.51", "2");
-    let ledger = buy(after(20), "0.52", "3");
+    let ledger = buy(after(20), "0.51", "3");
     let token = TokenId::new("m-yes");
-    let since = |ledger: &Ledger, at| -> Vec<String> {
-        let takes = ledger.takes_since(&token, at).iter();
-        takes.map(|take| take.shares.to_string()).collect()
+    let used = |ledger: &Ledger| -> Vec<(String, String, Timestamp)> {
+        let used = ledger.used(&token).iter();
+        used.map(|used| (used.price.to_string(), used.shares.to_string(), used.at))
+            .collect()
     };
-    assert_eq!(since(&ledger, after(0)), ["1", "2", "3"]);
+    let row = |price: &str, shares: &str, at| (price.to_owned(), shares.to_owned(), at);
     assert_eq!(
-        since(&ledger, after(10)),
-        ["2", "3"],
-        "a take at the book's own time counts"
+        used(&ledger),
+        [row("0.5", "1", after(0)), row("0.51", "5", after(20))]
     );
-    assert_eq!(since(&ledger, after(11)), ["3"]);
-    assert!(since(&ledger, after(21)).is_empty());
     let week = 7 * 86_400;
     let ledger = buy(after(week + 10), "0.52", "4");
     assert_eq!(
-        since(&ledger, after(0)),
-        ["2", "3", "4"],
+        used(&ledger),
+        [
+            row("0.51", "5", after(20)),
+            row("0.52", "4", after(week + 10))
+        ],
         "the first is older than a week"
     );
+    // Two of the five are gone; none is left of the others.
+    let levels = [("0.51", "3"), ("0.52", "0")].map(|(price, shares)| UsedLevel {
+        side: Side::Buy,
+        price: p(price),
+        shares: sh(shares),
+    });
+    log.at(
+        after(week + 11),
+        LedgerEvent::DepthUsed {
+            token_id: token.clone(),
+            levels: levels.to_vec(),
+        },
+    );
+    assert_eq!(used(&log.ledger), [row("0.51", "3", after(20))]);
 }
 
 #[test]
@@ -458,6 +476,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
         order_id: 2,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     assert_eq!(log.ledger.available_cash(), usd("60"));
     log.add(LedgerEvent::Filled {
@@ -478,6 +497,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
         order_id: 3,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     let token = TokenId::new("m-yes");
     assert_eq!(

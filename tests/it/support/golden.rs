@@ -426,6 +426,7 @@ pub fn words(event: &LedgerEvent) -> Option<String> {
             order_id,
             remaining,
             queue_ahead,
+            ..
         } => format!("order {order_id} rests {remaining} behind {queue_ahead}"),
         LedgerEvent::QueueAdvanced {
             order_id,

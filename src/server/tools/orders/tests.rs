@@ -55,6 +55,7 @@ fn account() -> (tempfile::TempDir, Store, Ledger) {
                 order_id: id,
                 remaining: Shares::whole(10),
                 queue_ahead: Shares::whole(30),
+                prints_to: None,
             });
         }
     }

@@ -79,6 +79,7 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
                     order_id: 7,
                     remaining: Shares::whole(6),
                     queue_ahead: Shares::whole(250),
+                    prints_to: None,
                 },
                 LedgerEvent::QueueAdvanced {
                     order_id: 7,

@@ -178,8 +178,8 @@ pub(crate) struct Life {
     prints: Vec<Print>,
     /// Shares that each trade of others gave so far, by its place in `prints`.
     printed: Vec<Shares>,
-    /// What each book gave so far, by token and time of the book.
-    given: BTreeMap<(TokenId, Timestamp), Vec<Fill>>,
+    /// What each level gave so far, by token, side of our orders and price.
+    given: BTreeMap<(TokenId, Side, Price), Shares>,
     /// The ledger event by event, to see each decision where it was taken.
     follower: Ledger,
     followed: usize,
@@ -277,6 +277,9 @@ impl Life {
                 let id = token_id(token);
                 let (bids, asks) = (side(bids, false), side(asks, true));
                 let book = Book::new(id.clone(), bids, asks, self.now, BookOrigin::Venue);
+                if book.is_sound() {
+                    self.see(&book);
+                }
                 self.books.insert(id, book);
             }
             Input::Tick { seconds, intents } => {
@@ -496,33 +499,68 @@ impl Life {
 
     /// What a book gave, this fill included, must fit into it: each level for those who took it,
     /// and all that passed the worst resting price for takers and makers together.
+    /// A fill finds its shares in the book, and each share of a level is found once for as long as the
+    /// level stands: whatever else of the book changes.
     fn is_in_the_book(&mut self, fill: &Fill) {
-        let book = &self.books[&fill.token_id];
-        let given = self
-            .given
-            .entry((fill.token_id.clone(), book.at))
-            .or_default();
-        given.push(fill.clone());
-        let same_side = || given.iter().filter(|other| other.side == fill.side);
-        let sum = |fills: &mut dyn Iterator<Item = &Fill>| {
-            fills.fold(Shares::ZERO, |sum, fill| sum.plus(fill.shares))
-        };
-        let worst = same_side().map(|other| other.price);
-        let worst = match fill.side {
-            Side::Buy => worst.max().unwrap(),
-            Side::Sell => worst.min().unwrap(),
-        };
+        let book = self.books[&fill.token_id].clone();
+        let passed = |price: Price| price != fill.price && fill.side.accepts(fill.price, price);
+        let mut missing = fill.shares;
+        for level in book.against(fill.side) {
+            let mine = if fill.maker {
+                passed(level.price)
+            } else {
+                level.price == fill.price
+            };
+            if !mine {
+                continue;
+            }
+            let here = missing.min(self.left(&book, fill.side, level));
+            missing = missing.minus(here);
+            let given = self
+                .given
+                .entry((fill.token_id.clone(), fill.side, level.price));
+            let given = given.or_default();
+            *given = given.plus(here);
+        }
         assert!(
-            sum(&mut same_side()) <= book.depth_to(fill.side, worst),
-            "more than the book held"
+            missing.is_zero(),
+            "{missing} more than the book held: {fill:?}"
         );
-        if !fill.maker {
-            let level = book
-                .against(fill.side)
-                .iter()
-                .find(|level| level.price == fill.price);
-            let taken = sum(&mut same_side().filter(|o| !o.maker && o.price == fill.price));
-            assert!(taken <= level.unwrap().size, "more than the level held");
+    }
+
+    /// What nobody was given yet of a level: of the same order as the other outcome's book shows it
+    /// neither.
+    fn left(&self, book: &Book, side: Side, level: &Level) -> Shares {
+        let given = |token: &TokenId, side: Side, price: Price| {
+            self.given
+                .get(&(token.clone(), side, price))
+                .copied()
+                .unwrap_or(Shares::ZERO)
+        };
+        let other = TokenId::new(match book.token.as_str().split_once('-').unwrap() {
+            (market, "yes") => format!("{market}-no"),
+            (market, _) => format!("{market}-yes"),
+        });
+        let flipped = match side {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
+        };
+        level
+            .size
+            .minus(given(&book.token, side, level.price))
+            .minus(given(&other, flipped, level.price.complement()))
+    }
+
+    /// Of a level that shows less than was given of it, the rest is somebody else's.
+    fn see(&mut self, book: &Book) {
+        for ((token, side, price), given) in &mut self.given {
+            if *token == book.token {
+                let level = book
+                    .against(*side)
+                    .iter()
+                    .find(|level| level.price == *price);
+                *given = (*given).min(level.map_or(Shares::ZERO, |level| level.size));
+            }
         }
     }
 }
@@ -680,8 +718,18 @@ fn the_checks_of_the_random_lives_can_fail() {
     };
     life.play(order);
     assert_eq!(life.account.held("m-yes"), sh("10"));
-    let mut fill = life.given.values().next().unwrap()[0].clone();
-    fill.shares = Shares::LOT;
+    let bought = life
+        .account
+        .events
+        .iter()
+        .find_map(|stamped| match &stamped.event {
+            LedgerEvent::Filled { fill } => Some(fill.clone()),
+            _ => None,
+        });
+    let fill = Fill {
+        shares: Shares::LOT,
+        ..bought.unwrap()
+    };
     let once_more = std::panic::AssertUnwindSafe(|| life.is_in_the_book(&fill));
     assert!(std::panic::catch_unwind(once_more).is_err());
 }
