@@ -148,6 +148,50 @@ fn a_socket_that_falls_silent_keeps_no_book_current() {
     trader.until_live();
 }
 
+/// The limit on a book's age holds for the agent, the shell and the clock alike.
+#[test]
+fn a_book_that_is_too_old_is_refused_whoever_asks() {
+    let exchange = Exchange::start(12);
+    let listed = exchange.busy();
+    // Nobody sells at 0.01: the job's order finds nothing for as long as the book is believed.
+    let order = json!({"market_id": listed.market, "token_id": listed.token, "side": "buy",
+        "size": 5, "price": 0.01});
+    let config = format!(
+        "risk: {{max_book_age_seconds: 4, max_price_distance: 0}}\nscheduler: {{jobs: [{{name: \
+         buyer, cron: '* * * * * *', tool: place_trade, arguments: {order}}}]}}\n"
+    );
+    let mut trader = Trader::streaming(exchange, "stream_silence_seconds: 30", &config);
+    assert_eq!(
+        trader.call("place_trade", order.clone())["status"],
+        "unfilled"
+    );
+    let stall = once(&trader, json!({"kind": "socket_stall"}));
+    let id = trader.exchange.arm(stall);
+    wait_for("the fault to strike", || {
+        (trader.exchange.fired(id) == 1).then_some(())
+    });
+    wait_for("the book to be too old", || {
+        let shown = trader.call("get_price", json!({"token_id": listed.token}));
+        let at = chrono::DateTime::parse_from_rfc3339(shown["at"].as_str().unwrap()).unwrap();
+        let age = chrono::Utc::now().signed_duration_since(at);
+        (age.num_milliseconds() > 4_000).then_some(())
+    });
+    let agent = trader.fails("place_trade", order.clone());
+    let shell = trader.shell("place_trade", &order);
+    assert_eq!(agent.code, "max_book_age", "{agent:?}");
+    assert_eq!(shell["code"], "max_book_age", "{shell}");
+    assert_eq!(shell["hint"], agent.hint);
+    wait_for("the job to be refused", || {
+        let log = trader.log();
+        let failed = |line: &&str| line.contains("scheduled job failed");
+        log.lines()
+            .filter(failed)
+            .any(|line| line.contains("max_book_age"))
+            .then_some(())
+    });
+    trader.bought_nothing();
+}
+
 #[test]
 fn a_socket_that_answers_pings_but_tells_nothing_is_not_believed() {
     let mut trader = streaming("", "");

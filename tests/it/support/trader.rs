@@ -80,6 +80,17 @@ impl Trader {
         failure
     }
 
+    /// The failure of the same call from a shell, which the server answers through its control socket.
+    #[track_caller]
+    pub fn shell(&self, tool: &str, arguments: &Value) -> Value {
+        self.workspace.call(&[], tool, arguments).failed().json()
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.workspace.path("server.log")).unwrap()
+    }
+
     pub fn health(&mut self) -> Value {
         self.server.call("health_check", json!({}))
     }
