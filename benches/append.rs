@@ -322,6 +322,11 @@ async fn open(dir: &Path) -> Arc<App> {
             risk: RiskConfig {
                 max_market_exposure: Usdc::whole(1_000_000),
                 max_total_exposure: Usdc::whole(1_000_000),
+                max_event_exposure: Usdc::whole(1_000_000),
+                max_strategy_exposure: Usdc::whole(1_000_000),
+                max_orders_per_minute: 0,
+                max_daily_loss: Usdc::whole(10_000_000),
+                max_drawdown_pct: Price::ZERO,
                 ..RiskConfig::default()
             },
             ..Config::default()
