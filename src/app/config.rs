@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Price, Shares, Usdc, plain};
 use crate::market_data::polymarket::PolymarketConfig;
+use crate::market_data::recorded::VolumeKind;
 use crate::strategy::StrategiesConfig;
 use crate::trading::config::{
     AggregationConfig, ConditionalConfig, ExecutionConfig, Mode, RiskConfig, SizingConfig,
@@ -146,6 +147,9 @@ pub struct BacktestConfig {
     #[serde(with = "plain")]
     #[schemars(with = "f64")]
     pub default_depth: Shares,
+    /// What the column `volume` of recordings is, where no `dataset.yaml` beside them says so: 24h,
+    /// cumulative, per_row or unknown. null: guessed file by file, and reported.
+    pub volume_kind: Option<VolumeKind>,
     /// Shortest time between two points of the equity curve that no trade caused, seconds.
     pub snapshot_interval: u32,
 }
@@ -155,6 +159,7 @@ impl Default for BacktestConfig {
         BacktestConfig {
             default_spread: Price::from_micros(20_000).unwrap_or(Price::ZERO),
             default_depth: Shares::whole(1000),
+            volume_kind: None,
             snapshot_interval: 86_400,
         }
     }

@@ -207,7 +207,7 @@ impl<'a> Frames<'a> {
         let history = state.past.at(one.points(), row + 1, at);
         Some(MarketView {
             market: shared,
-            books: books.into_iter().map(Some).collect(),
+            books: books.into(),
             history,
             candidate,
         })

@@ -135,6 +135,7 @@ impl SourceArgs {
         let options = DatasetOptions {
             default_spread: config.backtest.default_spread,
             depth: config.backtest.default_depth,
+            volume_kind: config.backtest.volume_kind,
         };
         let dataset = Arc::new(Dataset::load(dir, options).map_err(AppError::from)?);
         let at = match &self.at {

@@ -1,7 +1,7 @@
-//! Recordings: a directory of CSV files that answers for a chosen moment.
+//! Recordings: a directory of CSV or Parquet files that answers for a chosen moment.
 //!
-//! Nothing after that moment shows in any answer. Recordings have one price per row and no books:
-//! books are synthesised with an assumed spread and depth, and say so.
+//! Nothing after that moment shows in any answer. Recordings have one price per row, or the best bid
+//! and ask, and no books: books are synthesised with an assumed spread and depth, and say so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,27 +23,36 @@ mod capped;
 pub mod capture;
 mod cells;
 mod dataset;
+mod described;
 mod fees;
 mod fields;
+mod growing;
+mod input;
 mod load;
 mod metadata;
+mod parquet;
+mod records;
 mod resolutions;
 mod rows;
 mod series;
 mod skips;
 mod synthetic_book;
+mod volume;
 mod written;
 
 pub use dataset::{Dataset, DatasetOptions, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
-pub use synthetic_book::{books, quotes};
+pub use synthetic_book::{books, depth_of, quotes};
+pub use volume::VolumeKind;
 pub use written::{DatasetFiles, Kept, MarketFile, market_entry, outcome_text};
 
 // A replay of a recording shows what a tick on it gathers.
 pub use super::{TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS};
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -297,6 +306,7 @@ impl MarketData for Recorded {
                 self.dataset
                     .books(index, row, &visible)?
                     .into_iter()
+                    .flatten()
                     .find(|book| book.token == *token)
                     .map(|book| (token.clone(), book))
             })

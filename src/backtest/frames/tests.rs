@@ -19,6 +19,7 @@ fn six_rows(resolutions: &str) -> Dataset {
     load(&[
         ("p.csv", &format!("{HEADER}{rows}")),
         ("resolutions.csv", &resolutions),
+        ("dataset.yaml", "volume_kind: cumulative"),
     ])
     .unwrap()
 }
@@ -247,4 +248,159 @@ fn real_recordings_are_replayed_as_they_can_be_asked_for() {
     assert_eq!(fresh, 73_311);
     // Counted likewise: distinct row times, and resolution times after the last row.
     assert_eq!(total, 4_588);
+}
+
+/// What becomes of everything that comes after a moment.
+#[derive(Clone, Copy)]
+enum After {
+    Kept,
+    Removed,
+    /// Each field tells the answer.
+    Planted,
+}
+
+/// Files of three days of hourly rows: two markets of a neg-risk event, one alone, one that begins
+/// later, one with quotes in a file of its own. `a` wins after two and a half days.
+fn planted(cut: Timestamp, after: After) -> Dataset {
+    use std::fmt::Write;
+    let mut prices = HEADER.to_owned();
+    let mut quotes =
+        "timestamp,market_id,question,yes_price,volume,token_id,no_token_id,best_bid,best_ask\n"
+            .to_owned();
+    for h in 0..72_i64 {
+        let at = hour(h);
+        let late = at > cut;
+        let (planted, removed) = match after {
+            After::Kept => (false, false),
+            After::Removed => (false, late),
+            After::Planted => (late, false),
+        };
+        if removed {
+            continue;
+        }
+        for (number, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            if id == "d" && h < 30 {
+                continue;
+            }
+            let wave = 30 + (h * 7 + number as i64 * 11) % 40;
+            let row = if planted {
+                // The price is the outcome, on a finer grid; the volume falls; another question and
+                // now and then another token.
+                let price = if id == "a" { "0.9991" } else { "0.0009" };
+                let token = if h % 5 == 0 { "other" } else { id };
+                format!("{at},{id},Won by a!,{price},{},t{token}", 1 + h % 3)
+            } else {
+                format!("{at},{id},Who wins?,0.{wave},{},t{id}", 1_000 + h * 10)
+            };
+            writeln!(prices, "{row}").unwrap();
+        }
+        let row = match planted {
+            true => format!("{at},q,Quoted!,0.995,1,tq,tq3,0.99,1"),
+            false => format!(
+                "{at},q,Quoted?,0.45,{},tq,tq2,0.44,0.4{}",
+                9 - h % 5,
+                6 + h % 4
+            ),
+        };
+        writeln!(quotes, "{row}").unwrap();
+    }
+    if matches!(after, After::Planted) {
+        // A market that nobody had heard of, and rows out of order.
+        let new = cut.plus_millis(60_000);
+        writeln!(prices, "{new},z,New?,0.5,5,tz").unwrap();
+        writeln!(prices, "{new},a,In between,0.0001,5,ta").unwrap();
+    }
+    let end = |id: &str, at: &str, outcome: &str| {
+        let moment = Timestamp::parse(at).unwrap();
+        match after {
+            _ if moment <= cut => format!("{id},{at},{outcome}\n"),
+            After::Kept => format!("{id},{at},{outcome}\n"),
+            After::Removed => String::new(),
+            After::Planted => format!("{id},{},Yes\n", cut.plus_millis(1)),
+        }
+    };
+    let resolutions = format!(
+        "market_id,resolved_at,outcome\n{}{}",
+        end("a", "2026-01-03T12:00:00Z", "Yes"),
+        end("b", "2026-01-02T06:30:00Z", "No")
+    );
+    let first = |id: &str, end: &str| {
+        format!(
+            r#"{{"id": "{id}", "event_key": "e", "neg_risk": {}, "category": "sports",
+                 "end_date": "2026-01-04"{end}}}"#,
+            id < "c"
+        )
+    };
+    let state = match after {
+        After::Planted => {
+            r#", "closed": true, "active": false, "volume_final_usd": 99999,
+             "outcome_prices": ["1", "0"], "winner": "Yes", "closed_time": "2026-01-03""#
+        }
+        _ => "",
+    };
+    let mut entries: Vec<String> = ["a", "b", "c", "d"].map(|id| first(id, state)).to_vec();
+    let later = |at: Timestamp, end: &str, category: &str| {
+        format!(
+            r#"{{"id": "a", "as_of": "{at}", "end_date": "{end}", "category": "{category}",
+                 "tick_size": 0.001, "fee_rate": 0.03, "description": "{category}"}}"#
+        )
+    };
+    match after {
+        After::Planted => {
+            entries.push(later(cut.plus_millis(1), "2026-01-03T12:00:00Z", "won"));
+        }
+        After::Kept if cut < hour(40) => entries.push(later(hour(40), "2026-01-09", "politics")),
+        After::Kept | After::Removed => {}
+    }
+    if cut >= hour(40) {
+        entries.push(later(hour(40), "2026-01-09", "politics"));
+    }
+    load(&[
+        ("p.csv", &prices),
+        ("q.csv", &quotes),
+        ("resolutions.csv", &resolutions),
+        ("markets.json", &format!("[{}]", entries.join(","))),
+    ])
+    .unwrap()
+}
+
+#[test]
+fn nothing_planted_after_a_moment_changes_a_frame_up_to_it() {
+    let told = |dataset: &Dataset, cut: Timestamp| -> Vec<String> {
+        Frames::new(dataset, None, Some(cut))
+            .map(|frame| format!("{} {:?} {:?}", frame.at, frame.markets(), frame.resolutions))
+            .collect()
+    };
+    // Before, at and after the second market's end and the later edition; the last before the end.
+    for h in [0, 1, 5, 29, 30, 31, 39, 40, 41, 55, 59, 70] {
+        let cut = hour(h);
+        let whole = told(&planted(cut, After::Kept), cut);
+        assert_eq!(whole.len() as i64, h + 1);
+        for after in [After::Removed, After::Planted] {
+            let other = told(&planted(cut, after), cut);
+            assert_eq!(whole.len(), other.len(), "at {cut}");
+            for (whole, other) in whole.iter().zip(&other) {
+                assert!(whole == other, "at {cut}:\n{whole}\n{other}");
+            }
+        }
+    }
+    // What was planted does show once its time has come: the test can fail.
+    let (kept, removed) = (
+        planted(hour(55), After::Kept),
+        planted(hour(55), After::Removed),
+    );
+    let lie = planted(hour(55), After::Planted);
+    assert_ne!(told(&kept, hour(57)), told(&removed, hour(57)));
+    assert_ne!(told(&kept, hour(57)), told(&lie, hour(57)));
+    let a = lie.market(0, hour(57)).unwrap();
+    assert_eq!(a.status, MarketStatus::Closed);
+    assert_eq!(a.category.as_deref(), Some("won"));
+    assert_eq!(
+        kept.market(0, hour(39)).unwrap().category.as_deref(),
+        Some("sports")
+    );
+    assert_eq!(
+        kept.market(0, hour(40)).unwrap().category.as_deref(),
+        Some("politics")
+    );
 }

@@ -7,18 +7,22 @@ use std::sync::Arc;
 use crate::domain::{Book, Event, Market, MarketStatus, Price, Shares, Timestamp, TokenId};
 use crate::market_data::DataError;
 
+use super::described::{self, Described};
 use super::load;
 use super::series::{Series, Visible};
 use super::skips::Skips;
 use super::synthetic_book;
+use super::volume::{Evidence, VolumeColumn, VolumeKind};
 
-/// How a recording is turned into books.
+/// How a recording is turned into books, and read where it does not explain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatasetOptions {
     /// Distance between synthesised bid and ask.
     pub default_spread: Price,
-    /// Shares on each side of a synthesised book.
+    /// Shares on each side of a synthesised book, where the volume of 24 hours is not known.
     pub depth: Shares,
+    /// What the volumes are where no `dataset.yaml` says so; `None`: guessed file by file.
+    pub volume_kind: Option<VolumeKind>,
 }
 
 impl Default for DatasetOptions {
@@ -27,6 +31,7 @@ impl Default for DatasetOptions {
         DatasetOptions {
             default_spread: Price::from_micros(20_000).unwrap_or(Price::ONE),
             depth: Shares::whole(1_000),
+            volume_kind: None,
         }
     }
 }
@@ -45,8 +50,10 @@ pub struct FileReport {
 pub struct LoadReport {
     /// Price files, in name order.
     pub files: Vec<FileReport>,
-    /// CSV files that hold no prices and were left alone.
+    /// Files that hold no prices and were left alone.
     pub ignored: Vec<String>,
+    /// True when a `dataset.yaml` was read.
+    pub described: bool,
     /// Name of the metadata file, where there is one.
     pub metadata: Option<String>,
     /// Rows kept.
@@ -55,6 +62,8 @@ pub struct LoadReport {
     pub replaced: u64,
     /// Rows that made no sense.
     pub skips: Skips,
+    /// Rows kept whose best bid and ask are not used, because the bid is not below the ask.
+    pub odd_quotes: u64,
     /// Resolutions of markets that have no row.
     pub unmatched_resolutions: u64,
 }
@@ -66,13 +75,6 @@ pub(super) struct EventGroup {
     pub(super) event: Event,
     /// Indexes of its markets.
     pub(super) members: Vec<usize>,
-}
-
-/// Times at which the markets of a file first showed a volume, and at which it first fell.
-#[derive(Debug, Default)]
-struct VolumeColumn {
-    started: Vec<Timestamp>,
-    fell: Vec<Timestamp>,
 }
 
 /// A directory of recordings.
@@ -91,27 +93,29 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads all `*.csv` and `*.csv.gz` with prices in `dir` (or the one file that `dir` names), in
-    /// name order, with `markets.json` and `resolutions.csv` (or `*.resolutions.csv`) from the same
-    /// folder or the one above.
+    /// Reads all price files in `dir` (or the one file that `dir` names), in name order: `*.csv`,
+    /// `*.csv.gz`, `*.csv.zst` and `*.parquet`; with `markets.json`, `dataset.yaml` and
+    /// `resolutions.csv` (or `*.resolutions.csv`) from the same folder or the one above.
     ///
-    /// Columns go by header name: `timestamp` (RFC 3339, epoch seconds or ms), `market_id`,
-    /// `yes_price` (0–1), `token_id`, and where present `question` and `volume` (pUSD, 0 is
-    /// unknown). Rows that make no sense are skipped and counted in [`LoadReport::skips`]; of two
-    /// rows of one market and moment the last counts.
+    /// Columns go by name: `timestamp` (RFC 3339, epoch seconds or ms), `market_id`, `yes_price`
+    /// (0–1; `mid` where there is none), and where present `token_id`, `no_token_id`, `question`,
+    /// `volume` (pUSD, 0 is unknown), `best_bid` and `best_ask`. Rows that make no sense are skipped
+    /// and counted in [`LoadReport::skips`]; of two rows of one market and moment the last counts.
+    /// Files are read at the same time; what comes out does not depend on how many at once.
     ///
     /// Errors: nothing to read, a file that cannot be read, a price file without a valid row.
     pub fn load(dir: &Path, options: DatasetOptions) -> Result<Self, DataError> {
         Self::load_unless(dir, options, &|| false)
     }
 
-    /// The same, but `cancelled` is asked every few thousand rows and can end it.
+    /// The same, but `cancelled` is asked every few thousand rows, from several threads, and can end
+    /// it.
     ///
     /// Errors: as [`Dataset::load`], and [`DataError::Cancelled`].
     pub fn load_unless(
         dir: &Path,
         options: DatasetOptions,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Self, DataError> {
         load::load(dir, options, cancelled)
     }
@@ -119,13 +123,13 @@ impl Dataset {
     pub(super) fn new(
         options: DatasetOptions,
         mut report: LoadReport,
-        series: Vec<Series>,
+        mut series: Vec<Series>,
         groups: Vec<EventGroup>,
+        described: &Described,
     ) -> Self {
         let mut by_id = HashMap::with_capacity(series.len() * 2);
         let mut by_token = HashMap::with_capacity(series.len() * 2);
-        let mut columns: Vec<VolumeColumn> = Vec::new();
-        columns.resize_with(report.files.len(), VolumeColumn::default);
+        let columns = volume_columns(options.volume_kind, &report, &mut series, described);
         for (index, one) in series.iter().enumerate() {
             by_id.insert(one.template().id.as_str().to_owned(), index);
             for outcome in &one.template().outcomes {
@@ -137,10 +141,6 @@ impl Dataset {
                     );
                 }
             }
-            if let Some(column) = columns.get_mut(one.file) {
-                column.started.extend(one.first_volume());
-                column.fell.extend(one.volume_fell());
-            }
         }
         // Slugs and condition ids lead to a market too, but never in place of an id.
         for (index, one) in series.iter().enumerate() {
@@ -150,10 +150,6 @@ impl Dataset {
             for name in [slug, condition].into_iter().flatten() {
                 by_id.entry(name).or_insert(index);
             }
-        }
-        for column in &mut columns {
-            column.started.sort_unstable();
-            column.fell.sort_unstable();
         }
         Dataset {
             options,
@@ -209,13 +205,11 @@ impl Dataset {
         self.by_token.get(token).copied()
     }
 
-    /// True when the volume column of file `file` could be taken as cumulative at `at`: it has
-    /// fallen for at most one in twenty of the markets that had shown a volume by then.
-    pub(super) fn is_cumulative(&self, file: usize, at: Timestamp) -> bool {
-        self.columns.get(file).is_some_and(|column| {
-            let until = |times: &[Timestamp]| times.partition_point(|time| *time <= at);
-            until(&column.fell) * 20 <= until(&column.started)
-        })
+    /// What the volumes of file `file` were known to be at `at`.
+    pub(super) fn volume_kind(&self, file: usize, at: Timestamp) -> VolumeKind {
+        self.columns
+            .get(file)
+            .map_or(VolumeKind::Unknown, |column| column.kind_at(at))
     }
 
     /// What could be seen of market `index` at `at`: its latest row and its state; `None` when it
@@ -231,7 +225,7 @@ impl Dataset {
     #[must_use]
     pub fn visible_at_row(&self, index: usize, row: usize, at: Timestamp) -> Option<Visible> {
         let one = self.series.get(index)?;
-        Some(one.visible(row, at, self.is_cumulative(one.file, at)))
+        Some(one.visible(row, at, self.volume_kind(one.file, at)))
     }
 
     /// Number of the event that market `index` belongs to, when the metadata calls it neg-risk.
@@ -256,27 +250,41 @@ impl Dataset {
         Some(self.series.get(index)?.market(&visible))
     }
 
-    /// Synthesised books of both outcomes from row `row`; `None` once the market is resolved, as
-    /// the venue then has no book either.
+    /// Books of both outcomes from row `row`: its best bid and ask where it tells both, else
+    /// synthesised from its price. `None` once the market is resolved, as the venue then has no book
+    /// either; no books while the row is [stale](Visible::stale).
     #[must_use]
-    pub fn books(&self, index: usize, row: usize, visible: &Visible) -> Option<[Arc<Book>; 2]> {
+    pub fn books(
+        &self,
+        index: usize,
+        row: usize,
+        visible: &Visible,
+    ) -> Option<[Option<Arc<Book>>; 2]> {
         if visible.status == MarketStatus::Closed {
             return None;
         }
+        if visible.stale {
+            return Some([None, None]);
+        }
         let one = self.series.get(index)?;
         let (at, price) = one.row(row)?;
-        let [first, second] = one.template().outcomes.as_slice() else {
+        let market = one.template();
+        let [first, second] = market.outcomes.as_slice() else {
             return None;
         };
-        let (first, second) = synthetic_book::books(
-            (&first.token, &second.token),
-            price,
-            self.options.default_spread,
-            visible.tick,
-            self.options.depth,
-            at,
-        );
-        Some([Arc::new(first), Arc::new(second)])
+        let depth = visible.volume_24h.map_or(self.options.depth, |volume| {
+            synthetic_book::depth_of(volume, market.min_size)
+        });
+        let told = one.quote(row);
+        let quotes = match (told.bid(), told.ask()) {
+            (None, None) => {
+                synthetic_book::quotes(price, self.options.default_spread, visible.tick)
+            }
+            told => told,
+        };
+        let tokens = (&first.token, &second.token);
+        let (first, second) = synthetic_book::of_quotes(tokens, quotes, depth, at);
+        Some([Some(Arc::new(first)), Some(Arc::new(second))])
     }
 
     /// Remarks on what is assumed about the recording, and on what of it lies at or before `at`.
@@ -294,7 +302,10 @@ impl Dataset {
             .count();
         let mut notes = vec![
             format!(
-                "Books are synthesised from one recorded price: spread {}, {} shares on each side.",
+                "Books are synthesised: from the recorded best bid and ask where a row has them, else \
+                 from its one price with a spread of {}; 1 % of the 24-hour volume on each side where \
+                 that is known, else {} shares. A market without a row for three of its usual \
+                 spacings (an hour at least) has none.",
                 self.options.default_spread, self.options.depth
             ),
             format!(
@@ -302,15 +313,8 @@ impl Dataset {
                 self.report.files.len()
             ),
         ];
-        for (file, (report, column)) in self.report.files.iter().zip(&self.columns).enumerate() {
-            let meaning = if column.started.first().is_none_or(|first| *first > at) {
-                "is unknown so far (0 or empty)"
-            } else if self.is_cumulative(file, at) {
-                "has not fallen, so it is taken as volume since the start, its growth as 24-hour volume"
-            } else {
-                "falls, so it is not volume since the start; 24-hour volume is unknown"
-            };
-            notes.push(format!("The volume column of {} {meaning}.", report.name));
+        for (report, column) in self.report.files.iter().zip(&self.columns) {
+            notes.push(column.note(&report.name, at));
         }
         notes.push(
             "Fees are the markets' own where markets.json states them (fee_rate), none where it says \
@@ -329,6 +333,13 @@ impl Dataset {
                     .to_owned(),
             );
         }
+        if self.report.odd_quotes > 0 {
+            notes.push(format!(
+                "{} rows have a best bid that is not below their best ask: their price was used \
+                 alone.",
+                self.report.odd_quotes
+            ));
+        }
         if self.report.replaced > 0 {
             notes.push(format!(
                 "{} rows were replaced by a later row of the same market and moment.",
@@ -343,4 +354,41 @@ impl Dataset {
         }
         notes
     }
+}
+
+/// What the volumes of each file are: as `dataset.yaml` says, else as the options say, else as they
+/// behave.
+fn volume_columns(
+    configured: Option<VolumeKind>,
+    report: &LoadReport,
+    series: &mut [Series],
+    described: &Described,
+) -> Vec<VolumeColumn> {
+    let mut evidence: Vec<Evidence> = Vec::new();
+    evidence.resize_with(report.files.len(), Evidence::default);
+    for one in &*series {
+        if let Some(evidence) = evidence.get_mut(one.file) {
+            evidence.add(&one.volumes);
+        }
+    }
+    let columns: Vec<VolumeColumn> = evidence
+        .into_iter()
+        .zip(&report.files)
+        .map(|(evidence, file)| {
+            let own = described.volume_kind(&file.name);
+            let stated = own
+                .map(|kind| (kind, described::NAME))
+                .or_else(|| configured.map(|kind| (kind, "backtest.volume_kind")));
+            evidence.column(stated)
+        })
+        .collect();
+    for one in series {
+        if columns
+            .get(one.file)
+            .is_some_and(VolumeColumn::is_ever_per_row)
+        {
+            one.sum_volumes();
+        }
+    }
+    columns
 }

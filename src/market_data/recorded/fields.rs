@@ -59,12 +59,64 @@ pub(super) fn volume(field: &[u8]) -> Result<Option<Usdc>, MoneyError> {
     Ok((volume > Usdc::ZERO).then_some(volume))
 }
 
+/// A price from a floating-point number, rounded to the micro-unit.
+pub(super) fn price_of_f64(value: f64) -> Result<Price, MoneyError> {
+    if !(0.0..=1.0).contains(&value) {
+        return Price::from_f64_rounded(value);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 1,000,000"
+    )]
+    let micros = (value * 1e6).round() as u32;
+    Price::from_micros(micros)
+}
+
+/// Floating-point numbers up to here have at least two exact decimals.
+const MAX_F64_VOLUME: f64 = 1e13;
+
+/// An amount of pUSD from a floating-point number; zero is unknown and gives `None`.
+pub(super) fn volume_of_f64(value: f64) -> Result<Option<Usdc>, MoneyError> {
+    if !(0.0..=MAX_F64_VOLUME).contains(&value) {
+        let volume = Usdc::from_f64_rounded(value)?;
+        return Err(MoneyError::Negative(volume.to_string()));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "at most 1e19")]
+    let micros = (value * 1e6).round() as i64;
+    Ok((micros > 0).then(|| Usdc::from_micros(micros)))
+}
+
 /// A moment in any form that [`Timestamp::parse`] reads.
 pub(super) fn timestamp(field: &[u8]) -> Option<Timestamp> {
     if let Some(moment) = utc_seconds(field) {
         return Some(Timestamp::from_secs(moment));
     }
+    // Ten digits are seconds, thirteen milliseconds. More might not fit into a number.
+    match field.len() {
+        10 => {
+            if let Some(seconds) = number(field) {
+                return Some(Timestamp::from_secs(seconds));
+            }
+        }
+        13 => {
+            if let Some(millis) = number(field).filter(|millis| *millis > 100_000_000_000) {
+                return Some(Timestamp::from_millis(millis));
+            }
+        }
+        _ => {}
+    }
     Timestamp::parse(std::str::from_utf8(field).ok()?)
+}
+
+/// A moment from seconds or milliseconds since the epoch, as their size tells.
+pub(super) fn epoch(value: i64) -> Option<Timestamp> {
+    Timestamp::parse(&value.to_string())
+}
+
+/// Whether a moment, in ms since the epoch, lies between 1970 and 9999.
+pub(super) fn is_plausible(millis: i64) -> bool {
+    (0..=253_402_300_799_999).contains(&millis)
 }
 
 /// Seconds since the epoch of `YYYY-MM-DDTHH:MM:SSZ`; `None` for any other form.
@@ -124,6 +176,7 @@ fn utc_seconds(field: &[u8]) -> Option<i64> {
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
+/// At most [`MAX_DIGITS`] digits as a number.
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |value, byte| {
         byte.is_ascii_digit()
@@ -211,6 +264,40 @@ mod tests {
             timestamp(offset),
             Some(Timestamp::from_millis(1_772_179_200_250))
         );
+    }
+
+    #[test]
+    fn epochs_are_seconds_or_milliseconds_by_their_size() {
+        let noon = Timestamp::from_secs(1_772_452_800);
+        for text in ["1772452800", "1772452800000", "2026-03-02T12:00:00Z"] {
+            assert_eq!(timestamp(text.as_bytes()), Some(noon), "{text}");
+        }
+        assert_eq!(epoch(1_772_452_800), Some(noon));
+        assert_eq!(epoch(1_772_452_800_000), Some(noon));
+        assert_eq!(epoch(-5), None);
+        let long = "98810375856043174529847531433052703728340519417128511611454820";
+        assert_eq!(timestamp(long.as_bytes()), None, "found by fuzzing");
+        // The quick way and the general one agree at its borders.
+        for text in ["9999999999", "1000000000000", "0000000007", "9999999999999"] {
+            assert_eq!(timestamp(text.as_bytes()), Timestamp::parse(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn floating_point_numbers_are_rounded_to_micro_units() {
+        assert_eq!(price_of_f64(0.1).unwrap().micros(), 100_000);
+        assert_eq!(price_of_f64(f64::from(0.55_f32)).unwrap().micros(), 550_000);
+        assert_eq!(price_of_f64(1.0).unwrap().micros(), 1_000_000);
+        assert!(matches!(price_of_f64(1.5), Err(MoneyError::PriceRange(_))));
+        for odd in [f64::NAN, f64::INFINITY, -0.1] {
+            assert!(price_of_f64(odd).is_err(), "{odd}");
+            assert!(volume_of_f64(odd).is_err(), "{odd}");
+        }
+        let exact = volume_of_f64(806_930.04).unwrap();
+        assert_eq!(exact, Some(Usdc::from_micros(806_930_040_000)));
+        assert_eq!(volume_of_f64(0.0).unwrap(), None);
+        assert!(matches!(volume_of_f64(-3.0), Err(MoneyError::Negative(_))));
+        assert!(volume_of_f64(1e300).is_err());
     }
 
     #[test]

@@ -14,9 +14,12 @@ use super::skips::Skips;
 
 /// One entry, each field absent where the file does not state it. All text is untrusted.
 ///
-/// Fields that tell the future of a market (final volumes) are not read at all.
+/// Fields that tell the future of a market (final volumes and prices, whether it is closed) are not
+/// read at all.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Metadata {
+    /// Since when the venue says so; `None`: nobody knows.
+    pub(super) as_of: Option<Timestamp>,
     pub(super) condition_id: Option<String>,
     pub(super) slug: Option<String>,
     pub(super) description: Option<String>,
@@ -40,6 +43,7 @@ pub(super) struct Metadata {
 #[derive(Deserialize)]
 struct Entry {
     id: Value,
+    as_of: Option<Value>,
     condition_id: Option<String>,
     slug: Option<String>,
     description: Option<String>,
@@ -62,11 +66,14 @@ struct Entry {
 /// Largest file that is read whole: some hundred thousand markets.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Entries by market id. An entry that makes no sense is skipped and counted.
+/// What is known of each market, by id: one entry, or several that held one after the other.
+pub(super) type Known = HashMap<String, Vec<Metadata>>;
+
+/// Entries by market id, those of one market in order of `as_of`; of two for the same moment the last
+/// counts. An entry that makes no sense is skipped and counted.
 ///
 /// Errors: the file cannot be read, is larger than 512 MiB, or is not a JSON array.
-pub(super) fn read(path: &Path, skips: &mut Skips) -> Result<HashMap<String, Metadata>, DataError> {
-    let name = file_name(path);
+pub(super) fn read_file(path: &Path, skips: &mut Skips) -> Result<Known, DataError> {
     let size = std::fs::metadata(path)
         .map_err(|error| file_error(path, error))?
         .len();
@@ -77,18 +84,30 @@ pub(super) fn read(path: &Path, skips: &mut Skips) -> Result<HashMap<String, Met
         ));
     }
     let bytes = std::fs::read(path).map_err(|error| file_error(path, error))?;
+    read(&bytes, path, skips)
+}
+
+/// The same from the file's content; `path` is for messages.
+pub(super) fn read(bytes: &[u8], path: &Path, skips: &mut Skips) -> Result<Known, DataError> {
+    let name = file_name(path);
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let entries: Vec<Value> =
-        serde_json::from_slice(&bytes).map_err(|error| file_error(path, error))?;
-    let mut known = HashMap::with_capacity(entries.len());
+        serde_json::from_slice(bytes).map_err(|error| file_error(path, error))?;
+    let mut known: Known = HashMap::with_capacity(entries.len());
     for (index, value) in entries.into_iter().enumerate() {
         match entry(value) {
             Ok((id, metadata)) => {
-                known.insert(id, metadata);
+                let editions = known.entry(id).or_default();
+                editions.retain(|edition| edition.as_of != metadata.as_of);
+                editions.push(metadata);
             }
             Err(detail) => skips.count("an entry of markets.json makes no sense", || {
                 format!("{name}: entry {}: {detail}", index + 1)
             }),
         }
+    }
+    for editions in known.values_mut() {
+        editions.sort_by_key(|edition| edition.as_of);
     }
     Ok(known)
 }
@@ -100,6 +119,12 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
     if !is_id(&id) || !tokens.iter().all(|token| is_id(token)) {
         return Err(BAD_ID.to_owned());
     }
+    let as_of = entry
+        .as_of
+        .as_ref()
+        .and_then(text_of)
+        .map(|text| Timestamp::parse(&text).ok_or_else(|| format!("as_of: `{text}` is no moment")))
+        .transpose()?;
     let date = |text: Option<String>| -> Result<Option<Timestamp>, String> {
         text.map(|text| Timestamp::parse(&text).ok_or_else(|| format!("`{text}` is not a date")))
             .transpose()
@@ -130,6 +155,7 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
         })
         .transpose()?;
     let metadata = Metadata {
+        as_of,
         condition_id: entry.condition_id,
         slug: entry.slug,
         description: entry.description,
@@ -181,10 +207,10 @@ mod tests {
         )
         .unwrap();
         let mut skips = Skips::default();
-        let known = read(&path, &mut skips).unwrap();
+        let known = read_file(&path, &mut skips).unwrap();
         assert_eq!(known.len(), 2);
-        assert_eq!(known["12"].fee, FeeSchedule::new("0.25", 2).ok());
-        let seven = &known["7"];
+        assert_eq!(known["12"][0].fee, FeeSchedule::new("0.25", 2).ok());
+        let seven = &known["7"][0];
         assert_eq!(seven.tick, Some(Price::from_micros(1_000).unwrap()));
         assert_eq!(seven.min_size, Some(Shares::whole(5)));
         assert_eq!(seven.end, Timestamp::parse("2026-08-07"));
@@ -195,6 +221,32 @@ mod tests {
         assert_eq!(skipped.count, 5);
         assert!(skipped.first.contains("entry 2"), "{}", skipped.first);
         std::fs::write(&path, "{").unwrap();
-        assert!(read(&path, &mut skips).is_err());
+        assert!(read_file(&path, &mut skips).is_err());
+    }
+
+    #[test]
+    fn entries_of_one_market_hold_one_after_the_other() {
+        let text = r#"[{"id": "a", "as_of": "2026-01-02T00:00:00Z", "end_date": "2026-02-02"},
+                       {"id": "a", "end_date": "2026-02-01", "category": "old"},
+                       {"id": "a", "end_date": "2026-02-01", "category": "sports"},
+                       {"id": "a", "as_of": 1767225600, "end_date": "2026-02-03"},
+                       {"id": "b", "as_of": "later"}]"#;
+        let mut skips = Skips::default();
+        let known = read(text.as_bytes(), Path::new("markets.json"), &mut skips).unwrap();
+        let ends: Vec<_> = known["a"]
+            .iter()
+            .map(|edition| edition.end.unwrap().to_rfc3339())
+            .collect();
+        // Nobody knows since when the first; then 2026-01-01, then 2026-01-02.
+        assert_eq!(
+            ends,
+            [
+                "2026-02-01T00:00:00Z",
+                "2026-02-03T00:00:00Z",
+                "2026-02-02T00:00:00Z"
+            ]
+        );
+        assert_eq!(known["a"][0].category.as_deref(), Some("sports"));
+        assert_eq!((known.len(), skips.total()), (1, 1));
     }
 }

@@ -1,16 +1,19 @@
 //! `resolutions.csv`: how and when recorded markets ended.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
-
-use csv::ByteRecord;
 
 use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
 use crate::market_data::DataError;
 
 use super::cells;
 use super::fields;
-use super::rows::{BAD_ID, column, file_error, file_name, first_of, is_id, open};
+use super::input;
+use super::records::Records;
+use super::rows::{
+    BAD_ID, Cancelled, RECORDS_PER_QUESTION, column, file_error, file_name, is_id, names, place,
+};
 use super::skips::Skips;
 
 /// One line of the file.
@@ -29,52 +32,68 @@ pub(super) struct Line {
 /// A line without a time is skipped and counted: it cannot be placed without looking ahead.
 /// Errors: the file cannot be read or lacks `market_id`, `resolved_at` or `outcome`; or
 /// `cancelled` said so.
-pub(super) fn read(
+pub(super) fn read_file(
     path: &Path,
     skips: &mut Skips,
-    cancelled: &dyn Fn() -> bool,
+    cancelled: Cancelled<'_>,
+    known: &mut HashMap<String, Line>,
+) -> Result<(), DataError> {
+    let input = input::open(path).map_err(|error| file_error(path, error))?;
+    read(input, path, skips, cancelled, known)
+}
+
+/// The same from an open `input`; `path` is for messages.
+pub(super) fn read(
+    input: impl Read,
+    path: &Path,
+    skips: &mut Skips,
+    cancelled: Cancelled<'_>,
     known: &mut HashMap<String, Line>,
 ) -> Result<(), DataError> {
     let name = file_name(path);
-    let mut reader = open(path, cancelled)?;
-    let header = reader.header(path)?;
+    let failed = |error: std::io::Error| file_error(path, error);
+    let mut records = Records::new(input);
+    records.advance().map_err(failed)?;
+    let header = names(&records);
     let (Some(market), Some(time), Some(outcome)) = (
-        column(header, "market_id"),
-        column(header, "resolved_at"),
-        column(header, "outcome"),
+        column(&header, "market_id"),
+        column(&header, "resolved_at"),
+        column(&header, "outcome"),
     ) else {
         return Err(file_error(
             path,
             "the header needs the columns market_id, resolved_at and outcome",
         ));
     };
-    let basis = column(header, "basis");
-    let mut record = ByteRecord::new();
-    while reader.next(&mut record, path)? {
-        let field = |index: usize| record.get(index).unwrap_or_default().trim_ascii();
+    let basis = column(&header, "basis");
+    let mut count = 0_u64;
+    loop {
+        if count.is_multiple_of(RECORDS_PER_QUESTION) && cancelled() {
+            return Err(DataError::Cancelled);
+        }
+        count += 1;
+        if !records.advance().map_err(failed)? {
+            return Ok(());
+        }
+        let field = |index: usize| records.field(index).unwrap_or_default();
         let text_at =
             |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
+        let first = || place(&name, &records);
         if field(market).is_empty() || field(outcome).is_empty() {
-            skips.count("a resolution has no market or no outcome", || {
-                first_of(&name, &record)
-            });
+            skips.count("a resolution has no market or no outcome", first);
             continue;
         }
         let Some(resolved_at) = fields::timestamp(field(time)) else {
-            skips.count("a resolution has no time that can be read", || {
-                first_of(&name, &record)
-            });
+            skips.count("a resolution has no time that can be read", first);
             continue;
         };
         let id = String::from_utf8_lossy(field(market)).into_owned();
         if !is_id(&id) {
-            skips.count(BAD_ID, || first_of(&name, &record));
+            skips.count(BAD_ID, first);
             continue;
         }
         if known.contains_key(&id) {
-            skips.count("a market is resolved twice; the first line counts", || {
-                first_of(&name, &record)
-            });
+            skips.count("a market is resolved twice; the first line counts", first);
             continue;
         }
         let basis = basis.map_or_else(String::new, |index| text_at(index, text::MAX_NAME));
@@ -92,11 +111,10 @@ pub(super) fn read(
                     text::MAX_NAME,
                 ),
                 evidence,
-                place: first_of(&name, &record),
+                place: first(),
             },
         );
     }
-    Ok(())
 }
 
 impl Line {
@@ -194,7 +212,7 @@ mod tests {
         )
         .unwrap();
         let (mut skips, mut known) = (Skips::default(), HashMap::new());
-        read(&path, &mut skips, &|| false, &mut known).unwrap();
+        read_file(&path, &mut skips, &|| false, &mut known).unwrap();
         assert_eq!(known.len(), 1);
         assert_eq!(known["a"].evidence, "resolutions.csv: official (Gamma)");
         assert_eq!(known["a"].outcome, "Yes");

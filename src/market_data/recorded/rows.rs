@@ -1,56 +1,66 @@
 //! Price rows of one CSV file, straight from bytes: nothing is allocated per row.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-
-use csv::{ByteRecord, ReaderBuilder};
-use flate2::read::MultiGzDecoder;
 
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
 
-use super::capped::{CAPS, Capped, Progress};
 use super::fields;
+use super::growing::Growing;
+use super::input;
+use super::records::Records;
 use super::skips::Skips;
-
-/// Columns that a price file must have; `question` and `volume` may be missing.
-const REQUIRED: [&str; 4] = ["timestamp", "market_id", "yes_price", "token_id"];
 
 /// Longest id that is taken, bytes; a token id of the venue has 78 digits.
 const MAX_ID: usize = 200;
 /// Why a row with another id is skipped.
 pub(super) const BAD_ID: &str = "an id is too long or has control characters";
+/// Why a row without all that it must have is skipped.
+pub(super) const LACKING: &str = "a required column is missing or empty";
+/// Why a row whose time makes no sense is skipped.
+pub(super) const BAD_TIME: &str = "the timestamp cannot be read";
+
+/// Whether whoever wants a recording has changed his mind; asked from several threads.
+pub(super) type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// One valid row. The text is untrusted and raw.
 pub(super) struct Row<'a> {
     pub(super) at: Timestamp,
-    pub(super) market_id: &'a str,
-    pub(super) token_id: &'a str,
+    pub(super) market_id: &'a [u8],
+    /// Empty where the file has no such column.
+    pub(super) token_id: &'a [u8],
+    /// Token of the second outcome, empty where not told.
+    pub(super) no_token_id: &'a [u8],
     pub(super) question: &'a [u8],
     pub(super) price: Price,
     pub(super) volume: Option<Usdc>,
+    /// Best bid and ask for the first outcome, as far as told.
+    pub(super) bid: Option<Price>,
+    pub(super) ask: Option<Price>,
 }
 
-/// What a CSV file turned out to be.
+/// What a file turned out to be.
+#[derive(Debug)]
 pub(super) enum Content {
-    /// Prices, so many valid rows.
-    Prices {
-        /// Valid rows handed on.
-        rows: u64,
-    },
-    /// Something else: it has no column `yes_price`.
+    /// Prices, at least one row.
+    Prices(Growing),
+    /// Something else: it has no price.
     Other,
 }
 
-/// The columns' places in a row.
-struct Columns {
-    timestamp: usize,
-    market_id: usize,
-    yes_price: usize,
-    token_id: usize,
-    question: Option<usize>,
-    volume: Option<usize>,
+/// The columns that are read, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) timestamp: usize,
+    pub(super) market_id: usize,
+    pub(super) price: usize,
+    pub(super) token_id: Option<usize>,
+    pub(super) no_token_id: Option<usize>,
+    pub(super) question: Option<usize>,
+    pub(super) volume: Option<usize>,
+    pub(super) best_bid: Option<usize>,
+    pub(super) best_ask: Option<usize>,
 }
 
 /// File name for messages: never the whole path.
@@ -70,98 +80,38 @@ pub(super) fn file_error(path: &Path, detail: impl ToString) -> DataError {
 }
 
 /// Records between two questions whether to go on: a few milliseconds.
-const RECORDS_PER_QUESTION: u64 = 4_096;
-
-/// The records of a plain or gzipped CSV file, within [`CAPS`].
-pub(super) struct Records<'a> {
-    reader: csv::Reader<Capped<Box<dyn Read>>>,
-    progress: Progress,
-    count: u64,
-    cancelled: &'a dyn Fn() -> bool,
-}
-
-/// Opens a CSV file, to be read until `cancelled`. Errors: it cannot be opened.
-pub(super) fn open<'a>(
-    path: &Path,
-    cancelled: &'a dyn Fn() -> bool,
-) -> Result<Records<'a>, DataError> {
-    let file = File::open(path).map_err(|error| file_error(path, error))?;
-    let packed = path
-        .extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case("gz"));
-    let bytes: Box<dyn Read> = if packed {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(
-            128 * 1024,
-            file,
-        )))
-    } else {
-        Box::new(file)
-    };
-    let (bytes, progress) = Capped::new(bytes, CAPS);
-    let reader = ReaderBuilder::new()
-        .flexible(true)
-        .buffer_capacity(256 * 1024)
-        .from_reader(bytes);
-    Ok(Records {
-        reader,
-        progress,
-        count: 0,
-        cancelled,
-    })
-}
-
-impl Records<'_> {
-    /// The first record. Errors: the file cannot be read, or breaks a cap.
-    pub(super) fn header(&mut self, path: &Path) -> Result<&ByteRecord, DataError> {
-        let header = self
-            .reader
-            .byte_headers()
-            .map_err(|error| file_error(path, error))?;
-        self.progress.record_done();
-        Ok(header)
-    }
-
-    /// Reads the next record into `record`; false at the end. Errors: the file cannot be read,
-    /// breaks a cap, or is not wanted any more.
-    pub(super) fn next(&mut self, record: &mut ByteRecord, path: &Path) -> Result<bool, DataError> {
-        if self.count.is_multiple_of(RECORDS_PER_QUESTION) && (self.cancelled)() {
-            return Err(DataError::Cancelled);
-        }
-        self.count += 1;
-        let more = self
-            .reader
-            .read_byte_record(record)
-            .map_err(|error| file_error(path, error))?;
-        self.progress.record_done();
-        Ok(more)
-    }
-}
+pub(super) const RECORDS_PER_QUESTION: u64 = 4_096;
 
 /// Whether `id` can be an identifier: not too long, and without control characters.
 pub(super) fn is_id(id: &str) -> bool {
     id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
-/// The place of the column called `name`, whatever its case and the blanks around it.
-pub(super) fn column(header: &ByteRecord, name: &str) -> Option<usize> {
-    header.iter().position(|field| {
-        let field = field.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(field);
-        field.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
-    })
+/// Names of all fields of the present record.
+pub(super) fn names<R: Read>(records: &Records<R>) -> Vec<&[u8]> {
+    (0..records.len())
+        .map(|index| records.field(index).unwrap_or_default())
+        .collect()
+}
+
+/// The place of the column called `name`, whatever its case.
+pub(super) fn column(header: &[&[u8]], name: &str) -> Option<usize> {
+    header
+        .iter()
+        .position(|field| field.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 impl Columns {
     /// `Ok(None)` for a file that is not about prices; an error for one that is and lacks columns.
-    fn of(header: &ByteRecord, path: &Path) -> Result<Option<Self>, DataError> {
-        let Some(yes_price) = column(header, "yes_price") else {
+    pub(super) fn of(header: &[&[u8]], path: &Path) -> Result<Option<Self>, DataError> {
+        // Files with the best prices call the price what it is.
+        let Some(price) = column(header, "yes_price").or_else(|| column(header, "mid")) else {
             return Ok(None);
         };
-        let (Some(timestamp), Some(market_id), Some(token_id)) = (
-            column(header, "timestamp"),
-            column(header, "market_id"),
-            column(header, "token_id"),
-        ) else {
-            let missing: Vec<&str> = REQUIRED
+        let (Some(timestamp), Some(market_id)) =
+            (column(header, "timestamp"), column(header, "market_id"))
+        else {
+            let missing: Vec<&str> = ["timestamp", "market_id"]
                 .into_iter()
                 .filter(|name| column(header, name).is_none())
                 .collect();
@@ -173,107 +123,138 @@ impl Columns {
         Ok(Some(Columns {
             timestamp,
             market_id,
-            yes_price,
-            token_id,
+            price,
+            token_id: column(header, "token_id"),
+            no_token_id: column(header, "no_token_id"),
             question: column(header, "question"),
             volume: column(header, "volume"),
+            best_bid: column(header, "best_bid"),
+            best_ask: column(header, "best_ask"),
         }))
     }
 }
 
-/// Hands each valid row of `path` to `accept`, which may refuse it with a cause. What is skipped is
-/// counted in `skips`.
+/// The rows of a CSV file, by market. What is skipped is counted with them.
 ///
 /// Errors: the file cannot be read, has no header, or has prices but not a single valid row; or
 /// `cancelled` said so.
-pub(super) fn read_prices(
+pub(super) fn read_file(path: &Path, cancelled: Cancelled<'_>) -> Result<Content, DataError> {
+    let input = input::open(path).map_err(|error| file_error(path, error))?;
+    read(input, path, cancelled)
+}
+
+/// The same from an open `input`; `path` is for messages.
+pub(super) fn read(
+    input: impl Read,
     path: &Path,
-    skips: &mut Skips,
-    cancelled: &dyn Fn() -> bool,
-    mut accept: impl FnMut(&Row<'_>) -> Result<(), &'static str>,
+    cancelled: Cancelled<'_>,
 ) -> Result<Content, DataError> {
     let name = file_name(path);
-    let mut reader = open(path, cancelled)?;
-    let header = reader.header(path)?;
-    if header.iter().all(<[u8]>::is_empty) {
+    let failed = |error: std::io::Error| file_error(path, error);
+    let mut records = Records::new(input);
+    if !records.advance().map_err(failed)? {
         return Err(file_error(path, "the file is empty"));
     }
-    let Some(columns) = Columns::of(header, path)? else {
+    let Some(columns) = Columns::of(&names(&records), path)? else {
         return Ok(Content::Other);
     };
-    let mut here = Skips::default();
-    let mut record = ByteRecord::new();
-    let mut rows = 0_u64;
+    let mut growing = Growing::default();
+    let mut skips = Skips::default();
+    let mut count = 0_u64;
     // Rows of one moment mostly follow each other: the same bytes need not be read again.
     let mut last_time: (Vec<u8>, Timestamp) = (Vec::new(), Timestamp::default());
-    while reader.next(&mut record, path)? {
-        let outcome = match parse(&record, &columns, &mut last_time) {
-            Ok(row) => accept(&row),
-            Err(cause) => Err(cause),
-        };
-        match outcome {
-            Ok(()) => rows += 1,
-            Err(cause) => here.count(cause, || first_of(&name, &record)),
+    loop {
+        if count.is_multiple_of(RECORDS_PER_QUESTION) && cancelled() {
+            return Err(DataError::Cancelled);
+        }
+        count += 1;
+        if !records.advance().map_err(failed)? {
+            break;
+        }
+        let place = || place(&name, &records);
+        let outcome =
+            parse(&records, &columns, &mut last_time).and_then(|row| growing.accept(&row, &place));
+        if let Err(cause) = outcome {
+            skips.count(cause, place);
         }
     }
-    if rows == 0 {
-        let why = here.iter().next().map_or_else(
-            || "it has a header only".to_owned(),
-            |(cause, skipped)| format!("{cause}, first {}", skipped.first),
-        );
-        return Err(file_error(path, format!("no valid row: {why}")));
-    }
-    skips.merge(here);
-    Ok(Content::Prices { rows })
+    growing.skips = skips;
+    growing.checked(path).map(Content::Prices)
 }
 
 /// `file:line: what the row holds`, shortened.
-pub(super) fn first_of(name: &str, record: &ByteRecord) -> String {
-    let line = record.position().map_or(0, csv::Position::line);
-    let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+pub(super) fn place<R: Read>(name: &str, records: &Records<R>) -> String {
+    let fields: Vec<_> = names(records)
+        .into_iter()
+        .map(String::from_utf8_lossy)
+        .collect();
     let text = crate::domain::text::clean(&fields.join(","), 120);
-    format!("{name}:{line}: {text}")
+    format!("{name}:{}: {text}", records.line())
 }
 
-fn parse<'a>(
-    record: &'a ByteRecord,
+#[inline]
+fn parse<'a, R: Read>(
+    record: &'a Records<R>,
     columns: &Columns,
     last_time: &mut (Vec<u8>, Timestamp),
 ) -> Result<Row<'a>, &'static str> {
-    let field = |index: usize| record.get(index).map(<[u8]>::trim_ascii);
     let required = |index: usize| {
-        field(index)
+        record
+            .field(index)
             .filter(|text| !text.is_empty())
-            .ok_or("a required column is missing or empty")
+            .ok_or(LACKING)
     };
+    let optional = |index: Option<usize>| index.and_then(|index| record.field(index));
     let time = required(columns.timestamp)?;
     let market_id = required(columns.market_id)?;
-    let price = required(columns.yes_price)?;
-    let token_id = required(columns.token_id)?;
+    let price = required(columns.price)?;
+    let token_id = match columns.token_id {
+        Some(index) => required(index)?,
+        None => &[],
+    };
     if time != last_time.0 {
-        let moment = fields::timestamp(time).ok_or("the timestamp cannot be read")?;
+        let moment = fields::timestamp(time).ok_or(BAD_TIME)?;
         last_time.0.clear();
         last_time.0.extend_from_slice(time);
         last_time.1 = moment;
     }
-    let price = fields::price(price).map_err(|error| match error {
-        MoneyError::PriceRange(_) => "the price is outside 0 to 1",
-        _ => "the price is not a number",
-    })?;
-    let volume = match columns.volume.and_then(field) {
-        Some(text) => fields::volume(text).map_err(|error| match error {
-            MoneyError::Negative(_) => "the volume is negative",
-            _ => "the volume is not a number",
-        })?,
+    let price = fields::price(price).map_err(bad_price)?;
+    let volume = match optional(columns.volume) {
+        Some(text) => fields::volume(text).map_err(bad_volume)?,
         None => None,
     };
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| "an id is not UTF-8 text");
+    let quote = |index| match optional(index) {
+        Some(text) if !text.is_empty() => fields::price(text).map(Some).map_err(|_| BAD_QUOTE),
+        _ => Ok(None),
+    };
     Ok(Row {
         at: last_time.1,
-        market_id: text(market_id)?,
-        token_id: text(token_id)?,
-        question: columns.question.and_then(field).unwrap_or_default(),
+        market_id,
+        token_id,
+        no_token_id: optional(columns.no_token_id).unwrap_or_default(),
+        question: optional(columns.question).unwrap_or_default(),
         price,
         volume,
+        bid: quote(columns.best_bid)?,
+        ask: quote(columns.best_ask)?,
     })
+}
+
+/// Why a row whose best bid or ask is no price is skipped.
+pub(super) const BAD_QUOTE: &str = "the best bid or ask is not a price";
+
+/// What is wrong with a price.
+pub(super) fn bad_price(error: MoneyError) -> &'static str {
+    match error {
+        MoneyError::PriceRange(_) => "the price is outside 0 to 1",
+        _ => "the price is not a number",
+    }
+}
+
+/// What is wrong with a volume.
+pub(super) fn bad_volume(error: MoneyError) -> &'static str {
+    match error {
+        MoneyError::Negative(_) => "the volume is negative",
+        _ => "the volume is not a number",
+    }
 }

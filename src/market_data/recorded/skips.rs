@@ -18,11 +18,21 @@ pub struct Skips(BTreeMap<&'static str, Skipped>);
 impl Skips {
     /// Counts one row; `first` is only evaluated for the first of its kind.
     pub fn count(&mut self, cause: &'static str, first: impl FnOnce() -> String) {
+        self.count_many(cause, 1, first);
+    }
+
+    /// Counts `rows` rows of which `first` is the first.
+    pub(super) fn count_many(
+        &mut self,
+        cause: &'static str,
+        rows: u64,
+        first: impl FnOnce() -> String,
+    ) {
         self.0
             .entry(cause)
-            .and_modify(|skipped| skipped.count += 1)
+            .and_modify(|skipped| skipped.count += rows)
             .or_insert_with(|| Skipped {
-                count: 1,
+                count: rows,
                 first: first(),
             });
     }

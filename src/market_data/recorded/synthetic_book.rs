@@ -1,6 +1,6 @@
 //! Books made from a single price, for recordings that have none.
 
-use crate::domain::{Book, BookOrigin, Level, Price, Shares, Timestamp, TokenId};
+use crate::domain::{Book, BookOrigin, Level, Price, Shares, Timestamp, TokenId, Usdc};
 
 /// Best bid and best ask around a mid price: half the spread each way, rounded outward to ticks.
 ///
@@ -43,7 +43,16 @@ pub fn books(
     depth: Shares,
     at: Timestamp,
 ) -> (Book, Book) {
-    let (bid, ask) = quotes(price, spread, tick);
+    of_quotes(tokens, quotes(price, spread, tick), depth, at)
+}
+
+/// The books of both tokens from the best bid and ask for the first, `depth` shares at each.
+pub(super) fn of_quotes(
+    tokens: (&TokenId, &TokenId),
+    (bid, ask): (Option<Price>, Option<Price>),
+    depth: Shares,
+    at: Timestamp,
+) -> (Book, Book) {
     let level = |price: Option<Price>| -> Vec<Level> {
         price
             .map(|price| Level { price, size: depth })
@@ -68,6 +77,18 @@ pub fn books(
         ),
     )
 }
+
+/// Shares on each side where the volume of 24 hours is known: one part in a hundred of it, one share
+/// for each pUSD (a share costs at most that, so no more than was traded), and at least the smallest
+/// order.
+#[must_use]
+pub fn depth_of(volume_24h: Usdc, min_size: Shares) -> Shares {
+    let part = Shares::from_micros((volume_24h.micros() / DEPTH_ONE_IN).max(0));
+    part.map_or(min_size, Shares::floor_to_lot).max(min_size)
+}
+
+/// A synthesised book shows one part in so many of the volume of 24 hours.
+const DEPTH_ONE_IN: i64 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +130,15 @@ mod tests {
     fn a_spread_of_zero_still_costs_a_tick() {
         assert_eq!(shown("0.5", "0", "0.01"), "0.49 0.51");
         assert_eq!(shown("0.505", "0", "0.01"), "0.5 0.51");
+    }
+
+    #[test]
+    fn depth_is_a_hundredth_of_the_volume_in_lots_but_an_order_at_least() {
+        let depth = |volume: &str| depth_of(Usdc::parse(volume).unwrap(), Shares::whole(5));
+        assert_eq!(depth("123456"), Shares::parse("1234.56").unwrap());
+        assert_eq!(depth("123456.99"), Shares::parse("1234.56").unwrap());
+        assert_eq!(depth("499.99"), Shares::whole(5));
+        assert_eq!(depth("0"), Shares::whole(5));
     }
 
     #[test]

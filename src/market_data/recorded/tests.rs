@@ -5,6 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::domain::{FeeSchedule, MarketStatus, Outcome, Price, ProtocolVersion, Shares, Usdc};
 
+mod formats;
+
 /// `h` hours after 2026-01-01T00:00:00Z.
 pub(crate) fn hour(h: i64) -> Timestamp {
     Timestamp::from_secs(1_767_225_600 + h * 3_600)
@@ -74,7 +76,12 @@ fn columns_go_by_name_and_times_by_any_known_form() {
                 t1,0.5,x,\"Rain, or \"\"snow\"\"?\",1767229200000,12.5,a\n\
                 t1,0.6,x,\"Rain, or \"\"snow\"\"?\",2026-01-01T03:00:00+01:00,0,a\n\
                 t2,.25,,Sun?,2026-01-01T02:00:00Z,1e3,b\n";
-    let dataset = load(&[("p.csv", text)]).unwrap();
+    let dataset = load(&[
+        ("p.csv", text),
+        ("dataset.yaml", "volume_kind: cumulative\n"),
+    ])
+    .unwrap();
+    assert!(dataset.report().described);
     let a = &dataset.series()[0];
     assert_eq!(a.template().question, "Rain, or \"snow\"?");
     let points: Vec<_> = a.points().iter().map(|p| (p.at, p.price)).collect();
@@ -173,7 +180,12 @@ fn rows_are_sorted_by_real_time_and_the_last_of_a_moment_counts() {
         "2026-01-01T01:00:00Z,a,A? (first),0.15,,t1",
     ]);
     let again = csv(&["2026-01-01T03:00:00Z,a,A?,0.35,35,t1"]);
-    let dataset = load(&[("1.csv", &late), ("2.csv", &again)]).unwrap();
+    let dataset = load(&[
+        ("1.csv", &late),
+        ("2.csv", &again),
+        ("dataset.yaml", "volume_kind: cumulative"),
+    ])
+    .unwrap();
     let one = &dataset.series()[0];
     let points: Vec<_> = one.points().iter().map(|p| (p.at, p.price)).collect();
     assert_eq!(points, [(hour(1), 0.15), (hour(2), 0.2), (hour(3), 0.35)]);
@@ -188,14 +200,14 @@ fn rows_are_sorted_by_real_time_and_the_last_of_a_moment_counts() {
 #[test]
 fn what_cannot_be_read_is_an_error_that_names_the_file() {
     let fails = |files: &[(&str, &str)]| load(files).unwrap_err().to_string();
-    assert!(fails(&[]).contains("no CSV file with prices"));
-    assert!(fails(&[("resolutions.csv", "market_id\n")]).contains("no CSV file with prices"));
+    assert!(fails(&[]).contains("no file with prices"));
+    assert!(fails(&[("resolutions.csv", "market_id\n")]).contains("no file with prices"));
     assert!(fails(&[("e.csv", "")]).contains("e.csv: the file is empty"));
     assert!(fails(&[("h.csv", HEADER)]).contains("h.csv: no valid row: it has a header only"));
     let bad = csv(&["2026-01-01T01:00:00Z,a,A?,7,0,t1"]);
     assert!(fails(&[("b.csv", &bad)]).contains("b.csv: no valid row: the price is outside 0 to 1"),);
-    let lacking = "timestamp,yes_price\n2026-01-01T01:00:00Z,0.5\n";
-    assert!(fails(&[("l.csv", lacking)]).contains("lacks the column market_id, token_id"));
+    let lacking = "token_id,yes_price\n1,0.5\n";
+    assert!(fails(&[("l.csv", lacking)]).contains("lacks the column timestamp, market_id"));
     let nowhere = Dataset::load(Path::new("no/such/dir"), DatasetOptions::default());
     assert_eq!(nowhere.unwrap_err().code(), "file_error");
     let broken = load(&[("p.csv.gz", "this is not gzip")]).unwrap_err();
@@ -275,7 +287,7 @@ fn a_field_without_an_end_is_refused_before_it_fills_the_memory() {
 
 #[test]
 fn loading_stops_when_it_is_cancelled() {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
     let rows: Vec<String> = (0..20_000)
         .map(|second| format!("{},a,A?,0.5,0,t1", 1_767_225_600 + second))
         .collect();
@@ -283,22 +295,32 @@ fn loading_stops_when_it_is_cancelled() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("p.csv"), csv(&rows)).unwrap();
     let load = |after: u32| {
-        let asked = Cell::new(0_u32);
-        let cancelled = || {
-            asked.set(asked.get() + 1);
-            asked.get() > after
-        };
+        let asked = AtomicU32::new(0);
+        let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= after;
         let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), &cancelled);
-        (loaded.map(|dataset| dataset.report().rows), asked.get())
+        let asked = asked.load(Ordering::Relaxed);
+        (loaded.map(|dataset| dataset.report().rows), asked)
+    };
+    let cancelled = |after| {
+        let (loaded, asked) = load(after);
+        (loaded.err(), asked)
     };
     assert_eq!(
-        load(0),
-        (Err(DataError::Cancelled), 1),
+        cancelled(0),
+        (Some(DataError::Cancelled), 1),
         "before the first row"
     );
-    assert_eq!(load(2), (Err(DataError::Cancelled), 3), "among the rows");
+    assert_eq!(
+        cancelled(2),
+        (Some(DataError::Cancelled), 3),
+        "among the rows"
+    );
     // At rows 0, 4,096, 8,192, 12,288 and 16,384, and once more before the rows are sorted.
-    assert_eq!(load(5), (Err(DataError::Cancelled), 6), "after the last");
+    assert_eq!(
+        cancelled(5),
+        (Some(DataError::Cancelled), 6),
+        "after the last"
+    );
     assert_eq!(load(6), (Ok(20_000), 6));
 }
 
@@ -512,6 +534,13 @@ async fn a_quiet_market_is_paused_and_the_most_traded_comes_first() {
         source.market("q").await.unwrap().unwrap().status,
         MarketStatus::Open
     );
+    // Rows came every hour; after three hours without one there is no book.
+    source.set_now(hour(52));
+    let book = &source.books(&["q".into()]).await.unwrap()[&TokenId::from("q")];
+    assert_eq!(book.at, hour(49), "a book is as old as its row");
+    source.set_now(hour(53));
+    assert!(source.books(&["q".into()]).await.unwrap().is_empty());
+    source.set_now(hour(121));
     let open = source
         .active_markets(&MarketQuery { limit: 9 })
         .await
@@ -524,8 +553,6 @@ async fn a_quiet_market_is_paused_and_the_most_traded_comes_first() {
     source.set_now(hour(122));
     let quiet = source.market("q").await.unwrap().unwrap();
     assert_eq!(quiet.status, MarketStatus::Paused);
-    let book = &source.books(&["q".into()]).await.unwrap()[&TokenId::from("q")];
-    assert_eq!(book.at, hour(49), "a book is as old as its row");
 }
 
 #[tokio::test]

@@ -112,6 +112,7 @@ pub fn replay(
     let options = DatasetOptions {
         default_spread: config.backtest.default_spread,
         depth: config.backtest.default_depth,
+        volume_kind: config.backtest.volume_kind,
     };
     let dataset = Dataset::load_unless(dir, options, cancelled)?;
     let strategies = StrategySet::from_config(&config.strategies)
