@@ -128,6 +128,7 @@ fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "price rose 4 cents in an hour on twice the usual volume".to_owned(),
         stop_loss: None,
@@ -210,6 +211,7 @@ fn purchase(number: u64) -> Input {
     };
     Input::Order {
         order,
+        known: None,
         snapshot: Snapshot::new(NOW, SourceKind::Recorded, vec![view], Vec::new()),
     }
 }

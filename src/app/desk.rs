@@ -23,6 +23,7 @@ use crate::trading::ledger::Ledger;
 use super::AppError;
 use super::journal::{Journal, JournalRules};
 
+pub(super) mod known;
 mod writer;
 
 use writer::{Started, Writer};
@@ -335,7 +336,7 @@ impl Desk {
         send_job(&self.jobs().await?, |answer| {
             Box::new(writer::Commit::new(
                 None,
-                move |ledger: &mut Ledger, _: Rules<'_>| step(ledger),
+                move |ledger: &mut Ledger, _: Option<&Input>, _: Rules<'_>| step(ledger),
                 answer,
             ))
         })

@@ -16,6 +16,9 @@ pub enum AppError {
     /// The database could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Events could not be stored: nothing of them counts, and the desk has stopped until a restart.
+    #[error(transparent)]
+    NotStored(StoreError),
     /// The journal could not be written or read. Nothing was carried out.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -111,7 +114,7 @@ impl AppError {
     pub fn code(&self) -> String {
         match self {
             AppError::Data(error) => error.code().to_owned(),
-            AppError::Store(error) => error.code().to_owned(),
+            AppError::Store(error) | AppError::NotStored(error) => error.code().to_owned(),
             AppError::Journal(error) => error.code().to_owned(),
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
@@ -134,6 +137,7 @@ impl AppError {
         match self {
             AppError::Data(error) => error.hint(),
             AppError::Store(error) => error.hint().to_owned(),
+            AppError::NotStored(error) => not_stored(error),
             AppError::Journal(error) => error.hint().to_owned(),
             AppError::Desk(_) => {
                 "This is a fault of the server, not of the call; nothing was changed.".to_owned()
@@ -172,4 +176,16 @@ impl AppError {
             AppError::Other(_) => "health_check shows the state of the server.".to_owned(),
         }
     }
+}
+
+/// What to do after events were not stored. The obstacle alone is not enough: the desk has stopped.
+fn not_stored(error: &StoreError) -> String {
+    let obstacle = match error {
+        StoreError::Full { .. } => "Free space on that disk",
+        StoreError::Locked { .. } => "Close the other program that writes to the file",
+        other => return other.hint().to_owned(),
+    };
+    format!(
+        "{obstacle}, then restart the server: nothing was changed, and nothing is traded until then."
+    )
 }

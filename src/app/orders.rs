@@ -111,7 +111,7 @@ impl App {
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;
         let snapshot = gathered.snapshot;
-        let Output::Ordered(verdict) = self.input(Input::Order { order, snapshot }).await? else {
+        let Output::Ordered(verdict) = self.input(Input::order(order, snapshot)).await? else {
             return Err(AppError::unexpected_output());
         };
         let report = (*verdict)?;

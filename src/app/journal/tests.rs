@@ -9,10 +9,11 @@ use super::{Entries, Journal, JournalError, JournalRules, name_of};
 use crate::app::config::Config;
 use crate::domain::{
     Book, BookFeed, BookOrigin, ConditionalKind, Estimate, History, Level, Market, MarketId,
-    MarketView, OrderType, PendingResolution, Price, PricePoint, Print, Resolution, Shares, Side,
+    MarketView, OrderOutcome, OrderType, PendingResolution, Price, PricePoint, Print, Resolution, Shares, Side,
     Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::market_data::recorded::tests::market;
+use crate::trading::ledger::ClientOrder;
 use crate::trading::desk::{AgentOrder, CancelScope, Input, NewConditional};
 
 fn rules() -> JournalRules {
@@ -50,7 +51,11 @@ fn shown(input: &Input) -> String {
         Input::Tick(snapshot) => format!("tick {}", see(snapshot)),
         Input::Books(snapshot) => format!("books {}", see(snapshot)),
         Input::Arrive(snapshot) => format!("arrive {}", see(snapshot)),
-        Input::Order { order, snapshot } => format!("{order:?} {}", see(snapshot)),
+        Input::Order {
+            order,
+            known,
+            snapshot,
+        } => format!("{order:?} {known:?} {}", see(snapshot)),
         other => format!("{other:?}"),
     }
 }
@@ -252,6 +257,19 @@ impl World {
             },
             2 => Input::Order {
                 order: self.order(),
+                known: (self.dice.roll(2) == 0).then(|| {
+                    Box::new(ClientOrder {
+                        order: crate::trading::test_support::order(
+                            3,
+                            Side::Buy,
+                            "0.4",
+                            "10",
+                            OrderType::Fak,
+                        ),
+                        fills: Vec::new(),
+                        outcome: Some(OrderOutcome::Unfilled),
+                    })
+                }),
                 snapshot: self.snapshot(),
             },
             3 => {

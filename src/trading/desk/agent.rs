@@ -94,6 +94,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         expires_at: wanted.expires_at,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: wanted.reason.clone(),
         stop_loss: wanted.stop_loss,
@@ -175,6 +176,22 @@ pub fn agent_order(
         step.take_snapshot(true)?;
     }
     Ok((Ok(placed), step.recorder.into_events()))
+}
+
+/// The answer to an order whose client's id was used before, for `placed`: nothing happens. Refused
+/// when it asks for something else than the first one, and when its market is not in the snapshot.
+#[must_use]
+pub fn known_order(
+    ledger: &Ledger,
+    wanted: &AgentOrder,
+    placed: &ClientOrder,
+    snapshot: &Snapshot,
+) -> (Result<OrderReport, Refusal>, Vec<StampedEvent>) {
+    let verdict = match snapshot.market(&wanted.market_id) {
+        Some(view) => repeated(ledger, wanted, placed, &view.market),
+        None => Err(no_market(wanted)),
+    };
+    (verdict, Vec::new())
 }
 
 /// What is wrong with the terms themselves: exits that could not wait.

@@ -44,7 +44,14 @@ fn place(
     order: AgentOrder,
     snapshot: Snapshot,
 ) -> Result<OrderReport, Refusal> {
-    let output = account.put(&Input::Order { order, snapshot }, &[]);
+    let output = account.put(
+        &Input::Order {
+            order,
+            known: None,
+            snapshot,
+        },
+        &[],
+    );
     let Output::Ordered(verdict) = output else {
         panic!("{output:?}");
     };
@@ -224,6 +231,7 @@ fn refused(account: &Account, since: u64) -> Vec<String> {
             limit: Some(_),
             shares: Some(_),
             signal_id: Some(_),
+            order_type: Some(_),
             ..
         } => {
             assert!(!message.is_empty());
