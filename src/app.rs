@@ -19,6 +19,7 @@ mod reactions;
 mod rebuild;
 mod standing;
 mod tick;
+mod clock;
 mod verify;
 
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
 pub use standing::Standing;
-pub use verify::verify;
+pub use verify::{Verified, verify};
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ use crate::trading::desk::{DeskError, Input, Output};
 use crate::trading::ledger::Ledger;
 
 use super::AppError;
-use super::journal::{Journal, JournalRules};
+use super::journal::{self, Journal, JournalRules};
 
 pub(super) mod known;
 mod writer;
@@ -167,7 +167,8 @@ impl Desk {
             Some(plan) => {
                 let rules = plan.rules.clone();
                 let seq = self.view.load().seq();
-                Some(Journal::open(&plan.dir, rules, store.path(), seq)?)
+                let account = journal::account::of_store(&store)?;
+                Some(Journal::open(&plan.dir, rules, store.path(), account, seq)?)
             }
             None => None,
         };

@@ -71,6 +71,12 @@ pub enum AppError {
         /// The account's last event.
         last: crate::domain::Timestamp,
     },
+    /// The machine's clock is grossly wrong.
+    #[error("{}", skew_words(*ahead_ms))]
+    ClockSkew {
+        /// How far it is ahead of the source's, ms; negative when it is behind.
+        ahead_ms: i64,
+    },
     /// The configuration makes no sense.
     #[error("configuration: {0}")]
     Config(String),
@@ -123,6 +129,7 @@ impl AppError {
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
             AppError::BackInTime { .. } => "back_in_time".to_owned(),
+            AppError::ClockSkew { .. } => "clock_skew".to_owned(),
             AppError::Config(_) => "config".to_owned(),
             AppError::NotFound { .. } => "not_found".to_owned(),
             AppError::BadRequest { .. } => "bad_arguments".to_owned(),
@@ -168,6 +175,7 @@ impl AppError {
                  use another --db."
                     .to_owned()
             }
+            AppError::ClockSkew { .. } => CORRECT_CLOCK.to_owned(),
             AppError::Config(_) => "Correct config.yaml; the one that comes with the program has \
                                     every key, with comments."
                 .to_owned(),
@@ -187,5 +195,18 @@ fn not_stored(error: &StoreError) -> String {
     };
     format!(
         "{obstacle}, then restart the server: nothing was changed, and nothing is traded until then."
+    )
+}
+
+/// What to do about a clock that is grossly wrong.
+pub(super) const CORRECT_CLOCK: &str = "Correct the machine's clock (let it be set over the network); until \
+                                        then no order and no tick passes.";
+
+/// How far a clock is off, in words.
+pub(super) fn skew_words(ahead_ms: i64) -> String {
+    let way = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    format!(
+        "this machine's clock is {} s {way} the exchange's",
+        ahead_ms.unsigned_abs() / 1000
     )
 }

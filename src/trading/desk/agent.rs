@@ -62,6 +62,26 @@ pub struct OrderPreview {
     pub cash: Usdc,
 }
 
+impl OrderPreview {
+    /// Of an order whose client's id was used before: placing it changes nothing, and gives what came of
+    /// the first one.
+    #[must_use]
+    pub fn of_placed(report: OrderReport, ledger: &Ledger, placed: &ClientOrder) -> Self {
+        let order = &placed.order;
+        OrderPreview {
+            report,
+            checks: vec![LimitCheck {
+                limit: "client_order_id".to_owned(),
+                value: format!("used before, for order {}: this is its result", order.id),
+                allowed: "a new id for a new order".to_owned(),
+                passed: true,
+            }],
+            market_exposure: ledger.market_exposure(&order.market_id),
+            cash: ledger.cash(),
+        }
+    }
+}
+
 /// Events of a step with its verdict; events count (and are stored) whatever the verdict.
 pub type Verdict<T> = Result<(Result<T, Refusal>, Vec<StampedEvent>), DeskError>;
 
