@@ -15,7 +15,11 @@ impl App {
         if self.source_kind() != SourceKind::Polymarket {
             return Ok(Vec::new());
         }
-        Ok(problems(self.source().clock_ahead(), SystemClock.now(), last))
+        Ok(problems(
+            self.source().clock_ahead(),
+            SystemClock.now(),
+            last,
+        ))
     }
 }
 

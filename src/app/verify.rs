@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::domain::{
-    Fill, LedgerEvent, Order, Price, Shares, Side, StampedEvent, Timestamp, TokenId,
-    Usdc,
+    Fill, LedgerEvent, Order, Price, Shares, Side, StampedEvent, Timestamp, TokenId, Usdc,
 };
 use crate::store::{Audit, Judge, Store};
 use crate::trading::ledger::{CHECKPOINT_FORMAT, Ledger};
@@ -128,7 +127,9 @@ impl Books {
                 ..
             } => self.settle(token_id, *payout, *shares, *proceeds),
             LedgerEvent::Marked { marks } => {
-                let held = marks.iter().filter(|(token, _)| self.held.contains_key(token));
+                let held = marks
+                    .iter()
+                    .filter(|(token, _)| self.held.contains_key(token));
                 self.marks.extend(held.cloned());
                 Ok(())
             }

@@ -245,8 +245,14 @@ fn text_of(verdict: &Verdict) -> String {
         ),
     ];
     for (count, what) in [
-        (verdict.unchecked_fees, "fees: their orders name no fee terms"),
-        (verdict.unchecked_halts, "halts: no limits were recorded then"),
+        (
+            verdict.unchecked_fees,
+            "fees: their orders name no fee terms",
+        ),
+        (
+            verdict.unchecked_halts,
+            "halts: no limits were recorded then",
+        ),
     ] {
         if count > 0 {
             lines.push(format!("Not checked: {count} {what}"));

@@ -12,9 +12,7 @@ use super::rows::{
     moment, number, opt_moment, opt_number, opt_price, opt_shares, opt_time, price, shares, time,
     usdc,
 };
-use crate::domain::{
-    Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Timestamp, Usdc,
-};
+use crate::domain::{Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Timestamp, Usdc};
 
 /// One order that passed the risk gate.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

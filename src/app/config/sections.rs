@@ -69,7 +69,11 @@ mod tests {
     #[test]
     fn no_section_is_a_list() {
         let mut found = Vec::new();
-        sections("", &serde_json::to_value(Config::default()).unwrap(), &mut found);
+        sections(
+            "",
+            &serde_json::to_value(Config::default()).unwrap(),
+            &mut found,
+        );
         assert!(found.len() > 12, "{found:?}");
         for path in found {
             for list in ["[]", "[1]"] {
@@ -85,7 +89,10 @@ mod tests {
         }
         for (text, path) in [
             ("[]", "the file"),
-            ("scheduler: {jobs: [[tick, \"0 * * * * *\", tick]]}", "scheduler.jobs[0]"),
+            (
+                "scheduler: {jobs: [[tick, \"0 * * * * *\", tick]]}",
+                "scheduler.jobs[0]",
+            ),
         ] {
             let error = Config::parse(text, &|_| None).unwrap_err();
             assert!(error.starts_with(&format!("`{path}`: ")), "{error}");

@@ -337,7 +337,11 @@ async fn a_clients_id_is_known_for_ever_and_kept_in_memory_for_a_while() {
     closed(account).await;
     let account = busy_account(dir.path()).await;
     assert!(account.app.store().last_checkpoint().unwrap() > 0);
-    let again = account.app.place_order(order("mine", "0.51")).await.unwrap();
+    let again = account
+        .app
+        .place_order(order("mine", "0.51"))
+        .await
+        .unwrap();
     assert_eq!(again.order_id, first.order_id);
     assert_eq!(again.fills, first.fills);
     assert_eq!(account.app.ledger().unwrap().seq(), seq);
@@ -347,12 +351,20 @@ async fn a_clients_id_is_known_for_ever_and_kept_in_memory_for_a_while() {
 async fn a_preview_under_a_used_id_shows_the_first_orders_result() {
     let dir = tempfile::tempdir().unwrap();
     let account = busy_account(dir.path()).await;
-    let fresh = account.app.preview_order(&order("x", "0.51")).await.unwrap();
+    let fresh = account
+        .app
+        .preview_order(&order("x", "0.51"))
+        .await
+        .unwrap();
     assert!(fresh.checks.len() > 1, "every limit with its verdict");
     let placed = account.app.place_order(order("x", "0.51")).await.unwrap();
     account.source.set_now(hour(2));
     // The price is 0.60 now: nothing would fill at 0.51.
-    let again = account.app.preview_order(&order("x", "0.51")).await.unwrap();
+    let again = account
+        .app
+        .preview_order(&order("x", "0.51"))
+        .await
+        .unwrap();
     assert_eq!(again.report.order_id, placed.order_id);
     assert_eq!(again.report.status, "filled");
     assert_eq!(again.report.fills, placed.fills);

@@ -67,8 +67,10 @@ pub(super) struct Commit<T, F> {
 pub(super) fn of_input(
     input: Input,
     answer: oneshot::Sender<Result<Committed, AppError>>,
-) -> Commit<Committed, impl FnOnce(&mut Ledger, Option<&Input>, Rules<'_>) -> Stepped<Committed> + Send>
-{
+) -> Commit<
+    Committed,
+    impl FnOnce(&mut Ledger, Option<&Input>, Rules<'_>) -> Stepped<Committed> + Send,
+> {
     let step = |draft: &mut Ledger, input: Option<&Input>, rules: Rules<'_>| {
         let began = Instant::now();
         let (output, events) = match input {

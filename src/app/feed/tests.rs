@@ -384,7 +384,10 @@ async fn nothing_is_traded_by_a_clock_that_is_grossly_wrong() {
             assert!(error.hint().contains("Correct the machine's clock"));
         }
         let problems = bench.app.clock_problems().unwrap();
-        assert!(problems[0].contains("Correct the machine's"), "{problems:?}");
+        assert!(
+            problems[0].contains("Correct the machine's"),
+            "{problems:?}"
+        );
     }
     assert_eq!(bench.app.ledger().unwrap(), ledger, "nothing was stamped");
     for ahead in [60_000, -60_000] {

@@ -9,12 +9,12 @@ use super::{Entries, Journal, JournalError, JournalRules, name_of};
 use crate::app::config::Config;
 use crate::domain::{
     Book, BookFeed, BookOrigin, ConditionalKind, Estimate, History, Level, Market, MarketId,
-    MarketView, OrderOutcome, OrderType, PendingResolution, Price, PricePoint, Print, Resolution, Shares, Side,
-    Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
+    MarketView, OrderOutcome, OrderType, PendingResolution, Price, PricePoint, Print, Resolution,
+    Shares, Side, Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::market_data::recorded::tests::market;
-use crate::trading::ledger::ClientOrder;
 use crate::trading::desk::{AgentOrder, CancelScope, Input, NewConditional};
+use crate::trading::ledger::ClientOrder;
 
 fn rules() -> JournalRules {
     let config = Config::default();

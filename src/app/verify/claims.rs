@@ -87,9 +87,9 @@ impl Claims {
                 due.as_str(),
                 cause.as_str()
             )),
-            Some((_, why)) if why != reason => {
-                Err(format!("the reason is {reason:?}, the account says {why:?}"))
-            }
+            Some((_, why)) if why != reason => Err(format!(
+                "the reason is {reason:?}, the account says {why:?}"
+            )),
             Some(_) => Ok(()),
             None => Err(format!(
                 "no halt for {} is due: {} pUSD lost today, equity {} pUSD",

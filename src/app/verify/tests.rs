@@ -4,9 +4,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::{
-    Fill, HaltCause, OrderOutcome, OrderType, Rounding, SourceKind, notional,
-};
+use crate::domain::{Fill, HaltCause, OrderOutcome, OrderType, Rounding, SourceKind, notional};
 use crate::trading::desk::tests::random::{Life, input};
 use crate::trading::test_support::{NOON, after, order, p, sh, usd};
 
@@ -340,8 +338,7 @@ fn watched() -> Vec<(i64, LedgerEvent)> {
 }
 
 /// What 6.25 pUSD lost is told as.
-const REASON: &str = 
-    "max_daily_loss: 6.25 pUSD lost since midnight UTC, allowed is below 5 pUSD";
+const REASON: &str = "max_daily_loss: 6.25 pUSD lost since midnight UTC, allowed is below 5 pUSD";
 
 #[test]
 fn what_is_said_of_the_account_is_recomputed() {
@@ -429,9 +426,8 @@ fn what_is_said_of_the_account_is_recomputed() {
     assert_eq!(last.place, "event 6");
     assert_eq!(last.detail, "the peak is raised to 100 pUSD from 100 pUSD");
     // Without limits a halt for losses cannot be judged, and that is said.
-    let (_dir, verified) = write(
-        "UPDATE events SET payload = json_set(payload, '$.settings', 'gone') WHERE seq = 4",
-    );
+    let (_dir, verified) =
+        write("UPDATE events SET payload = json_set(payload, '$.settings', 'gone') WHERE seq = 4");
     assert_eq!(verified.audit.findings, []);
     assert_eq!(verified.unchecked_halts, 1);
 }

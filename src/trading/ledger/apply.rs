@@ -11,8 +11,8 @@ use crate::domain::{
 
 use super::super::estimates::Scored;
 use super::{
-    CLIENT_ORDERS_KEPT, ClientOrder, Halt, Ledger, LedgerError, MOST_TAKES, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
-    REMEMBERED_TAKES_MS, RecentTrade, Stranded, Take,
+    CLIENT_ORDERS_KEPT, ClientOrder, Halt, Ledger, LedgerError, MOST_TAKES, ORDER_RATE_WINDOW_MS,
+    RECENT_TRADES, REMEMBERED_TAKES_MS, RecentTrade, Stranded, Take,
 };
 
 impl Ledger {

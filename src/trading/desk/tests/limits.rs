@@ -225,6 +225,8 @@ fn account(before: Before) -> Account {
 fn refused(account: &Account, since: u64) -> Vec<String> {
     account.since(since, |event| match event {
         LedgerEvent::OrderRefused {
+            market_id,
+            event_id,
             code,
             message,
             side: Some(_),
@@ -235,6 +237,9 @@ fn refused(account: &Account, since: u64) -> Vec<String> {
             ..
         } => {
             assert!(!message.is_empty());
+            // What an exposure to the event is recomputed by.
+            let event = ["m", "n"].contains(&market_id.as_str()).then_some("e");
+            assert_eq!(event_id.as_ref().map(EventId::as_str), event);
             Some(code.clone())
         }
         _ => None,
