@@ -4,6 +4,7 @@
 mod account;
 mod arrivals;
 mod awaiting;
+mod clock;
 pub mod config;
 pub mod control;
 mod desk;
@@ -19,7 +20,6 @@ mod reactions;
 mod rebuild;
 mod standing;
 mod tick;
-mod clock;
 mod verify;
 
 use std::path::PathBuf;
