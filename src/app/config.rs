@@ -19,6 +19,7 @@ use super::AppError;
 
 mod digest;
 mod expand;
+mod sections;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -229,6 +230,7 @@ impl Config {
             }
             Some(value) => expand::expand(value, lookup)?,
         };
+        sections::check(&value)?;
         let config: Config = serde_path_to_error::deserialize(value)
             .map_err(|error| format!("`{}`: {}", error.path(), error.inner()))?;
         config.validate()?;

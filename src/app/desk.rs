@@ -21,8 +21,9 @@ use crate::trading::desk::{DeskError, Input, Output};
 use crate::trading::ledger::Ledger;
 
 use super::AppError;
-use super::journal::{Journal, JournalRules};
+use super::journal::{self, Journal, JournalRules};
 
+pub(super) mod known;
 mod writer;
 
 use writer::{Started, Writer};
@@ -166,7 +167,8 @@ impl Desk {
             Some(plan) => {
                 let rules = plan.rules.clone();
                 let seq = self.view.load().seq();
-                Some(Journal::open(&plan.dir, rules, store.path(), seq)?)
+                let account = journal::account::of_store(&store)?;
+                Some(Journal::open(&plan.dir, rules, store.path(), account, seq)?)
             }
             None => None,
         };
@@ -335,7 +337,7 @@ impl Desk {
         send_job(&self.jobs().await?, |answer| {
             Box::new(writer::Commit::new(
                 None,
-                move |ledger: &mut Ledger, _: Rules<'_>| step(ledger),
+                move |ledger: &mut Ledger, _: Option<&Input>, _: Rules<'_>| step(ledger),
                 answer,
             ))
         })

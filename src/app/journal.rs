@@ -11,6 +11,7 @@
 //! [`Entries`] gives the inputs back; [`replay`] carries them out on a fresh ledger and compares every
 //! event with those of a database.
 
+pub(in crate::app) mod account;
 mod error;
 mod line;
 mod reader;

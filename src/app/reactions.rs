@@ -26,7 +26,7 @@ use crate::trading::desk::{Input, Output};
 use crate::trading::ledger::Ledger;
 use crate::trading::watch::{self, Chance};
 
-use super::gather::BACKWARDS_MS;
+use super::gather::{BACKWARDS_MS, GROSS_SKEW_MS};
 use super::{App, AppError};
 
 /// Between two looks at stops that wait for their confirmation, and at announced resolutions.
@@ -186,7 +186,8 @@ impl App {
             return Ok(());
         }
         let now = self.source.now().await?;
-        if ledger.last_at().since(now) > BACKWARDS_MS {
+        let skew = self.source.clock_ahead().unwrap_or_default();
+        if ledger.last_at().since(now) > BACKWARDS_MS || skew.abs() > GROSS_SKEW_MS {
             return Ok(());
         }
         let views = self.live_views(&ledger, &wanted, &changed.steps, now);

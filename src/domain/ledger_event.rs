@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::conditional::{ConditionalOrder, ConditionalSale};
 use super::estimate::Estimate;
-use super::ids::{MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::intent::Signal;
 use super::money::{Price, Shares, Usdc};
-use super::order::{Fill, Order, OrderOutcome, Side};
+use super::order::{Fill, Order, OrderOutcome, OrderType, Side};
 use super::time::Timestamp;
 
 /// One thing that happened to a ledger.
@@ -79,6 +79,12 @@ pub enum LedgerEvent {
         /// Row in the signal log, if there is one.
         #[serde(default)]
         signal_id: Option<u64>,
+        /// The event that groups the market with others, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event_id: Option<EventId>,
+        /// Type of the order; `None` in logs of 1.0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_type: Option<OrderType>,
         /// Which limit or rule refused it.
         code: String,
         /// The limit, the value, and what is allowed.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fee::FeeSchedule;
 use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::time::Timestamp;
@@ -125,6 +126,10 @@ pub struct Order {
     /// The conditional order whose sale it is, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fired_by: Option<FiredBy>,
+    /// The market's fee terms when it was accepted, which hold for all that it takes. `None` before
+    /// that, and in logs of 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<FeeSchedule>,
     /// Legs of one basket share this number.
     pub basket: Option<u64>,
     /// Why, in one line.

@@ -261,6 +261,7 @@ impl World {
             expires_at: None,
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: None,
             reason: String::new(),
             stop_loss: None,

@@ -33,7 +33,9 @@ mod quotes;
 mod resting;
 mod settle;
 
-pub use agent::{AGENT, AgentOrder, OrderPreview, agent_order, open_account, preview_order};
+pub use agent::{
+    AGENT, AgentOrder, OrderPreview, agent_order, known_order, open_account, preview_order,
+};
 pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};

@@ -35,6 +35,10 @@ const RECENT_TRADES: usize = 10;
 /// How long it is remembered what was used of a level that never changes.
 const REMEMBERED_USE_MS: i64 = 7 * 86_400_000;
 
+/// Orders under a client's own id that are kept after they are over. Older ones are looked up in the
+/// database; what a checkpoint holds, and a start reads, stays small.
+pub const CLIENT_ORDERS_KEPT: usize = 1_000;
+
 /// An event that does not fit the state it is applied to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -168,9 +172,12 @@ pub struct Ledger {
     lives: BTreeMap<TokenId, Usdc>,
     strategies: BTreeMap<StrategyName, StrategyTotals>,
     signal_strategy: BTreeMap<u64, StrategyName>,
-    // Never forgotten, so it grows for ever: persistent, because each draft is a copy of the ledger.
+    /// Those that are open, and the newest [`CLIENT_ORDERS_KEPT`] of the others. Persistent, because
+    /// each draft is a copy of the ledger.
     client_orders: RedBlackTreeMapSync<String, Arc<ClientOrder>>,
     used: BTreeMap<TokenId, Arc<Vec<Used>>>,
+    /// Client ids of those that are over, by the order's number.
+    closed_clients: RedBlackTreeMapSync<u64, String>,
     recent_trades: VecDeque<RecentTrade>,
     day: Option<(i64, Usdc)>,
     day_deposits: Usdc,
@@ -332,7 +339,8 @@ impl Ledger {
         &self.strategies
     }
 
-    /// What came of an order placed under a client's own id.
+    /// What came of an order placed under a client's own id: one that is open, or one of the newest
+    /// [`CLIENT_ORDERS_KEPT`] that are over. Of older ones the database knows.
     #[must_use]
     pub fn client_order(&self, client_order_id: &str) -> Option<&ClientOrder> {
         self.client_orders.get(client_order_id).map(Arc::as_ref)

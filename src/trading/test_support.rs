@@ -342,6 +342,7 @@ pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderTy
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "test".to_owned(),
         stop_loss: None,

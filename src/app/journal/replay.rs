@@ -60,6 +60,22 @@ pub enum ReplayError {
         /// What is wrong.
         detail: String,
     },
+    /// Recorded events whose inputs the journal held once: damage, for a kill leaves no input that was
+    /// carried out.
+    #[error(
+        "{file} is damaged: the inputs that led to events {first} to {last} of the database are not in \
+         it ({detail})"
+    )]
+    Lost {
+        /// File.
+        file: String,
+        /// First of the events.
+        first: u64,
+        /// Last of them.
+        last: u64,
+        /// What was found in their place.
+        detail: String,
+    },
     /// The same input led to something else.
     #[error(
         "event {seq} is another one than input {number} of {file} leads to\n  recorded: {recorded}\n  \
@@ -89,7 +105,10 @@ struct Pending {
 }
 
 struct Replay<'a> {
+    dir: &'a Path,
     store: &'a Store,
+    /// The account in the database.
+    account: Option<String>,
     ledger: Ledger,
     /// Steps that the database has not been compared with yet, oldest first. The desk stores up to
     /// [`GROUP`] steps together: only what is further back is certain to have been stored.
@@ -100,15 +119,20 @@ struct Replay<'a> {
 /// Carries the journal in `dir` out on a fresh ledger, through the same step as the desk, and
 /// compares every event with those recorded in `store`. Errors: the first disagreement.
 pub fn replay(dir: &Path, store: &Store) -> Result<Replayed, ReplayError> {
+    // What is stored by now, the journal explains by now: an owner may go on meanwhile.
+    let last = store.last_seq()?;
     let mut replay = Replay {
+        dir,
         store,
+        account: super::account::of_store(store)?,
         ledger: Ledger::default(),
         pending: VecDeque::new(),
         found: Replayed::default(),
     };
     let mut entries = Entries::open(dir)?;
     let mut rules: Option<(Arc<JournalRules>, StrategySet)> = None;
-    for entry in &mut entries {
+    let mut torn = 0;
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let known = rules
             .as_ref()
@@ -122,9 +146,11 @@ pub fn replay(dir: &Path, store: &Store) -> Result<Replayed, ReplayError> {
             rules = Some((entry.rules.clone(), set));
         }
         let Some((of, set)) = &rules else { continue };
-        replay.carry_out(entry, of, set)?;
+        let before = entries.torn().get(torn..).and_then(<[Torn]>::last);
+        replay.carry_out(entry, before, of, set)?;
+        torn = entries.torn().len();
     }
-    replay.finish()?;
+    replay.finish(last, entries.torn().get(torn..).and_then(<[Torn]>::last))?;
     replay.found.torn = entries.torn().to_vec();
     Ok(replay.found)
 }
@@ -133,11 +159,30 @@ impl Replay<'_> {
     fn carry_out(
         &mut self,
         entry: Entry,
+        torn: Option<&Torn>,
         rules: &JournalRules,
         strategies: &StrategySet,
     ) -> Result<(), ReplayError> {
+        self.is_ours(&entry)?;
         self.settle(entry.seq)?;
+        if self.ledger.seq() < entry.seq {
+            // One process explains all that it did.
+            let gap = (!entry.first).then(|| format!("they stood before input {}", entry.number));
+            self.not_lost(entry.seq, torn, gap.map(|gap| (&entry.file, gap)))?;
+        }
         self.catch_up(entry.seq)?;
+        if self.ledger.seq() != entry.seq {
+            return Err(ReplayError::Misfit {
+                seq: entry.seq + 1,
+                detail: format!(
+                    "input {} of {} meets a ledger at event {}, but stands after event {}",
+                    entry.number,
+                    entry.file,
+                    entry.seq,
+                    self.ledger.seq()
+                ),
+            });
+        }
         self.found.inputs += 1;
         let rules = Rules {
             strategies: strategies.as_slice(),
@@ -159,6 +204,47 @@ impl Replay<'_> {
             Err(DeskError::Ledger(_) | DeskError::Money(_)) => self.found.failed += 1,
         }
         Ok(())
+    }
+
+    /// Errors: the input is one of another account.
+    fn is_ours(&self, entry: &Entry) -> Result<(), ReplayError> {
+        let opened = super::account::of_input(&entry.input);
+        let of = entry.account.clone().or(opened);
+        match of {
+            Some(of) if self.account.as_ref() != Some(&of) => Err(JournalError::OtherAccount {
+                path: self.dir.join(&entry.file).display().to_string(),
+                of: format!("the {of}"),
+                db: self.store.path().display().to_string(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Errors: the events up to `to` have lost their inputs to a torn end, or to a `gap` in a file.
+    fn not_lost(
+        &mut self,
+        to: u64,
+        torn: Option<&Torn>,
+        gap: Option<(&String, String)>,
+    ) -> Result<(), ReplayError> {
+        let at_tear = torn.map(|torn| {
+            let detail = format!("after byte {}: {}", torn.after_byte, torn.detail);
+            (torn.file.clone(), detail)
+        });
+        let Some((file, detail)) = at_tear.or(gap.map(|(file, gap)| (file.clone(), gap))) else {
+            return Ok(());
+        };
+        // A step that led to fewer events than it did then is no damage of the journal.
+        while !self.pending.is_empty() {
+            self.compare_oldest()?;
+        }
+        Err(ReplayError::Lost {
+            file,
+            first: self.ledger.seq() + 1,
+            last: to,
+            detail,
+        })
     }
 
     /// Takes steps back that were never stored, as the ledger that came next stands before them, and
@@ -226,11 +312,14 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), ReplayError> {
-        let last = self.store.last_seq()?;
-        self.settle(last)?;
+    /// `last` is the last event that was stored before the journal was read.
+    fn finish(&mut self, last: u64, torn: Option<&Torn>) -> Result<(), ReplayError> {
+        self.settle(self.store.last_seq()?)?;
         while !self.pending.is_empty() {
             self.compare_oldest()?;
+        }
+        if self.ledger.seq() < last {
+            self.not_lost(last, torn, None)?;
         }
         self.catch_up(last)
     }

@@ -160,7 +160,9 @@ impl Step<'_> {
             return Ok(Some(refusal));
         }
         let matched = match &book {
-            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            Some(book) if order.order_type.takes() => {
+                matching::take(order, book, order.fee.unwrap_or(market.fee))?
+            }
             _ => Matched::default(),
         };
         self.not_affordable(order, &matched)
@@ -223,7 +225,9 @@ impl Step<'_> {
     ) -> Result<OrderReport, DeskError> {
         let book = self.book(&order.token_id);
         let matched = match &book {
-            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            Some(book) if order.order_type.takes() => {
+                matching::take(order, book, order.fee.unwrap_or(market.fee))?
+            }
             _ => Matched {
                 fills: Vec::new(),
                 unfilled: order.shares,

@@ -301,6 +301,7 @@ impl Step<'_> {
                 expires_at: None,
                 arrives_at: None,
                 fired_by: None,
+                fee: None,
                 basket: Some(number),
                 reason: basket.reason.clone(),
                 stop_loss: None,

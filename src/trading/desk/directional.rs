@@ -100,6 +100,7 @@ impl Step<'_> {
             expires_at: None,
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: None,
             reason: format!("{}; {}", signal.reason, sized.explanation),
             stop_loss: signal.stop_loss,

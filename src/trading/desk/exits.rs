@@ -246,6 +246,7 @@ impl Step<'_> {
                 conditional: conditional.id,
                 bid,
             }),
+            fee: None,
             basket: None,
             reason: format!(
                 "Conditional {} triggered at {bid}",

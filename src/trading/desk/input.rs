@@ -9,7 +9,7 @@ use crate::domain::{
 use crate::strategy::Strategy;
 
 use super::super::config::TradingConfig;
-use super::super::ledger::Ledger;
+use super::super::ledger::{ClientOrder, Ledger};
 use super::super::report::{OrderReport, TickReport};
 use super::super::risk::Refusal;
 use super::agent::{self, AgentOrder};
@@ -50,6 +50,10 @@ pub enum Input<S = Snapshot> {
     Order {
         /// What is wanted.
         order: AgentOrder,
+        /// The order that was placed before under its client's id, where the ledger keeps it no more
+        /// and the database knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known: Option<Box<ClientOrder>>,
         /// Its market and books.
         snapshot: S,
     },
@@ -127,8 +131,13 @@ impl<S> Input<S> {
             Input::Tick(snapshot) => Input::Tick(convert(snapshot)?),
             Input::Books(snapshot) => Input::Books(convert(snapshot)?),
             Input::Arrive(snapshot) => Input::Arrive(convert(snapshot)?),
-            Input::Order { order, snapshot } => Input::Order {
+            Input::Order {
+                order,
+                known,
+                snapshot,
+            } => Input::Order {
                 order: order.clone(),
+                known: known.clone(),
                 snapshot: convert(snapshot)?,
             },
             Input::Cancel { scope, by, at } => Input::Cancel {
@@ -156,6 +165,19 @@ impl<S> Input<S> {
                 at: *at,
             },
         })
+    }
+}
+
+impl Input {
+    /// An agent's order on `snapshot`. Whether its client's id was used before is looked up by who
+    /// carries it out.
+    #[must_use]
+    pub fn order(order: AgentOrder, snapshot: Snapshot) -> Self {
+        Input::Order {
+            order,
+            known: None,
+            snapshot,
+        }
     }
 }
 
@@ -231,8 +253,15 @@ pub fn step(
             let (report, events) = super::arrive(ledger, snapshot, config)?;
             (Output::Ticked(Box::new(report)), events)
         }
-        Input::Order { order, snapshot } => {
-            let (verdict, events) = agent::agent_order(ledger, order, snapshot, config)?;
+        Input::Order {
+            order,
+            known,
+            snapshot,
+        } => {
+            let (verdict, events) = match known {
+                Some(known) => agent::known_order(ledger, order, known, snapshot),
+                None => agent::agent_order(ledger, order, snapshot, config)?,
+            };
             (Output::Ordered(Box::new(verdict)), events)
         }
         Input::Cancel { scope, by, at } => {

@@ -127,6 +127,8 @@ impl Step<'_> {
             limit: Some(order.limit),
             shares: Some(order.shares),
             signal_id: order.signal_id,
+            event_id: order.event_id.clone(),
+            order_type: Some(order.order_type),
             code: refusal.code.clone(),
             message: refusal.message.clone(),
         })?;

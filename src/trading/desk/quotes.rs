@@ -118,6 +118,7 @@ impl Step<'_> {
             expires_at: None,
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: None,
             reason: quote.reason.to_string(),
             stop_loss: None,

@@ -11,8 +11,8 @@ use crate::domain::{
 
 use super::super::estimates::Scored;
 use super::{
-    ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS, RECENT_TRADES, RecentTrade,
-    Stranded,
+    CLIENT_ORDERS_KEPT, ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS,
+    RECENT_TRADES, RecentTrade, Stranded,
 };
 
 impl Ledger {
@@ -90,12 +90,7 @@ impl Ledger {
                 let resting = self.resting.remove(order_id).map(|resting| resting.order);
                 let order = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
                 self.strand(&order, *outcome);
-                if let Some(placed) = order
-                    .client_order_id
-                    .and_then(|id| self.client_orders.get_mut(&id).map(Arc::make_mut))
-                {
-                    placed.outcome = Some(*outcome);
-                }
+                self.close_client_order(&order, *outcome);
             }
             LedgerEvent::ConditionalCreated { conditional } => {
                 is_new(
@@ -211,7 +206,8 @@ impl Ledger {
     fn accept(&mut self, at: Timestamp, order: &Order) -> Result<(), LedgerError> {
         is_new("order", order.id, self.orders)?;
         if let Some(client_id) = &order.client_order_id {
-            // The first order's result is what the same id gives ever after.
+            // The first order's result is what the same id gives ever after. An id that is kept no
+            // more is known to the database, which takes none twice.
             if self.client_orders.contains_key(client_id) {
                 return Err(LedgerError::Repeated {
                     what: "client order",
@@ -239,6 +235,26 @@ impl Ledger {
         self.in_flight
             .insert(order.id, (order.clone(), order.shares));
         Ok(())
+    }
+
+    /// Notes how an order under a client's id ended, and forgets the oldest of those that are over.
+    fn close_client_order(&mut self, order: &Order, outcome: OrderOutcome) {
+        let Some(id) = &order.client_order_id else {
+            return;
+        };
+        let Some(placed) = self.client_orders.get_mut(id).map(Arc::make_mut) else {
+            return;
+        };
+        placed.outcome = Some(outcome);
+        self.closed_clients.insert_mut(order.id, id.clone());
+        if self.closed_clients.size() <= CLIENT_ORDERS_KEPT {
+            return;
+        }
+        let oldest = self.closed_clients.first();
+        if let Some((number, id)) = oldest.map(|(number, id)| (*number, id.clone())) {
+            self.closed_clients.remove_mut(&number);
+            self.client_orders.remove_mut(&id);
+        }
     }
 
     /// The queue never becomes longer, and what it accounts for never older.

@@ -657,3 +657,47 @@ fn the_recorder_never_goes_back_in_time() {
     assert_eq!(earlier.events()[0].seq, 2);
     assert_eq!(ledger.last_at(), after(60));
 }
+
+#[test]
+fn client_orders_that_are_over_are_kept_for_a_while_and_open_ones_always() {
+    let mut ledger = Ledger::default();
+    let mut record = |event: LedgerEvent| {
+        let seq = ledger.seq() + 1;
+        let at = NOON;
+        ledger.apply(&StampedEvent { seq, at, event }).unwrap();
+        ledger.clone()
+    };
+    let kept = u64::try_from(CLIENT_ORDERS_KEPT).unwrap();
+    let placed = |id: u64| Order {
+        client_order_id: Some(format!("c{id}")),
+        ..order(id, Side::Sell, "0.5", "5", OrderType::Gtc)
+    };
+    record(LedgerEvent::Deposited { amount: usd("1") });
+    // Order 1 stays open; so many more are over, and one.
+    for id in 1..=kept + 2 {
+        record(LedgerEvent::OrderAccepted { order: placed(id) });
+        if id > 1 {
+            record(LedgerEvent::OrderClosed {
+                order_id: id,
+                outcome: OrderOutcome::Unfilled,
+                unfilled: sh("5"),
+                reason: "test".to_owned(),
+            });
+        }
+    }
+    let now = record(LedgerEvent::Deposited { amount: usd("1") });
+    let known = |ledger: &Ledger, id: u64| ledger.client_order(&format!("c{id}")).is_some();
+    assert!(known(&now, 1), "open");
+    assert!(!known(&now, 2), "the oldest that is over");
+    assert!((3..=kept + 2).all(|id| known(&now, id)));
+    let bytes = now.to_checkpoint().unwrap();
+    assert_eq!(Ledger::from_checkpoint(now.seq(), &bytes).unwrap(), now);
+    // Once it is over, it is the oldest.
+    let now = record(LedgerEvent::OrderClosed {
+        order_id: 1,
+        outcome: OrderOutcome::Cancelled,
+        unfilled: sh("5"),
+        reason: "test".to_owned(),
+    });
+    assert!(!known(&now, 1) && known(&now, 3));
+}

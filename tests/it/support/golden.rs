@@ -246,6 +246,7 @@ impl State {
                     trail_percent: trail_percent.map(|part| part.0),
                     reason: "golden".to_owned(),
                 },
+                known: None,
                 snapshot: self.snapshot(told),
             },
             Action::CancelAll => Input::Cancel {

@@ -28,6 +28,7 @@ fn order(id: u64) -> Order {
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "asked".to_owned(),
         stop_loss: None,

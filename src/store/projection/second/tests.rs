@@ -24,6 +24,7 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             expires_at: Some(at(600)),
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: Some(3),
             reason: "because".to_owned(),
             stop_loss: None,
@@ -328,6 +329,8 @@ fn refusals_are_kept_with_what_was_wanted() {
         limit: Some(price("0.25")),
         shares: Some(Shares::whole(5)),
         signal_id: None,
+        event_id: None,
+        order_type: None,
         code: code.to_owned(),
         message: "too much".to_owned(),
     };

@@ -44,7 +44,14 @@ fn place(
     order: AgentOrder,
     snapshot: Snapshot,
 ) -> Result<OrderReport, Refusal> {
-    let output = account.put(&Input::Order { order, snapshot }, &[]);
+    let output = account.put(
+        &Input::Order {
+            order,
+            known: None,
+            snapshot,
+        },
+        &[],
+    );
     let Output::Ordered(verdict) = output else {
         panic!("{output:?}");
     };
@@ -218,15 +225,21 @@ fn account(before: Before) -> Account {
 fn refused(account: &Account, since: u64) -> Vec<String> {
     account.since(since, |event| match event {
         LedgerEvent::OrderRefused {
+            market_id,
+            event_id,
             code,
             message,
             side: Some(_),
             limit: Some(_),
             shares: Some(_),
             signal_id: Some(_),
+            order_type: Some(_),
             ..
         } => {
             assert!(!message.is_empty());
+            // What an exposure to the event is recomputed by.
+            let event = ["m", "n"].contains(&market_id.as_str()).then_some("e");
+            assert_eq!(event_id.as_ref().map(EventId::as_str), event);
             Some(code.clone())
         }
         _ => None,
