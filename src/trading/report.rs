@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ConditionalOrder, ConditionalSale, Fill, Market, MoneyError, Order, OrderOutcome, Shares, Signal,
+    ConditionalOrder, ConditionalSale, Fill, Market, MoneyError, Order, OrderOutcome, Shares,
+    Signal,
 };
 
 use super::matching::Matched;
