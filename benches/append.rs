@@ -118,6 +118,7 @@ fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
         id,
         client_order_id: client.then(|| format!("agent-session-7f3a-{id}")),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: StrategyName::new("signal_trader"),
         market_id: (number % TOKENS).to_string().as_str().into(),
         event_id: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ConditionalOrder, Estimate, Market, Timestamp, TokenId};
+use crate::domain::{ConditionalOrder, Estimate, Market, Side, Timestamp, TokenId};
 use crate::market_data::MarketQuery;
 use crate::trading::desk::{
     self, AgentOrder, CancelScope, Input, NewConditional, OrderPreview, Output,
@@ -127,7 +127,10 @@ impl App {
         // The agent may have named it by slug.
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;
-        let snapshot = gathered.snapshot;
+        let mut snapshot = gathered.snapshot;
+        if order.side == Side::Buy {
+            snapshot = self.with_held_books(snapshot)?;
+        }
         let Output::Ordered(verdict) = self.input(Input::order(order, snapshot)).await? else {
             return Err(AppError::unexpected_output());
         };

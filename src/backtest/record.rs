@@ -34,6 +34,8 @@ pub(super) struct Record {
     questions: BTreeMap<TokenId, (String, String)>,
     strategies: BTreeMap<String, StrategyRow>,
     entry: BTreeMap<TokenId, String>,
+    /// Who gave the signals that have not ended: an order may take several steps to arrive.
+    open_signals: BTreeMap<u64, String>,
     settlements: u64,
     notes: BTreeMap<String, u64>,
 }
@@ -71,6 +73,9 @@ impl Record {
         for note in &report.notes {
             *self.notes.entry(note.clone()).or_default() += 1;
         }
+        for (id, signal) in &report.signal_log {
+            self.open_signals.insert(*id, signal.strategy.to_string());
+        }
         // One sale that walks several levels is one closed trade.
         let mut closing: BTreeMap<u64, (ClosedTrade, String)> = BTreeMap::new();
         for stamped in events {
@@ -92,14 +97,13 @@ impl Record {
                     );
                 }
                 LedgerEvent::SignalExecuted { signal_id } => {
-                    let strategy = report
-                        .signal_log
-                        .iter()
-                        .find(|(id, _)| id == signal_id)
-                        .map(|(_, signal)| signal.strategy.to_string());
+                    let strategy = self.open_signals.remove(signal_id);
                     if let Some(row) = strategy.and_then(|name| self.strategies.get_mut(&name)) {
                         row.executed += 1;
                     }
+                }
+                LedgerEvent::SignalRejected { signal_id, .. } => {
+                    self.open_signals.remove(signal_id);
                 }
                 _ => {}
             }

@@ -97,6 +97,9 @@ pub struct Order {
     pub client_order_id: Option<String>,
     /// Row in the signal log that caused it, if one did.
     pub signal_id: Option<u64>,
+    /// Rows of the other signals that wanted the same: they end as it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supporters: Vec<u64>,
     /// Who wants it.
     pub strategy: StrategyName,
     /// Market.
@@ -140,6 +143,15 @@ pub struct Order {
     pub take_profit: Option<Price>,
     /// Trailing distance for the position that it opens, as a fraction of the watermark.
     pub trail_percent: Option<Price>,
+}
+
+impl Order {
+    /// Rows in the signal log that it carries out.
+    pub fn signals(&self) -> impl Iterator<Item = u64> {
+        self.signal_id
+            .into_iter()
+            .chain(self.supporters.iter().copied())
+    }
 }
 
 /// One execution at one price level.

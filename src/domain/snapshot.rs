@@ -206,6 +206,27 @@ impl Snapshot {
         }
     }
 
+    /// The same with further markets that strategies do not look at; one that is there already is
+    /// kept as it is.
+    #[must_use]
+    pub fn with_others(mut self, views: Vec<MarketView>) -> Self {
+        for view in views {
+            let index = self.markets.len();
+            if self.by_market.contains_key(&view.market.id) {
+                continue;
+            }
+            self.by_market.insert(view.market.id.clone(), index);
+            for outcome in &view.market.outcomes {
+                self.by_token.entry(outcome.token.clone()).or_insert(index);
+            }
+            self.markets.push(MarketView {
+                candidate: false,
+                ..view
+            });
+        }
+        self
+    }
+
     /// The same with trades of others, which are put in order of time.
     #[must_use]
     pub fn with_prints(mut self, mut prints: Vec<Print>) -> Self {

@@ -269,6 +269,7 @@ mod tests {
                 id: 7,
                 client_order_id: Some("mine".to_owned()),
                 signal_id: Some(1),
+                supporters: Vec::new(),
                 strategy: "a".into(),
                 market_id: "559652".into(),
                 event_id: Some("16084".into()),

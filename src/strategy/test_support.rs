@@ -249,6 +249,7 @@ impl World {
             id,
             client_order_id: None,
             signal_id: None,
+            supporters: Vec::new(),
             strategy: StrategyName::new(strategy),
             market_id: MarketId::new("m"),
             event_id: None,

@@ -32,6 +32,7 @@ mod limits;
 mod quotes;
 mod resting;
 mod settle;
+mod signals;
 
 pub use agent::{
     AGENT, AgentOrder, OrderPreview, agent_order, known_order, open_account, preview_order,
@@ -91,6 +92,7 @@ pub fn arrive(
     if config.mode != Mode::Monitor {
         step.arrivals()?;
     }
+    step.watch_losses()?;
     step.finish_between()
 }
 
@@ -396,11 +398,7 @@ impl<'a> Step<'a> {
 
     /// Withdraws an order that rests or is on its way.
     fn cancel_resting(&mut self, order_id: u64, reason: &str) -> Result<(), DeskError> {
-        let unfilled = self.ledger().open_order(order_id).map(|(_, left)| left);
-        match unfilled {
-            Some(unfilled) => self.close_order(order_id, OrderOutcome::Cancelled, unfilled, reason),
-            None => Ok(()),
-        }
+        Ok(command::withdraw(&mut self.recorder, &[order_id], reason)?)
     }
 
     fn view(&self, market_id: &MarketId) -> Option<&'a MarketView> {

@@ -154,6 +154,20 @@ impl RiskGate<'_> {
         Ok(())
     }
 
+    /// Whether a buy that was approved a while ago may still reach the exchange. Errors: a halt is in
+    /// force, or due on the marks of now.
+    pub fn lets_buys_through(&self) -> Result<(), Refusal> {
+        halts::pass(Side::Buy, self.ledger)?;
+        match halts::due(self.ledger, self.limits) {
+            None => Ok(()),
+            Some((cause, reason)) => Err(Refusal::new(
+                "halted",
+                format!("trading is to be halted ({}): {reason}", cause.as_str()),
+                halts::how_to_lift(cause),
+            )),
+        }
+    }
+
     /// Whether a resting buy may go on resting under the limits as they are now: it was approved
     /// when they may have been others, and before today's losses. Errors: the first that it breaks.
     pub fn stands(&self, resting: &RestingOrder) -> Result<(), Refusal> {

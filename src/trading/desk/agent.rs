@@ -99,6 +99,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         id: ledger.next_order_id(),
         client_order_id: wanted.client_order_id.clone(),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: wanted.strategy.clone(),
         market_id: market.id.clone(),
         event_id: market.event_id.clone(),
@@ -179,17 +180,11 @@ pub fn agent_order(
             return Ok((Err(refusal), step.recorder.into_events()));
         }
     };
-    let placed = step.submit(approved, &market)?;
-    let waits = placed.status == report::RESTING || placed.status == report::IN_FLIGHT;
-    if placed.fills.is_empty() && !waits {
-        step.reject(row, "unfilled", placed.reason.clone())?;
-    } else {
-        step.recorder
-            .record(LedgerEvent::SignalExecuted { signal_id: row })?;
-    }
+    let mut placed = step.submit(approved, &market)?;
+    step.conclude_signals(&order, &placed)?;
     if !placed.fills.is_empty() {
         if order.side == Side::Buy {
-            step.attach_exits(&order, &market, false)?;
+            placed.exits = step.attach_exits(&order, &market, false)?;
         }
         step.mark()?;
         step.watch_losses()?;

@@ -39,6 +39,12 @@ pub enum Input<S = Snapshot> {
         /// When.
         at: Timestamp,
     },
+    /// A process owns the ledger again after nobody did: orders that were due by then were not
+    /// delivered.
+    Returned {
+        /// When.
+        at: Timestamp,
+    },
     /// A tick on everything gathered for it.
     Tick(S),
     /// Books changed between two ticks: marks, resting orders and exits look at them; strategies
@@ -128,6 +134,7 @@ impl<S> Input<S> {
                 settings: settings.clone(),
                 at: *at,
             },
+            Input::Returned { at } => Input::Returned { at: *at },
             Input::Tick(snapshot) => Input::Tick(convert(snapshot)?),
             Input::Books(snapshot) => Input::Books(convert(snapshot)?),
             Input::Arrive(snapshot) => Input::Arrive(convert(snapshot)?),
@@ -198,7 +205,7 @@ pub enum CancelScope {
 /// What came of an input; which variant follows from the input.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// [`Input::Open`] and [`Input::Configure`].
+    /// [`Input::Open`], [`Input::Configure`] and [`Input::Returned`].
     Done,
     /// [`Input::Tick`], [`Input::Books`] and [`Input::Arrive`].
     Ticked(Box<TickReport>),
@@ -241,6 +248,7 @@ pub fn step(
         Input::Configure { settings, at } => {
             (Output::Done, command::configure(ledger, settings, *at)?)
         }
+        Input::Returned { at } => (Output::Done, command::returned(ledger, *at)?),
         Input::Tick(snapshot) => {
             let (report, events) = tick(ledger, snapshot, strategies, config)?;
             (Output::Ticked(Box::new(report)), events)

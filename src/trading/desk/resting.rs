@@ -222,7 +222,7 @@ impl Step<'_> {
         }
         self.report.orders.push(report);
         match order.side {
-            Side::Buy => self.attach_exits(&order, market, false),
+            Side::Buy => self.attach_exits(&order, market, false).map(drop),
             Side::Sell => self.fit_conditionals(&order.token_id),
         }
     }

@@ -30,6 +30,7 @@ fn open(path: &std::path::Path) -> Desk {
             Arc::new(load(&[("p.csv", CSV)]).unwrap()),
             NOW,
         )),
+        time_passes: true,
         journal: None,
     };
     Desk::owner(store, lock, ledger, setup).unwrap()

@@ -16,6 +16,7 @@ fn order(id: u64) -> Order {
         id,
         client_order_id: Some(format!("mine-{id}")),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: if id.is_multiple_of(2) { "even" } else { "odd" }.into(),
         market_id: "7".into(),
         event_id: None,

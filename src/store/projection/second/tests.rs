@@ -12,6 +12,7 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             id,
             client_order_id: client.map(str::to_owned),
             signal_id: None,
+            supporters: Vec::new(),
             strategy: strategy.into(),
             market_id: market.into(),
             event_id: Some("16084".into()),

@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::trading::config::{RiskConfig, SizingMethod, TradingConfig};
 use crate::trading::desk::{AgentOrder, CancelScope, Input as Command, NewConditional};
 use crate::trading::ledger::Ledger;
+use crate::trading::matching::remaining_book;
 use crate::trading::test_support::{
     Account, NOON, Scene, basket, market, says, sh, signal, usd, wanted,
 };
@@ -162,8 +163,10 @@ fn token_id(token: usize) -> TokenId {
     TokenId::new(format!("{}-{outcome}", market_of(token)))
 }
 
+/// Both markets are of one event.
 fn odd_market(id: &str) -> Market {
     Market {
+        event_id: Some("e".into()),
         fee: FeeSchedule::new("0.07", 1).unwrap(),
         ..market(id)
     }
@@ -180,6 +183,10 @@ pub(crate) struct Life {
     printed: Vec<Shares>,
     /// What each level gave so far, by token, side of our orders and price.
     given: BTreeMap<(TokenId, Side, Price), Shares>,
+    /// When orders were accepted.
+    accepted: Vec<Timestamp>,
+    /// The account as it was before the first leg of a basket: its legs are judged together.
+    judged: Option<(u64, Ledger)>,
     /// The ledger event by event, to see each decision where it was taken.
     follower: Ledger,
     followed: usize,
@@ -189,15 +196,17 @@ impl Life {
     pub(crate) fn new(kelly: bool) -> Self {
         let account = Account::new("150").configured(|config| {
             config.risk = RiskConfig {
-                max_position_size: usd("40"),
+                max_position_size: usd("25"),
                 max_daily_loss: usd("25"),
                 max_open_orders: 3,
                 max_market_exposure: usd("70"),
                 max_total_exposure: usd("110"),
                 max_event_exposure: usd("90"),
-                max_strategy_exposure: usd("80"),
+                max_strategy_exposure: usd("75"),
                 max_drawdown_pct: Price::from_micros(400_000).unwrap(),
-                max_orders_per_minute: 30,
+                max_orders_per_minute: 12,
+                max_price_distance: cent(15),
+                min_liquidity: usd("2"),
                 max_spread: Price::ZERO,
                 max_book_age_seconds: 600,
                 ..RiskConfig::default()
@@ -207,6 +216,8 @@ impl Life {
             if kelly {
                 config.sizing.method = SizingMethod::FractionalKelly;
                 config.sizing.kelly_fraction = 1.0;
+                // Below the event's, which else comes first.
+                config.risk.max_total_exposure = usd("85");
             }
         });
         Life {
@@ -217,6 +228,8 @@ impl Life {
             printed: Vec::new(),
             over: BTreeMap::new(),
             given: BTreeMap::new(),
+            accepted: Vec::new(),
+            judged: None,
             follower: Ledger::default(),
             followed: 0,
         }
@@ -404,9 +417,25 @@ impl Life {
         let limits = self.account.config.risk.clone();
         for stamped in events {
             match &stamped.event {
-                LedgerEvent::OrderAccepted { order } => self.is_allowed(order, &limits),
-                LedgerEvent::Filled { fill } if fill.print => self.is_in_a_print(fill),
-                LedgerEvent::Filled { fill } => self.is_in_the_book(fill),
+                LedgerEvent::OrderAccepted { order } => {
+                    self.begin_basket(order);
+                    self.is_allowed(order, stamped.at, &limits);
+                    self.accepted.push(stamped.at);
+                }
+                LedgerEvent::Filled { fill } => {
+                    let halt = self.follower.halt();
+                    assert!(
+                        fill.side == Side::Sell || halt.is_none(),
+                        "bought while {halt:?}: {fill:?}"
+                    );
+                    if fill.print {
+                        self.is_in_a_print(fill);
+                    } else {
+                        let age = stamped.at.since(self.books[&fill.token_id].at);
+                        assert!(age <= 600_000, "on a book of {age} ms: {fill:?}");
+                        self.is_in_the_book(fill);
+                    }
+                }
                 LedgerEvent::Settled { token_id, .. } => {
                     assert!(!self.follower.held(token_id).is_zero(), "paid for nothing");
                 }
@@ -441,13 +470,28 @@ impl Life {
         }
     }
 
-    fn is_allowed(&self, order: &Order, limits: &RiskConfig) {
+    fn begin_basket(&mut self, order: &Order) {
+        if order.side == Side::Buy
+            && let Some(basket) = order.basket
+            && self
+                .judged
+                .as_ref()
+                .is_none_or(|(known, _)| *known != basket)
+        {
+            self.judged = Some((basket, self.follower.clone()));
+        }
+    }
+
+    /// Every limit, worked out anew from the account event by event and from the books.
+    fn is_allowed(&self, order: &Order, at: Timestamp, limits: &RiskConfig) {
         let ledger = &self.follower;
         assert!(
             !self.over.contains_key(order.market_id.as_str()),
             "traded after the end"
         );
         assert!(order.limit.is_multiple_of(cent(1)));
+        let seen = &self.books[&order.token_id];
+        assert!(at.since(seen.at) <= 600_000, "max_book_age: {order:?}");
         if order.side == Side::Sell {
             assert!(
                 order.shares <= ledger.sellable(&order.token_id),
@@ -457,17 +501,81 @@ impl Life {
         }
         let cost = notional(order.limit, order.shares, Rounding::Up).unwrap();
         assert!(cost <= limits.max_position_size, "{order:?}");
-        let market = ledger.market_exposure(&order.market_id).plus(cost);
-        assert!(market <= limits.max_market_exposure, "{order:?}");
-        assert!(
-            ledger.total_exposure().plus(cost) <= limits.max_total_exposure,
-            "{order:?}"
-        );
-        assert!(cost <= ledger.available_cash(), "{order:?}");
-        // Legs are judged together, before the first of them pays its fee.
-        if order.basket.is_none() {
-            assert!(ledger.daily_loss() < limits.max_daily_loss, "{order:?}");
+        // What is at stake: positions at cost and what waits to buy.
+        let held = ledger.positions().values();
+        let held = held.map(|p| (&p.market_id, &p.event_id, &p.entry_strategy, p.cost));
+        let waiting = ledger.open_orders().filter(|(o, _)| o.side == Side::Buy);
+        let waiting = waiting.map(|(o, left)| {
+            let cost = notional(o.limit, left, Rounding::Up).unwrap();
+            (&o.market_id, &o.event_id, &o.strategy, cost)
+        });
+        let (mut market, mut event, mut strategy, mut total) = (cost, cost, cost, cost);
+        for (of_market, of_event, of_strategy, cost) in held.chain(waiting) {
+            total = total.plus(cost);
+            if *of_market == order.market_id {
+                market = market.plus(cost);
+            }
+            if *of_event == order.event_id {
+                event = event.plus(cost);
+            }
+            if *of_strategy == order.strategy {
+                strategy = strategy.plus(cost);
+            }
         }
+        assert!(market <= limits.max_market_exposure, "market: {order:?}");
+        assert!(event <= limits.max_event_exposure, "event: {order:?}");
+        assert!(
+            strategy <= limits.max_strategy_exposure,
+            "strategy: {order:?}"
+        );
+        assert!(total <= limits.max_total_exposure, "total: {order:?}");
+        assert!(cost <= ledger.available_cash(), "{order:?}");
+        let recent = self.accepted.iter().filter(|t| at.since(**t) < 60_000);
+        let rate = recent.count() + 1;
+        assert!(rate <= limits.max_orders_per_minute as usize, "rate {rate}");
+        // Legs are judged together, before the first of them takes anything or pays its fee.
+        let before = match (&self.judged, order.basket) {
+            (Some((_, before)), Some(_)) => before,
+            _ => ledger,
+        };
+        assert!(before.halt().is_none(), "halted: {order:?}");
+        assert!(
+            before.daily_loss() < limits.max_daily_loss,
+            "loss: {order:?}"
+        );
+        if let Some(peak) = before.peak().filter(|peak| *peak > Usdc::ZERO) {
+            let equity = i128::from(before.equity().total.micros()) * 1_000_000;
+            let left = 1_000_000 - i128::from(limits.max_drawdown_pct.micros());
+            let floor = i128::from(peak.micros()) * left;
+            assert!(equity > floor, "drawdown: {order:?}");
+        }
+        let market = odd_market(order.market_id.as_str());
+        let opposite = market
+            .opposite_of(&order.token_id)
+            .map(|other| &other.token);
+        let book = remaining_book(seen, opposite, before);
+        let (bid, ask) = (book.best_bid(), book.best_ask());
+        if let Some(one) = bid.or(ask) {
+            // Twice the mid, or the only side there is.
+            let twice = bid.unwrap_or(one).micros() + ask.unwrap_or(one).micros();
+            let reach = 2 * limits.max_price_distance.micros();
+            let limit = 2 * order.limit.micros();
+            assert!(limit <= twice + reach, "distance: {order:?}");
+            assert!(
+                !order.order_type.rests() || limit + reach >= twice,
+                "distance: {order:?}"
+            );
+        }
+        let near = |levels: &[Level]| -> i64 {
+            let best = levels.first().map_or(0, |level| level.price.micros());
+            levels
+                .iter()
+                .filter(|level| level.price.micros().abs_diff(best) <= 50_000)
+                .map(|l| i64::from(l.price.micros()) * l.size.micros() / 1_000_000)
+                .sum()
+        };
+        let depth = near(book.bids()) + near(book.asks());
+        assert!(depth >= limits.min_liquidity.micros(), "depth: {order:?}");
     }
 
     /// A trade gives no more than its volume: to an order that waited, by a taker of the other side
@@ -644,10 +752,11 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
     let mut runner = TestRunner::deterministic();
     let lives = prop::collection::vec(input(), 80);
     let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for number in 0..200 {
+    let mut refused: BTreeMap<String, usize> = BTreeMap::new();
+    for number in 0..250 {
         // Every fourth life has orders that take a while to arrive.
         let latency_ms = if number % 4 == 0 { 4_000 } else { 0 };
-        let mut life = Life::new(false).with_latency(latency_ms);
+        let mut life = Life::new(number % 3 == 0).with_latency(latency_ms);
         let mut on_their_way = BTreeSet::new();
         for input in lives.new_tree(&mut runner).unwrap().current() {
             life.play(input);
@@ -661,6 +770,9 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
                     *seen.entry("late").or_default() += 1;
                 }
                 _ => {}
+            }
+            if let LedgerEvent::OrderRefused { code, .. } = &stamped.event {
+                *refused.entry(code.clone()).or_default() += 1;
             }
             let kind = match &stamped.event {
                 LedgerEvent::Filled { fill } if fill.print => "print",
@@ -693,6 +805,90 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
             "{kind}: {seen:?}"
         );
     }
+    // And that every limit stood in somebody's way.
+    for code in [
+        "max_position_size",
+        "max_market_exposure",
+        "max_event_exposure",
+        "max_strategy_exposure",
+        "max_total_exposure",
+        "max_orders_per_minute",
+        "max_open_orders",
+        "max_price_distance",
+        "min_liquidity",
+        "max_book_age",
+        "halted",
+    ] {
+        assert!(refused.contains_key(code), "{code}: {refused:?}");
+    }
+}
+
+/// Each limit's own check can fail: one step below what an allowed order came to, it does.
+#[test]
+fn the_check_of_each_limit_of_the_random_lives_can_fail() {
+    let mut life = Life::new(false);
+    for (token, mid) in [(0, 50), (2, 50)] {
+        life.play(Input::Book {
+            token,
+            seconds: 1,
+            mid,
+            bids: vec![(1, 1_000)],
+            asks: vec![(1, 1_000)],
+        });
+    }
+    let order = |token| Input::Order {
+        token,
+        sell: false,
+        cents: 204,
+        limit: 51,
+        kind: 0,
+        life: 0,
+        client: None,
+    };
+    life.play(order(2));
+    // 4 shares at 0.51 = 2.04 held in the other market of the event; a second 2.04 is judged.
+    let judged = Order {
+        market_id: "m".into(),
+        event_id: Some("e".into()),
+        token_id: "m-yes".into(),
+        strategy: wanted(Side::Buy, "1", "0.5").strategy,
+        ..crate::trading::test_support::order(9, Side::Buy, "0.51", "4", OrderType::Fak)
+    };
+    let limits = life.account.config.risk.clone();
+    let allows = |life: &Life, at: Timestamp, limits: &RiskConfig| {
+        let check = std::panic::AssertUnwindSafe(|| life.is_allowed(&judged, at, limits));
+        std::panic::catch_unwind(check).is_ok()
+    };
+    let at = life.now;
+    assert!(allows(&life, at, &limits));
+    assert!(!allows(&life, at.plus_millis(600_001), &limits), "age");
+    let tight: [(&str, fn(&mut RiskConfig)); 9] = [
+        ("size", |r| r.max_position_size = usd("2.039999")),
+        ("market", |r| r.max_market_exposure = usd("2.039999")),
+        ("event", |r| r.max_event_exposure = usd("4.079999")),
+        ("strategy", |r| r.max_strategy_exposure = usd("4.079999")),
+        ("total", |r| r.max_total_exposure = usd("4.079999")),
+        ("rate", |r| r.max_orders_per_minute = 1),
+        // The mid is 0.50.
+        ("distance", |r| {
+            r.max_price_distance = Price::from_micros(9_999).unwrap()
+        }),
+        // 10 × 0.49 + 10 × 0.51
+        ("depth", |r| r.min_liquidity = usd("10.000001")),
+        // 4 × 0.02 of spread, and a fee of 4 × 0.07 × 0.51 × 0.49 floored to 0.06997.
+        ("loss", |r| r.max_daily_loss = usd("0.1")),
+    ];
+    for (name, tighten) in tight {
+        let mut limits = limits.clone();
+        tighten(&mut limits);
+        assert!(!allows(&life, at, &limits), "{name}");
+    }
+    let mut limits = limits.clone();
+    limits.max_drawdown_pct = Price::from_micros(100).unwrap();
+    assert!(!allows(&life, at, &limits), "drawdown");
+    life.play(Input::Halt { on: true });
+    let limits = life.account.config.risk.clone();
+    assert!(!allows(&life, at, &limits), "halt");
 }
 
 #[test]
