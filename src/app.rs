@@ -4,6 +4,7 @@
 mod account;
 mod arrivals;
 mod awaiting;
+pub mod backtest;
 pub mod config;
 pub mod control;
 mod desk;

@@ -17,7 +17,7 @@ use crate::market_data::download::{
 };
 use crate::market_data::polymarket::Polymarket;
 use crate::market_data::recorded::DatasetFiles;
-use crate::server::tools::backtest::moment;
+use crate::app::backtest::moment;
 
 use super::serve::stop_on_signal;
 use super::{Common, Failure, output, start_logging};
