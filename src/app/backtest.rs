@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::backtest::engine::{
-    self, BacktestError, BacktestOptions, BacktestResult, ReplayRules,
-};
+use crate::backtest::engine::{self, BacktestError, BacktestOptions, BacktestResult, ReplayRules};
 use crate::backtest::report;
 use crate::backtest::summary::{BacktestSummary, TradeView};
 use crate::domain::text::clean;

@@ -306,7 +306,10 @@ impl Config {
             return Err("backtest.default_depth is 0; it must be above 0 shares".to_owned());
         }
         for (key, moment) in [("start", &self.backtest.start), ("end", &self.backtest.end)] {
-            if let Some(text) = moment.as_ref().filter(|text| Timestamp::parse(text).is_none()) {
+            if let Some(text) = moment
+                .as_ref()
+                .filter(|text| Timestamp::parse(text).is_none())
+            {
                 return Err(format!(
                     "backtest.{key} is `{text}`; it must be a moment (RFC 3339) or a date"
                 ));

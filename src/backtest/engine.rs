@@ -66,9 +66,7 @@ impl ReplayRules {
 }
 
 /// Which fees a replay charges.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum FeeModel {
@@ -221,7 +219,9 @@ impl Replay<'_, '_> {
             && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
         let (report, events) = if guarded {
             let mut draft = self.ledger.clone();
-            let interruptible = snapshot.clone().interrupted_by(Arc::clone(&self.stop.wanted));
+            let interruptible = snapshot
+                .clone()
+                .interrupted_by(Arc::clone(&self.stop.wanted));
             let done = desk::tick(&mut draft, &interruptible, self.strategies, &self.config)?;
             if self.stop.is_wanted() {
                 self.partial = true;
@@ -263,28 +263,33 @@ impl Replay<'_, '_> {
         Ok(())
     }
 
-    /// Lets orders that are on their way arrive before the next frame: as live, when the last of
-    /// them is there, and on the books of then.
-    fn arrivals(&mut self, frames: &mut Frames<'_>, dataset: &Dataset) -> Result<(), BacktestError> {
+    /// Lets orders that are on their way arrive before the next frame, each at its moment and on the
+    /// books of then.
+    fn arrivals(
+        &mut self,
+        frames: &mut Frames<'_>,
+        dataset: &Dataset,
+    ) -> Result<(), BacktestError> {
+        let mut last = None;
         loop {
+            // One whose market is gone stays on its way, until a later frame tells of its end.
             let moments = self.ledger.in_flight();
-            let latest = moments.filter_map(|(order, _)| order.arrives_at).max();
-            let Some(latest) = latest else { return Ok(()) };
-            if frames.next_moment().is_some_and(|next| next <= latest) {
+            let moments = moments.filter_map(|(order, _)| order.arrives_at);
+            let next = moments
+                .filter(|moment| last.is_none_or(|last| *moment > last))
+                .min();
+            let Some(moment) = next else { return Ok(()) };
+            if frames.next_moment().is_some_and(|next| next <= moment) {
                 return Ok(());
             }
-            let waiting: BTreeSet<u64> = self.ledger.in_flight().map(|(o, _)| o.id).collect();
-            let markets: BTreeSet<usize> = self
-                .ledger
-                .in_flight()
-                .filter_map(|(order, _)| dataset.index_of(order.market_id.as_str()))
+            let due = self.ledger.in_flight().map(|(order, _)| order);
+            let due = due.filter(|order| order.arrives_at.is_none_or(|at| at <= moment));
+            let markets: BTreeSet<usize> = due
+                .filter_map(|order| dataset.index_of(order.market_id.as_str()))
                 .collect();
-            let snapshot = frames.between(latest, markets, false);
+            let snapshot = frames.between(moment, markets, false);
             self.step(Kind::Arrive, &snapshot)?;
-            if self.ledger.in_flight().any(|(o, _)| waiting.contains(&o.id)) {
-                // A market that is gone: its end is told by a later frame.
-                return Ok(());
-            }
+            last = Some(moment);
         }
     }
 }

@@ -152,9 +152,7 @@ impl<'a> Frames<'a> {
                 FeeModel::Market => None,
                 FeeModel::None => Some(FeeRule::stated(FeeSchedule::FREE)),
                 // Its rates are constants that fit.
-                FeeModel::Schedule => {
-                    FeeRule::new(None, one.template().category.as_deref()).ok()
-                }
+                FeeModel::Schedule => FeeRule::new(None, one.template().category.as_deref()).ok(),
             };
             let points = one.points();
             state.seen = start.map_or(0, |start| points.partition_point(|p| p.at < start));

@@ -62,7 +62,9 @@ mod tests {
         // A linear congruential generator: numbers in no order.
         let mut state = 12_345_u64;
         let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             state >> 40
         };
         for count in [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7] {

@@ -162,9 +162,8 @@ fn report_of(output: Output) -> TickReport {
             orders: verdict.ok().into_iter().collect(),
             ..TickReport::default()
         },
-        Output::Done
-        | Output::Cancelled(_)
-        | Output::Conditional(_)
-        | Output::Accepted(_) => TickReport::default(),
+        Output::Done | Output::Cancelled(_) | Output::Conditional(_) | Output::Accepted(_) => {
+            TickReport::default()
+        }
     }
 }

@@ -218,7 +218,12 @@ pub fn sweep(
     if by_trial.is_empty() {
         return Err(SweepError::Cancelled);
     }
-    Ok(told(&folds, &by_trial, by_trial.len() < trials.len(), options))
+    Ok(told(
+        &folds,
+        &by_trial,
+        by_trial.len() < trials.len(),
+        options,
+    ))
 }
 
 fn checked(
@@ -242,8 +247,14 @@ fn checked(
         StrategySet::from_config(&trial.strategies)?;
         trial.trading.validate().map_err(SweepError::Bad)?;
     }
-    folds::Folds::of(dataset, options.start, options.end, options.folds, options.purge)
-        .map_err(SweepError::Bad)
+    folds::Folds::of(
+        dataset,
+        options.start,
+        options.end,
+        options.folds,
+        options.purge,
+    )
+    .map_err(SweepError::Bad)
 }
 
 /// One setting in one window; `None` when it was cut short.

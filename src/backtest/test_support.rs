@@ -96,7 +96,7 @@ pub(crate) fn purchase(name: &str, view: &MarketView, outcome: &Outcome) -> Inte
         side: Side::Buy,
         confidence: 1.0,
         fair_price: 0.99,
-        target_price: Price::from_micros(990_000).unwrap(),
+        target_price: Price::from_micros(900_000).unwrap(),
         edge: 0.01,
         size: Usdc::whole(10),
         reason: "a test".to_owned(),

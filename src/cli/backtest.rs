@@ -121,7 +121,10 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
         return parity::parity(common, journal, &args);
     }
     let Some(data_dir) = args.data_dir.clone() else {
-        return Err(Failure::new("no folder is named", "Name a folder of price files."));
+        return Err(Failure::new(
+            "no folder is named",
+            "Name a folder of price files.",
+        ));
     };
     let request = args.period.request(data_dir)?;
     let (stop, bar) = (interruption(), bar("moments"));
@@ -183,8 +186,13 @@ fn carry_out(
     };
     let until = |moment| prepared.until(moment);
     let options = prepared.options(&progress, &cancelled);
-    let found =
-        lookahead::check(&prepared.dataset, &options, usize::from(moments), &until, &fresh);
+    let found = lookahead::check(
+        &prepared.dataset,
+        &options,
+        usize::from(moments),
+        &until,
+        &fresh,
+    );
     let (mut result, found) = found.map_err(|error| match error {
         LookaheadError::Run(error) => failed(error),
         LookaheadError::Data(error) => error,

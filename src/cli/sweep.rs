@@ -120,7 +120,10 @@ fn carry_out(
     let cancelled = || stop.load(Ordering::Acquire);
     let axes = args.param.iter().chain(&args.range).cloned().collect();
     let space = Space::new(axes).map_err(|error| {
-        Failure::new(error, "Name one with --param KEY=VALUE,VALUE or --range KEY=LOW:HIGH:STEP.")
+        Failure::new(
+            error,
+            "Name one with --param KEY=VALUE,VALUE or --range KEY=LOW:HIGH:STEP.",
+        )
     })?;
     let bad = |error: String| Failure::new(error, KEYS);
     let base = config.with_settings(&request.settings).map_err(bad)?;
@@ -223,13 +226,27 @@ fn settings(parameters: &Map<String, Value>) -> String {
 /// The table: every row with both of its results.
 fn text_of(result: &SweepResult, top: usize) -> String {
     let mut table: Vec<Vec<String>> = vec![
-        ["#", "out: score", "return", "trades", "in: score", "return", "trades", "deflated", "settings"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "#",
+            "out: score",
+            "return",
+            "trades",
+            "in: score",
+            "return",
+            "trades",
+            "deflated",
+            "settings",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     let shown = |row: &&Row| row.rank <= top || row.best_in_sample;
     for row in result.rows.iter().filter(shown) {
-        let mark = if row.best_in_sample { "  ← best in sample" } else { "" };
+        let mark = if row.best_in_sample {
+            "  ← best in sample"
+        } else {
+            ""
+        };
         let mut line = vec![row.rank.to_string()];
         line.extend(cells(&row.out_of_sample));
         line.extend(cells(&row.in_sample));

@@ -26,13 +26,18 @@ pub fn allowed(asked: &Path, roots: &[PathBuf]) -> Result<PathBuf, AppError> {
     if asked.as_os_str().is_empty() {
         return Err(refuse("names nothing"));
     }
-    let roots: Vec<PathBuf> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+    let roots: Vec<PathBuf> = roots
+        .iter()
+        .filter_map(|root| root.canonicalize().ok())
+        .collect();
     let inside = |path: &Path| roots.iter().any(|root| path.starts_with(root));
     let places = roots.iter().map(|root| root.join(asked));
     let places = places.chain(std::iter::once(asked.to_path_buf()));
     // Whether something lies elsewhere is not told: it is the same answer as for nothing.
     let outside = || refuse("is no folder that may be read");
-    let whole = places.filter_map(|place| place.canonicalize().ok()).find(|place| inside(place));
+    let whole = places
+        .filter_map(|place| place.canonicalize().ok())
+        .find(|place| inside(place));
     let whole = whole.ok_or_else(outside)?;
     for file in files_read(&whole)? {
         if !file.canonicalize().is_ok_and(|file| inside(&file)) {

@@ -42,7 +42,10 @@ fn what_is_kept_is_the_same_on_any_number_of_threads() {
     let dir = recording();
     let mut kept = Vec::new();
     for threads in [1, 2, 8] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let db = tempfile::tempdir().unwrap();
         let store = Store::open(db.path().join("ledger.db")).unwrap();
         let row = pool.install(|| {
@@ -52,7 +55,10 @@ fn what_is_kept_is_the_same_on_any_number_of_threads() {
             let id = backtest.keep(&store).unwrap();
             store.backtest(id).unwrap().unwrap()
         });
-        assert!(row.result_json.contains("\"trades\":[{"), "something was traded");
+        assert!(
+            row.result_json.contains("\"trades\":[{"),
+            "something was traded"
+        );
         kept.push((
             row.result_json,
             row.report_md,
@@ -69,13 +75,14 @@ fn what_is_kept_is_the_same_on_any_number_of_threads() {
 #[test]
 fn other_settings_or_data_have_other_names() {
     let dir = recording();
-    let load = |request: &BacktestRequest| {
-        Prepared::load(&Config::default(), request, &|| false).unwrap()
-    };
+    let load =
+        |request: &BacktestRequest| Prepared::load(&Config::default(), request, &|| false).unwrap();
     let told = |prepared: &Prepared| prepared.run(&|_, _| {}, &|| false).unwrap();
     let first = told(&load(&request(&dir)));
     let mut other = request(&dir);
-    other.settings.insert("risk.max_open_orders".to_owned(), json!(3));
+    other
+        .settings
+        .insert("risk.max_open_orders".to_owned(), json!(3));
     let second = told(&load(&other));
     assert_eq!(first.data_hash, second.data_hash);
     assert_ne!(first.config, second.config);
@@ -92,8 +99,12 @@ fn other_settings_or_data_have_other_names() {
 fn the_period_of_the_configuration_counts_unless_the_call_has_its_own() {
     let dir = recording();
     let mut request = request(&dir);
-    request.settings.insert("backtest.start".to_owned(), json!("2026-01-02"));
-    request.settings.insert("backtest.end".to_owned(), json!("2026-01-02"));
+    request
+        .settings
+        .insert("backtest.start".to_owned(), json!("2026-01-02"));
+    request
+        .settings
+        .insert("backtest.end".to_owned(), json!("2026-01-02"));
     let prepared = Prepared::load(&Config::default(), &request, &|| false).unwrap();
     let done = prepared.run(&|_, _| {}, &|| false).unwrap();
     // 24 hours with a row each.
@@ -110,12 +121,17 @@ fn the_period_of_the_configuration_counts_unless_the_call_has_its_own() {
 fn data_up_to_a_moment_hold_nothing_later() {
     let dir = recording();
     let prepared = Prepared::load(&Config::default(), &request(&dir), &|| false).unwrap();
-    let cut = moment("at", Some("2026-01-02T11:00:00Z"), false).unwrap().unwrap();
+    let cut = moment("at", Some("2026-01-02T11:00:00Z"), false)
+        .unwrap()
+        .unwrap();
     let known = prepared.until(cut).unwrap();
     assert_eq!(known.period().unwrap().1, cut);
     assert!(known.series().iter().all(|one| one.resolution().is_none()));
     let later = prepared.until(cut.plus_millis(3_600_000)).unwrap();
-    let ended = later.series().iter().filter(|one| one.resolution().is_some());
+    let ended = later
+        .series()
+        .iter()
+        .filter(|one| one.resolution().is_some());
     assert_eq!(ended.count(), 1);
     // Before the first row there is nothing at all.
     let none = prepared.until(cut.plus_millis(-999_999_999_999)).unwrap();

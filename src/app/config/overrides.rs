@@ -129,14 +129,23 @@ mod tests {
     fn nonsense_is_refused_by_name() {
         for (settings, words) in [
             (json!({"strategies.signal_trader.min_egde": 1}), "min_egde"),
-            (json!({"strategies.signal_trader.min_edge": "much"}), "min_edge"),
+            (
+                json!({"strategies.signal_trader.min_edge": "much"}),
+                "min_edge",
+            ),
             (json!({"strategies.oracle.enabled": true}), "oracle"),
             (json!({"risk.max_open_orders.x": 1}), "below a value"),
             (json!({"risk..x": 1}), "no key"),
             (json!({"venue.gamma_url": "http://x"}), "decides nothing"),
             (json!({"mode": "live"}), "decides nothing"),
-            (json!({"backtest.data_dirs": ["/"]}), "configuration file only"),
-            (json!({"backtest": {"data_dirs": ["/"]}}), "configuration file only"),
+            (
+                json!({"backtest.data_dirs": ["/"]}),
+                "configuration file only",
+            ),
+            (
+                json!({"backtest": {"data_dirs": ["/"]}}),
+                "configuration file only",
+            ),
             (json!({"backtest.start": "soon"}), "backtest.start"),
             (json!({"backtest.latency_ms": 60_001}), "latency_ms"),
             (json!({"starting_balance": 0}), "starting_balance"),

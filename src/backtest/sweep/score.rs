@@ -55,7 +55,11 @@ pub(super) fn returns(
         while let Some((_, value)) = points.next_if(|(at, _)| *at < to) {
             equity = value.to_f64();
         }
-        let change = if before > 0.0 { equity / before - 1.0 } else { 0.0 };
+        let change = if before > 0.0 {
+            equity / before - 1.0
+        } else {
+            0.0
+        };
         returns.push(change);
         before = equity;
         from = to;
@@ -86,7 +90,8 @@ impl Moments {
         }
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
-        let central = |power: i32| values.iter().map(|v| (v - mean).powi(power)).sum::<f64>() / count;
+        let central =
+            |power: i32| values.iter().map(|v| (v - mean).powi(power)).sum::<f64>() / count;
         let variance = central(2);
         let deviation = (variance * count / (count - 1.0)).sqrt();
         (deviation > NO_VARIATION).then(|| Moments {
@@ -128,8 +133,7 @@ pub fn deflated_sharpe(returns: &[f64], sharpes: &[f64], trials: usize) -> Optio
 fn probability(ratio: f64, expected: f64, moments: &Moments, steps: usize) -> Option<f64> {
     let spread = 1.0 - moments.skewness * ratio + (moments.kurtosis - 1.0) / 4.0 * ratio * ratio;
     let steps = steps as f64;
-    (spread > 0.0)
-        .then(|| normal_cdf((ratio - expected) * (steps - 1.0).sqrt() / spread.sqrt()))
+    (spread > 0.0).then(|| normal_cdf((ratio - expected) * (steps - 1.0).sqrt() / spread.sqrt()))
 }
 
 /// Expected largest of so many draws from a standard normal distribution, as that paper estimates it.

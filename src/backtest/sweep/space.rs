@@ -188,9 +188,11 @@ fn drawn(choices: &Choices, random: &mut ChaCha8Rng) -> Value {
             let index = random.random_range(0..values.len().max(1));
             values.get(index).cloned().unwrap_or(Value::Null)
         }
-        Choices::Between(low, high) if low.fract() == 0.0 && high.fract() == 0.0 => {
-            number((low + random.random::<f64>() * (high - low + 1.0)).floor().min(*high))
-        }
+        Choices::Between(low, high) if low.fract() == 0.0 && high.fract() == 0.0 => number(
+            (low + random.random::<f64>() * (high - low + 1.0))
+                .floor()
+                .min(*high),
+        ),
         Choices::Between(low, high) => number(low + random.random::<f64>() * (high - low)),
     }
 }
@@ -226,13 +228,21 @@ mod tests {
 
     #[test]
     fn random_settings_follow_the_seed_and_stay_in_their_ranges() {
-        let space = space(&[Axis::range("a=1:3"), Axis::range("b=0.5:0.75"), Axis::list("c=x,y")]);
+        let space = space(&[
+            Axis::range("a=1:3"),
+            Axis::range("b=0.5:0.75"),
+            Axis::list("c=x,y"),
+        ]);
         let drawn = space.random(200, 7).unwrap();
         assert_eq!(drawn, space.random(200, 7).unwrap());
         assert_ne!(drawn, space.random(200, 8).unwrap());
         let whole: BTreeSet<i64> = drawn.iter().map(|s| s["a"].as_i64().unwrap()).collect();
         assert_eq!(whole, BTreeSet::from([1, 2, 3]));
-        assert!(drawn.iter().all(|s| (0.5..=0.75).contains(&s["b"].as_f64().unwrap())));
+        assert!(
+            drawn
+                .iter()
+                .all(|s| (0.5..=0.75).contains(&s["b"].as_f64().unwrap()))
+        );
         // Six combinations at most: each stays once.
         let few = self::space(&[Axis::list("a=1,2,3"), Axis::list("c=x,y")]);
         assert_eq!(few.random(500, 1).unwrap().len(), 6);
@@ -243,7 +253,14 @@ mod tests {
         for bad in ["a", "=1", "a=", "a=1,,2"] {
             assert!(Axis::list(bad).is_err(), "{bad}");
         }
-        for bad in ["a=1", "a=2:1", "a=1:2:0", "a=1:x", "a=1:inf", "a=0:1:0.000001"] {
+        for bad in [
+            "a=1",
+            "a=2:1",
+            "a=1:2:0",
+            "a=1:x",
+            "a=1:inf",
+            "a=0:1:0.000001",
+        ] {
             assert!(Axis::range(bad).is_err(), "{bad}");
         }
         assert!(Space::new(Vec::new()).is_err());

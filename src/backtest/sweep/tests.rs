@@ -75,7 +75,10 @@ fn options<'a>() -> SweepOptions<'a> {
 }
 
 fn on_threads(threads: usize) -> SweepResult {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
     pool.install(|| sweep(&dataset(), &trials(), &options()).unwrap())
 }
 
@@ -83,7 +86,11 @@ fn on_threads(threads: usize) -> SweepResult {
 fn the_test_lies_after_the_training_and_knows_none_of_its_markets() {
     let result = on_threads(2);
     // Rows from 0 h to 191 h; 191 / 4 = 47.75 hours to each of four stretches.
-    let folds: Vec<&Fold> = result.walk_forward.iter().map(|choice| &choice.fold).collect();
+    let folds: Vec<&Fold> = result
+        .walk_forward
+        .iter()
+        .map(|choice| &choice.fold)
+        .collect();
     assert_eq!(folds.len(), 3);
     let minutes = |moment: Timestamp| moment.since(hour(0)) as f64 / 60_000.0;
     for (number, fold) in (1_i32..).zip(&folds) {
@@ -95,34 +102,58 @@ fn the_test_lies_after_the_training_and_knows_none_of_its_markets() {
     assert_eq!(minutes(folds[2].test.to), 191.0 * 60.0);
     // First training, to 47.75 h: days 0 and 1 and the long one. The test, to 95.5 h: days 2 and 3, while
     // the long one lives on and is left out. The row of 47 h is the last of day 1.
-    assert_eq!((folds[0].trained, folds[0].tested, folds[0].left_out), (5, 4, 1));
-    assert_eq!((folds[1].trained, folds[1].tested, folds[1].left_out), (9, 4, 1));
+    assert_eq!(
+        (folds[0].trained, folds[0].tested, folds[0].left_out),
+        (5, 4, 1)
+    );
+    assert_eq!(
+        (folds[1].trained, folds[1].tested, folds[1].left_out),
+        (9, 4, 1)
+    );
     assert!(result.notes[0].starts_with("Purged"));
 
-    let unpurged = SweepOptions { purge: false, ..options() };
+    let unpurged = SweepOptions {
+        purge: false,
+        ..options()
+    };
     let result = sweep(&dataset(), &trials(), &unpurged).unwrap();
     let fold = &result.walk_forward[0].fold;
     assert_eq!((fold.tested, fold.left_out), (5, 0));
-    assert!(result.notes[0].starts_with("NOT PURGED"), "{:?}", result.notes);
+    assert!(
+        result.notes[0].starts_with("NOT PURGED"),
+        "{:?}",
+        result.notes
+    );
 }
 
 #[test]
 fn rows_have_both_results_and_are_sorted_by_the_one_that_counts() {
     let result = on_threads(2);
     assert_eq!((result.trials, result.runs, result.rows.len()), (6, 36, 6));
-    let scores: Vec<Option<f64>> = result.rows.iter().map(|row| row.out_of_sample.score).collect();
+    let scores: Vec<Option<f64>> = result
+        .rows
+        .iter()
+        .map(|row| row.out_of_sample.score)
+        .collect();
     let (defined, undefined): (Vec<Option<f64>>, Vec<Option<f64>>) =
         scores.iter().partition(|score| score.is_some());
     // A threshold of 0.9 trades nothing: no variation, no score, and last.
     assert_eq!(undefined.len(), 2);
     assert!(scores[4..].iter().all(Option::is_none));
     assert!(defined.is_sorted_by(|a, b| a >= b), "{scores:?}");
-    assert_eq!(result.rows.iter().filter(|row| row.best_in_sample).count(), 1);
+    assert_eq!(
+        result.rows.iter().filter(|row| row.best_in_sample).count(),
+        1
+    );
     let best = result.rows.iter().find(|row| row.best_in_sample).unwrap();
     let inside = |row: &Row| row.in_sample.score.unwrap_or(f64::NEG_INFINITY);
     assert!(result.rows.iter().all(|row| inside(row) <= inside(best)));
     for row in &result.rows {
-        assert_eq!(row.out_of_sample.steps, 48 + 48 + 48, "three tests of 47.75 hours");
+        assert_eq!(
+            row.out_of_sample.steps,
+            48 + 48 + 48,
+            "three tests of 47.75 hours"
+        );
         assert_eq!(row.in_sample.steps, 144, "the last training: 143.25 hours");
         if let Some(deflated) = row.deflated_sharpe {
             assert!((0.0..=1.0).contains(&deflated), "{deflated}");
@@ -131,8 +162,12 @@ fn rows_have_both_results_and_are_sorted_by_the_one_that_counts() {
     // A bet twice as large in the same moments moves the account twice as far.
     let of = |size: i64| {
         let key = "strategies.signal_trader.order_size";
-        let rows = result.rows.iter().filter(|row| row.parameters[key] == json!(size));
-        rows.map(|row| row.out_of_sample.total_return.abs()).fold(0.0, f64::max)
+        let rows = result
+            .rows
+            .iter()
+            .filter(|row| row.parameters[key] == json!(size));
+        rows.map(|row| row.out_of_sample.total_return.abs())
+            .fold(0.0, f64::max)
     };
     assert!((of(20) / of(10) - 2.0).abs() < 0.1, "{} {}", of(20), of(10));
 }
@@ -170,7 +205,10 @@ fn nonsense_is_refused_and_a_cancelled_sweep_is_no_result() {
     let mut wrong = trials.clone();
     wrong[0].strategies.signal_trader.as_mut().unwrap().min_edge = -1.0;
     assert!(bad(&wrong, &options()).contains("min_edge"));
-    let cancelled = SweepOptions { cancelled: &|| true, ..options() };
+    let cancelled = SweepOptions {
+        cancelled: &|| true,
+        ..options()
+    };
     assert!(bad(&trials, &cancelled).contains("cancelled"));
     // In the middle: those that are through are told, and that others are not.
     let stop = AtomicBool::new(false);
@@ -179,7 +217,10 @@ fn nonsense_is_refused_and_a_cancelled_sweep_is_no_result() {
         cancelled: &|| stop.load(Ordering::Acquire),
         ..options()
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
     let part = pool.install(|| sweep(&dataset, &trials, &part)).unwrap();
     assert!(part.partial && part.trials < 6, "{}", part.trials);
     assert!(part.notes[0].contains("cancelled"));

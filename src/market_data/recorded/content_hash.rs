@@ -57,7 +57,9 @@ fn of_file(
         if cancelled() {
             return Err(DataError::Cancelled);
         }
-        let read = file.read(&mut block).map_err(|error| file_error(path, error))?;
+        let read = file
+            .read(&mut block)
+            .map_err(|error| file_error(path, error))?;
         match block.get(..read) {
             None | Some([]) => break,
             Some(bytes) => digest.update(bytes),
@@ -110,7 +112,10 @@ mod tests {
             assert_ne!(one, other);
         }
         // What is not read does not count.
-        assert_eq!(one, hash(&[("a.csv", "x"), ("b.csv", "y"), ("notes.txt", "z")]));
+        assert_eq!(
+            one,
+            hash(&[("a.csv", "x"), ("b.csv", "y"), ("notes.txt", "z")])
+        );
     }
 
     #[test]

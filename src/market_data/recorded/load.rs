@@ -104,11 +104,24 @@ pub(super) enum Role {
 /// Errors: `dir` cannot be read.
 pub(super) fn files_of(dir: &Path) -> Result<Vec<(Role, PathBuf)>, DataError> {
     let (home, prices) = price_files(dir)?;
-    let mut files: Vec<_> = prices.into_iter().map(|path| (Role::Prices, path)).collect();
+    let mut files: Vec<_> = prices
+        .into_iter()
+        .map(|path| (Role::Prices, path))
+        .collect();
     let markets = beside(&home, |name| name == "markets.json");
-    files.extend(markets.into_iter().take(1).map(|path| (Role::Markets, path)));
+    files.extend(
+        markets
+            .into_iter()
+            .take(1)
+            .map(|path| (Role::Markets, path)),
+    );
     let described = beside(&home, |name| name == described::NAME);
-    files.extend(described.into_iter().take(1).map(|path| (Role::Description, path)));
+    files.extend(
+        described
+            .into_iter()
+            .take(1)
+            .map(|path| (Role::Description, path)),
+    );
     let resolutions = beside(&home, is_resolutions).into_iter();
     files.extend(resolutions.map(|path| (Role::Resolutions, path)));
     Ok(files)
@@ -205,7 +218,10 @@ fn finish(
         let event = events.of(first, index);
         let parts = parts(market, first, line, &mut report)?;
         // Of the first edition nobody knows a better time than the beginning.
-        let mut editions = editions.iter().map(edition).collect::<Result<Vec<_>, _>>()?;
+        let mut editions = editions
+            .iter()
+            .map(edition)
+            .collect::<Result<Vec<_>, _>>()?;
         if let Some(until) = options.until {
             let mut first = true;
             editions.retain(|one| std::mem::take(&mut first) || one.from <= until);

@@ -184,10 +184,15 @@ mod tests {
         let caller = Caller::new(CallerKind::Shell);
         let mut args = over(&dir);
         args.set.insert("starting_balance".to_owned(), 250.into());
-        let done = run_backtest(account.app.clone(), args, caller).await.unwrap();
+        let done = run_backtest(account.app.clone(), args, caller)
+            .await
+            .unwrap();
         assert_eq!(done.summary.final_equity, 250.0);
         let id = done.id.unwrap();
-        let all = [format!("polymarket://backtests/{id}"), format!("polymarket://backtests/{id}.html")];
+        let all = [
+            format!("polymarket://backtests/{id}"),
+            format!("polymarket://backtests/{id}.html"),
+        ];
         assert_eq!(done.resources[..2], all);
         let row = account.app.store().backtest(id).unwrap().unwrap();
         assert_eq!(row.data_hash.as_ref(), Some(&done.data_hash));
@@ -206,7 +211,9 @@ mod tests {
         let mut args = over(&dir);
         args.set.insert("risk.max_fun".to_owned(), 1.into());
         let caller = Caller::new(CallerKind::Shell);
-        let refused = run_backtest(account.app.clone(), args, caller).await.unwrap_err();
+        let refused = run_backtest(account.app.clone(), args, caller)
+            .await
+            .unwrap_err();
         assert!(refused.message.contains("max_fun"), "{}", refused.message);
     }
 
@@ -233,7 +240,11 @@ mod tests {
         let row = account.app.store().backtest(1).unwrap().unwrap();
         let kept: Value = serde_json::from_str(&row.result_json).unwrap();
         if kept["partial"] == true {
-            assert!(row.summary.title.contains("a part only"), "{}", row.summary.title);
+            assert!(
+                row.summary.title.contains("a part only"),
+                "{}",
+                row.summary.title
+            );
             assert!(kept["frames"].as_u64().unwrap() < 20_000);
             assert!(row.report_md.contains("cancelled"));
         }

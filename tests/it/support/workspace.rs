@@ -49,7 +49,10 @@ impl Workspace {
         // Recordings of tests lie where all of their folders do.
         let backtest = match yaml.contains("backtest:") {
             true => String::new(),
-            false => format!("backtest: {{data_dirs: ['{}']}}\n", std::env::temp_dir().display()),
+            false => format!(
+                "backtest: {{data_dirs: ['{}']}}\n",
+                std::env::temp_dir().display()
+            ),
         };
         std::fs::write(self.config(), format!("{jobs}{risk}{backtest}{yaml}")).unwrap();
     }
