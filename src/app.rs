@@ -4,6 +4,7 @@
 mod account;
 mod arrivals;
 mod awaiting;
+pub mod backtest;
 mod clock;
 pub mod config;
 pub mod control;

@@ -243,7 +243,7 @@ impl Record {
 
     pub(super) fn finish(
         self,
-        dataset: &Dataset,
+        dataset: Option<&Dataset>,
         ledger: &Ledger,
         options: &BacktestOptions<'_>,
         partial: bool,
@@ -275,7 +275,9 @@ impl Record {
         if partial {
             notes.push("The run was cancelled: this is what there was until then.".to_owned());
         }
-        notes.extend(period.map_or_else(Vec::new, |(_, end)| dataset.notes(end)));
+        if let Some((dataset, (_, end))) = dataset.zip(period) {
+            notes.extend(dataset.notes(end));
+        }
         notes.extend(self.notes.into_iter().map(|(note, count)| {
             if count > 1 {
                 format!("{note} ({count} times)")
@@ -294,7 +296,7 @@ impl Record {
             data: String::new(),
             period,
             frames: self.frames,
-            synthetic_spread: Some(dataset.options().default_spread),
+            synthetic_spread: dataset.map(|dataset| dataset.options().default_spread),
             config: Vec::new(),
             metrics,
             equity: self.equity,
@@ -304,9 +306,8 @@ impl Record {
             open_positions,
             notes,
             skipped_rows: dataset
-                .report()
-                .skips
-                .iter()
+                .into_iter()
+                .flat_map(|dataset| dataset.report().skips.iter())
                 .map(|(cause, skipped)| (cause.to_owned(), skipped.count))
                 .collect(),
         };

@@ -1,29 +1,47 @@
-//! `backtest`: a recording through the live step.
+//! `backtest`: a recording through the live step, or a journal through it again.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
 
+use crate::app::AppError;
+use crate::app::backtest::{Backtest, BacktestRequest, Prepared, VERSION, failed, moment};
+use crate::app::config::{Config, setting};
 use crate::backtest::engine::BacktestResult;
+use crate::backtest::lookahead::{self, Lookahead, LookaheadError};
 use crate::backtest::report;
 use crate::backtest::summary::{BacktestSummary, TradeView};
-use crate::server::tools::backtest::{BacktestRequest, moment, replay};
+use crate::strategy::StrategySet;
 
 use super::{Common, Failure, output, start_logging};
+
+mod parity;
 
 /// Options of `backtest`.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
-    /// Directory of CSV files (timestamp,market_id,question,yes_price,volume,token_id).
-    data_dir: PathBuf,
-    /// First moment (RFC 3339 or a date).
-    #[arg(long)]
-    start: Option<String>,
-    /// Last moment (RFC 3339, or a date: to the end of that day).
-    #[arg(long)]
-    end: Option<String>,
+    /// Folder of price files, or one of them (see docs/data.md).
+    #[arg(required_unless_present = "journal", conflicts_with = "journal")]
+    data_dir: Option<PathBuf>,
+    /// Carry the journal in this folder out again instead, and compare every event with those of the
+    /// account (`--db`) that it was kept for.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+    /// With --journal: the account's kind of source (chooses the default database).
+    #[arg(long, value_enum, default_value = "polymarket", requires = "journal")]
+    source: super::source::Kind,
+    #[command(flatten)]
+    period: PeriodArgs,
+    /// Also run on the data cut off at several moments, and fail when anything before them changes.
+    #[arg(
+        long, value_name = "MOMENTS", num_args = 0..=1, default_missing_value = "5",
+        value_parser = clap::value_parser!(u16).range(1..=1000), conflicts_with = "journal"
+    )]
+    check_lookahead: Option<u16>,
     /// Write the result to this file: .json, .md or .html.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -35,36 +53,165 @@ pub struct BacktestArgs {
     json: bool,
 }
 
+/// Period and settings, of `backtest` and `sweep`.
+#[derive(Debug, Args)]
+pub struct PeriodArgs {
+    /// First moment (RFC 3339 or a date).
+    #[arg(long)]
+    start: Option<String>,
+    /// Last moment (RFC 3339, or a date: to the end of that day).
+    #[arg(long)]
+    end: Option<String>,
+    /// A key of the configuration for this run, e.g. strategies.signal_trader.min_edge=0.03; may be
+    /// given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, Value)>,
+}
+
+impl PeriodArgs {
+    /// What is asked for, on this folder.
+    pub fn request(&self, data_dir: PathBuf) -> Result<BacktestRequest, Failure> {
+        Ok(BacktestRequest {
+            data_dir,
+            start: moment("--start", self.start.as_deref(), false)?,
+            end: moment("--end", self.end.as_deref(), true)?,
+            settings: self.set.iter().cloned().collect::<Map<_, _>>(),
+        })
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub fn bar(unit: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    let style = format!("{{percent:>3}} % {{bar:40}} {{pos}} of {{len}} {unit}, {{eta}} left");
+    bar.set_style(
+        ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar
+}
+
+/// Set when the user interrupts: what there is by then is told. A second time ends the program.
+pub fn interruption() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            set.store(true, Ordering::Release);
+            output::error("stopping; again to end at once");
+            // The default of the signal is gone with the first wait for it.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::abort();
+            }
+        }
+    });
+    flag
+}
+
+/// What a run came to, with what was looked for beside it.
+struct Done {
+    backtest: Backtest,
+    lookahead: Option<Lookahead>,
+}
+
 /// Replays and prints the measures.
 pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
-    let request = BacktestRequest {
-        data_dir: args.data_dir.clone(),
-        start: moment("--start", args.start.as_deref(), false)?,
-        end: moment("--end", args.end.as_deref(), true)?,
-    };
-    let show = std::io::stderr().is_terminal();
-    let shown = AtomicUsize::new(0);
-    let progress = move |done: usize, total: usize| {
-        let percent = done * 100 / total.max(1);
-        if show && shown.swap(percent, Ordering::Relaxed) != percent {
-            output::error(&format!("\x1b[1A\x1b[2K{percent:>3} % of {total} moments"));
-        }
-    };
-    if show {
-        output::error("");
+    if let Some(journal) = &args.journal {
+        return parity::parity(common, journal, &args);
     }
-    let result =
-        tokio::task::spawn_blocking(move || replay(&config, &request, &progress, &|| false))
-            .await
-            .map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
-    let json = json_of(&result, args.trades)?;
+    let Some(data_dir) = args.data_dir.clone() else {
+        return Err(Failure::new(
+            "no folder is named",
+            "Name a folder of price files.",
+        ));
+    };
+    let request = args.period.request(data_dir)?;
+    let (stop, bar) = (interruption(), bar("moments"));
+    let (moments, shown) = (args.check_lookahead, bar.clone());
+    let work = move || carry_out(&config, &request, moments, &shown, &stop);
+    let done = tokio::task::spawn_blocking(work).await;
+    bar.finish_and_clear();
+    let done = done.map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
+    let Done {
+        backtest,
+        lookahead,
+    } = done;
+    let mut json = json_of(&backtest.result, args.trades)?;
+    if let Some(map) = json.as_object_mut() {
+        map.insert("version".to_owned(), VERSION.into());
+        map.insert("data_hash".to_owned(), backtest.data_hash.clone().into());
+        map.insert("config".to_owned(), backtest.config.clone());
+        if let Some(found) = &lookahead {
+            let found = serde_json::to_value(found)
+                .map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
+            map.insert("lookahead".to_owned(), found);
+        }
+    }
+    tell(&args, &backtest.result, &json)?;
+    match lookahead.and_then(|found| found.difference) {
+        Some(difference) => Err(Failure::new(
+            difference.words(),
+            "Something knew what came later: a strategy that remembers other runs, or a file that tells \
+             the future. The result cannot be believed.",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn carry_out(
+    config: &Config,
+    request: &BacktestRequest,
+    moments: Option<u16>,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Result<Done, AppError> {
+    let progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    };
+    let cancelled = || stop.load(Ordering::Acquire);
+    let prepared = Prepared::load(config, request, &cancelled)?;
+    let Some(moments) = moments else {
+        return Ok(Done {
+            backtest: prepared.run(&progress, &cancelled)?,
+            lookahead: None,
+        });
+    };
+    prepared.strategies()?;
+    let fresh = |_: &_| {
+        let set = prepared.strategies().map(StrategySet::into_vec);
+        // Checked above: the same settings do not fail later.
+        set.unwrap_or_default()
+    };
+    let until = |moment| prepared.until(moment);
+    let options = prepared.options(&progress, &cancelled);
+    let found = lookahead::check(
+        &prepared.dataset,
+        &options,
+        usize::from(moments),
+        &until,
+        &fresh,
+    );
+    let (mut result, found) = found.map_err(|error| match error {
+        LookaheadError::Run(error) => failed(error),
+        LookaheadError::Data(error) => error,
+        LookaheadError::Cancelled => AppError::Data(crate::market_data::DataError::Cancelled),
+    })?;
+    result.report.notes.insert(0, found.words());
+    Ok(Done {
+        backtest: prepared.told(result)?,
+        lookahead: Some(found),
+    })
+}
+
+/// Writes the file that is wanted, and prints.
+fn tell(args: &BacktestArgs, result: &BacktestResult, json: &Value) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         let text = match path.extension().and_then(|extension| extension.to_str()) {
             Some("md") => report::markdown(&result.report),
             Some("html") => report::html(&result.report),
-            _ => serde_json::to_string_pretty(&json)
+            _ => serde_json::to_string_pretty(json)
                 .map_err(|error| Failure::new(error.to_string(), ""))?,
         };
         std::fs::write(path, text)
@@ -72,9 +219,9 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
         output::error(&format!("written to {}", path.display()));
     }
     if args.json {
-        output::json(&json)
+        output::json(json)
     } else {
-        output::line(&text_of(&result))
+        output::line(&text_of(result))
     }
 }
 

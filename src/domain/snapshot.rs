@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,8 @@ pub struct Snapshot {
     pub pending: Vec<PendingResolution>,
     /// Trades of others in tokens that we rest orders in, oldest first.
     pub prints: Vec<Print>,
+    /// Set by whoever does not want the outcome any more.
+    interrupted: Option<Arc<AtomicBool>>,
 }
 
 /// A trade of others, as the exchange reported it.
@@ -203,6 +206,7 @@ impl Snapshot {
             resolutions,
             pending: Vec::new(),
             prints: Vec::new(),
+            interrupted: None,
         }
     }
 
@@ -224,6 +228,14 @@ impl Snapshot {
                 ..view
             });
         }
+        self
+    }
+
+    /// The same, with a switch by which a step on it can be hurried to its end: once `flag` is set,
+    /// [`Snapshot::candidates`] gives no more. What such a step decides must be thrown away.
+    #[must_use]
+    pub fn interrupted_by(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupted = Some(flag);
         self
     }
 
@@ -250,7 +262,10 @@ impl Snapshot {
 
     /// The markets that strategies may look at.
     pub fn candidates(&self) -> impl Iterator<Item = &MarketView> {
-        self.markets.iter().filter(|view| view.candidate)
+        let flag = self.interrupted.as_deref();
+        let goes_on = move || flag.is_none_or(|flag| !flag.load(Ordering::Relaxed));
+        let views = self.markets.iter().take_while(move |_| goes_on());
+        views.filter(|view| view.candidate)
     }
 
     /// True when some market has two views.

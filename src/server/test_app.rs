@@ -39,6 +39,7 @@ pub(super) async fn account() -> Account {
     std::fs::write(data.join("prices.csv"), csv).unwrap();
     let dataset = Dataset::load(&data, DatasetOptions::default()).unwrap();
     let mut config = Config::default();
+    config.backtest.data_dirs = vec![std::env::temp_dir()];
     config.monitoring.alert_webhooks = vec![format!("http://127.0.0.1:9/{WEBHOOK_SECRET}")];
     let app = App::open(OpenOptions {
         config,
@@ -119,6 +120,9 @@ impl Account {
             result_json: r#"{"total_trades":3}"#,
             report_md: "# a report",
             report_html: "<h1>a report</h1>",
+            config_json: "{}",
+            data_hash: "00",
+            version: "0",
         };
         self.app.store().insert_backtest(&backtest).unwrap()
     }

@@ -1,14 +1,15 @@
 //! A journal carried out again, event by event beside a database.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::StampedEvent;
+use crate::backtest::engine::{BacktestOptions, BacktestResult, ReplayRules};
+use crate::backtest::parity::{Carried, Session};
+use crate::domain::{StampedEvent, Usdc};
 use crate::store::{Store, StoreError};
 use crate::strategy::StrategySet;
-use crate::trading::desk::{DeskError, Rules, step};
-use crate::trading::ledger::Ledger;
+use crate::trading::config::TradingConfig;
+use crate::trading::desk::Rules;
 
 use super::{Entries, Entry, JournalError, JournalRules, Torn};
 
@@ -95,38 +96,57 @@ pub enum ReplayError {
     },
 }
 
-/// What a step gave, until the next input shows whether it was stored.
-struct Pending {
-    file: String,
-    number: u64,
-    /// The ledger before it.
-    before: Ledger,
-    events: Vec<StampedEvent>,
-}
+/// Where an input stands: its file and its number there.
+type Place = (String, u64);
 
 struct Replay<'a> {
     dir: &'a Path,
     store: &'a Store,
     /// The account in the database.
     account: Option<String>,
-    ledger: Ledger,
-    /// Steps that the database has not been compared with yet, oldest first. The desk stores up to
-    /// [`GROUP`] steps together: only what is further back is certain to have been stored.
-    pending: VecDeque<Pending>,
+    /// Its waiting steps are those that the database has not been compared with yet. The desk stores up
+    /// to [`GROUP`] steps together: only what is further back is certain to have been stored.
+    session: Session<Place>,
     found: Replayed,
+}
+
+/// Carries the journal in `dir` out and compares, as [`replay`], and measures the session as a backtest
+/// is measured. `title` is that of the report.
+///
+/// Errors: the first disagreement.
+pub fn measured(
+    dir: &Path,
+    store: &Store,
+    title: &str,
+) -> Result<(Replayed, BacktestResult), ReplayError> {
+    let (found, session) = carried_out(dir, store)?;
+    let options = BacktestOptions {
+        start: None,
+        end: None,
+        balance: Usdc::ZERO,
+        trading: TradingConfig::default(),
+        rules: ReplayRules::default(),
+        title: title.to_owned(),
+        progress: &|_, _| {},
+        cancelled: &|| false,
+    };
+    Ok((found, session.finish(&options)))
 }
 
 /// Carries the journal in `dir` out on a fresh ledger, through the same step as the desk, and
 /// compares every event with those recorded in `store`. Errors: the first disagreement.
 pub fn replay(dir: &Path, store: &Store) -> Result<Replayed, ReplayError> {
+    carried_out(dir, store).map(|(found, _)| found)
+}
+
+fn carried_out(dir: &Path, store: &Store) -> Result<(Replayed, Session<Place>), ReplayError> {
     // What is stored by now, the journal explains by now: an owner may go on meanwhile.
     let last = store.last_seq()?;
     let mut replay = Replay {
         dir,
         store,
         account: super::account::of_store(store)?,
-        ledger: Ledger::default(),
-        pending: VecDeque::new(),
+        session: Session::default(),
         found: Replayed::default(),
     };
     let mut entries = Entries::open(dir)?;
@@ -152,7 +172,7 @@ pub fn replay(dir: &Path, store: &Store) -> Result<Replayed, ReplayError> {
     }
     replay.finish(last, entries.torn().get(torn..).and_then(<[Torn]>::last))?;
     replay.found.torn = entries.torn().to_vec();
-    Ok(replay.found)
+    Ok((replay.found, replay.session))
 }
 
 impl Replay<'_> {
@@ -165,13 +185,13 @@ impl Replay<'_> {
     ) -> Result<(), ReplayError> {
         self.is_ours(&entry)?;
         self.settle(entry.seq)?;
-        if self.ledger.seq() < entry.seq {
+        if self.session.seq() < entry.seq {
             // One process explains all that it did.
             let gap = (!entry.first).then(|| format!("they stood before input {}", entry.number));
             self.not_lost(entry.seq, torn, gap.map(|gap| (&entry.file, gap)))?;
         }
         self.catch_up(entry.seq)?;
-        if self.ledger.seq() != entry.seq {
+        if self.session.seq() != entry.seq {
             return Err(ReplayError::Misfit {
                 seq: entry.seq + 1,
                 detail: format!(
@@ -179,7 +199,7 @@ impl Replay<'_> {
                     entry.number,
                     entry.file,
                     entry.seq,
-                    self.ledger.seq()
+                    self.session.seq()
                 ),
             });
         }
@@ -188,20 +208,10 @@ impl Replay<'_> {
             strategies: strategies.as_slice(),
             config: &rules.trading,
         };
-        let mut draft = self.ledger.clone();
-        match step(&mut draft, &entry.input, rules) {
-            // As the desk: a step without events leaves the ledger as it was.
-            Ok((_, events)) if events.is_empty() => {}
-            Ok((_, events)) => {
-                let before = std::mem::replace(&mut self.ledger, draft);
-                self.pending.push_back(Pending {
-                    file: entry.file,
-                    number: entry.number,
-                    before,
-                    events,
-                });
-            }
-            Err(DeskError::Ledger(_) | DeskError::Money(_)) => self.found.failed += 1,
+        let place = (entry.file, entry.number);
+        match self.session.carry_out(place, &entry.input, rules) {
+            Carried::Out | Carried::Nothing => {}
+            Carried::Failed => self.found.failed += 1,
         }
         Ok(())
     }
@@ -236,12 +246,12 @@ impl Replay<'_> {
             return Ok(());
         };
         // A step that led to fewer events than it did then is no damage of the journal.
-        while !self.pending.is_empty() {
+        while self.session.waiting() > 0 {
             self.compare_oldest()?;
         }
         Err(ReplayError::Lost {
             file,
-            first: self.ledger.seq() + 1,
+            first: self.session.seq() + 1,
             last: to,
             detail,
         })
@@ -250,30 +260,27 @@ impl Replay<'_> {
     /// Takes steps back that were never stored, as the ledger that came next stands before them, and
     /// compares those that are certain to have been.
     fn settle(&mut self, next: u64) -> Result<(), ReplayError> {
-        while let Some(pending) = self.pending.pop_back_if(|step| step.before.seq() >= next) {
-            self.found.dropped += 1;
-            self.ledger = pending.before;
-        }
-        while self.pending.len() > GROUP {
+        self.found.dropped += self.session.take_back(next);
+        while self.session.waiting() > GROUP {
             self.compare_oldest()?;
         }
         Ok(())
     }
 
     fn compare_oldest(&mut self) -> Result<(), ReplayError> {
-        let Some(pending) = self.pending.pop_front() else {
+        let Some(step) = self.session.oldest() else {
             return Ok(());
         };
-        let limit = u32::try_from(pending.events.len()).unwrap_or(u32::MAX);
-        let recorded = self.store.events(pending.before.seq(), limit)?;
-        for (index, event) in pending.events.iter().enumerate() {
+        let limit = u32::try_from(step.events.len()).unwrap_or(u32::MAX);
+        let recorded = self.store.events(step.before(), limit)?;
+        for (index, event) in step.events.iter().enumerate() {
             let replayed = json(event);
             let recorded = recorded.get(index).map_or_else(|| "none".to_owned(), json);
             if recorded != replayed {
                 return Err(ReplayError::Differs {
                     seq: event.seq,
-                    file: pending.file,
-                    number: pending.number,
+                    file: step.tag.0,
+                    number: step.tag.1,
                     recorded,
                     replayed,
                 });
@@ -281,44 +288,49 @@ impl Replay<'_> {
             self.found.events += 1;
         }
         // Fewer events than were recorded before the next input: one too many was stored then.
+        self.session.confirm(&step);
         Ok(())
     }
 
     /// Takes events over that no input explains.
     fn catch_up(&mut self, to: u64) -> Result<(), ReplayError> {
-        let from = self.ledger.seq();
-        while self.ledger.seq() < to {
-            let missing = to - self.ledger.seq();
-            let limit = u32::try_from(missing).unwrap_or(PAGE).min(PAGE);
-            let events = self.store.events(self.ledger.seq(), limit)?;
+        let from = self.session.seq();
+        if from >= to {
+            return Ok(());
+        }
+        // They come after all that was carried out, which therefore was stored.
+        while self.session.waiting() > 0 {
+            self.compare_oldest()?;
+        }
+        while self.session.seq() < to {
+            let seq = self.session.seq();
+            let limit = u32::try_from(to - seq).unwrap_or(PAGE).min(PAGE);
+            let events = self.store.events(seq, limit)?;
             if events.is_empty() {
                 return Err(ReplayError::Misfit {
-                    seq: self.ledger.seq() + 1,
+                    seq: seq + 1,
                     detail: format!("it is missing; the journal speaks of a ledger at event {to}"),
                 });
             }
             for event in events {
-                self.ledger
-                    .apply(&event)
-                    .map_err(|error| ReplayError::Misfit {
-                        seq: event.seq,
-                        detail: error.to_string(),
-                    })?;
+                let taken = self.session.adopt(&event);
+                taken.map_err(|error| ReplayError::Misfit {
+                    seq: event.seq,
+                    detail: error.to_string(),
+                })?;
             }
         }
-        if from < to {
-            self.found.unexplained.push((from + 1, to));
-        }
+        self.found.unexplained.push((from + 1, to));
         Ok(())
     }
 
     /// `last` is the last event that was stored before the journal was read.
     fn finish(&mut self, last: u64, torn: Option<&Torn>) -> Result<(), ReplayError> {
         self.settle(self.store.last_seq()?)?;
-        while !self.pending.is_empty() {
+        while self.session.waiting() > 0 {
             self.compare_oldest()?;
         }
-        if self.ledger.seq() < last {
+        if self.session.seq() < last {
             self.not_lost(last, torn, None)?;
         }
         self.catch_up(last)

@@ -23,6 +23,9 @@ pub struct DatasetOptions {
     pub depth: Shares,
     /// What the volumes are where no `dataset.yaml` says so; `None`: guessed file by file.
     pub volume_kind: Option<VolumeKind>,
+    /// Nothing after this moment is read: no row, no resolution, no later entry of the metadata. For
+    /// looking whether anything depends on what comes later; `None`: everything.
+    pub until: Option<Timestamp>,
 }
 
 impl Default for DatasetOptions {
@@ -32,6 +35,7 @@ impl Default for DatasetOptions {
             default_spread: Price::from_micros(20_000).unwrap_or(Price::ONE),
             depth: Shares::whole(1_000),
             volume_kind: None,
+            until: None,
         }
     }
 }
