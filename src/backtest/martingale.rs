@@ -239,7 +239,7 @@ fn estimates_without_knowledge_earn_nothing() {
                     let guess: f64 = old + random.random_range(-0.3..0.3);
                     let estimate = Estimate {
                         market_id: market.to_string().as_str().into(),
-                        token_id: TokenId::new(&format!("t{market}")),
+                        token_id: TokenId::new(format!("t{market}")),
                         outcome: "Yes".to_owned(),
                         probability: guess.clamp(0.02, 0.98),
                         confidence: Some(0.9),

@@ -433,10 +433,10 @@ async fn a_call_answers_where_its_order_stands_whoever_let_it_arrive() {
         while app.ledger().unwrap().next_order_id() == before {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        call
+        [call]
     };
     // Cancelled on its way.
-    let call = sent().await;
+    let [call] = sent().await;
     let scope = crate::trading::desk::CancelScope::Order(1);
     app.cancel_orders(scope, "agent".to_owned()).await.unwrap();
     venue.wait(300);
@@ -446,7 +446,7 @@ async fn a_call_answers_where_its_order_stands_whoever_let_it_arrive() {
         ("cancelled", "cancelled by agent")
     );
     // Two at once: one step meets both.
-    let (first, second) = (sent().await, sent().await);
+    let ([first], [second]) = (sent().await, sent().await);
     venue.wait(300);
     for call in [first, second] {
         let report = call.await.unwrap();
@@ -455,7 +455,7 @@ async fn a_call_answers_where_its_order_stands_whoever_let_it_arrive() {
         assert_eq!((fills, report.notional), (vec![20.0], 10.0));
     }
     // Another step comes first.
-    let call = sent().await;
+    let [call] = sent().await;
     venue.wait(300);
     app.tick().await.unwrap();
     let report = call.await.unwrap();

@@ -195,7 +195,6 @@ pub fn agent_order(
 
 /// The answer to an order whose client's id was used before, for `placed`: nothing happens. Refused
 /// when it asks for something else than the first one, and when its market is not in the snapshot.
-#[must_use]
 pub fn known_order(
     ledger: &Ledger,
     wanted: &AgentOrder,

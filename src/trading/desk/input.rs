@@ -22,6 +22,10 @@ use super::{DeskError, books_changed, tick};
 /// references of its own (`S`) in place of snapshots.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "inputs come one at a time, and a snapshot is behind pointers"
+)]
 pub enum Input<S = Snapshot> {
     /// Opens the account and pays the starting balance in.
     Open {

@@ -211,7 +211,6 @@ impl Life {
                 min_liquidity: usd("2"),
                 max_spread: Price::ZERO,
                 max_book_age_seconds: 600,
-                ..RiskConfig::default()
             };
             config.conditional.enabled = true;
             config.conditional.trailing_stop_enabled = true;
@@ -662,7 +661,8 @@ fn the_check_of_each_limit_of_the_random_lives_can_fail() {
     let at = life.now;
     assert!(allows(&life, at, &limits));
     assert!(!allows(&life, at.plus_millis(600_001), &limits), "age");
-    let tight: [(&str, fn(&mut RiskConfig)); 9] = [
+    type Tighten = fn(&mut RiskConfig);
+    let tight: [(&str, Tighten); 9] = [
         ("size", |r| r.max_position_size = usd("2.039999")),
         ("market", |r| r.max_market_exposure = usd("2.039999")),
         ("event", |r| r.max_event_exposure = usd("4.079999")),
