@@ -25,6 +25,7 @@ fn version_and_help_go_to_standard_output() {
         "tick",
         "status",
         "backtest",
+        "sweep",
         "dashboard",
         "demo",
         "record",
