@@ -10,7 +10,7 @@ use crate::support::{Exchange, RawServer, Workspace, close, wait_for};
 
 const RULES: &str = "\
 conditional_orders: {enabled: true, default_stop_loss_pct: 0.02, default_take_profit_pct: 0.03}
-gather: {max_markets: 30, follow_markets: 30}
+gather: {max_markets: 30, follow_markets: 30, refresh_seconds: 10}
 execution: {latency_ms: 40}
 risk: {max_daily_loss: 100000, max_drawdown_pct: 0, max_total_exposure: 900, max_open_orders: 60,
   max_price_distance: 0, max_spread: 0}
@@ -122,11 +122,17 @@ fn the_backtester_repeats_a_session_event_for_event() {
     tick(&workspace);
     workspace.cli(&["resume"]).ok();
     // On until something that is held has been paid.
-    let mut steps = 0;
+    let mut steps = 0_usize;
     while !kinds(&workspace.db()).contains_key("settled") {
         steps += 1;
         assert!(steps < 60, "nothing settled: {:?}", kinds(&workspace.db()));
-        exchange.step(2 * 3_600);
+        exchange.step(12 * 3_600);
+        // Resolutions are asked for in the background, by the wall's clock.
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        // Stops sell what was bought long ago: there is always something new that may end.
+        if steps % 10 == 0 {
+            trade(&mut server, 1 + steps / 10);
+        }
         tick(&workspace);
     }
     workspace.cli(&["cancel", "--all"]).ok();
