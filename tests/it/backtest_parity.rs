@@ -130,7 +130,7 @@ fn the_backtester_repeats_a_session_event_for_event() {
         // Resolutions are asked for in the background, by the wall's clock.
         std::thread::sleep(std::time::Duration::from_millis(400));
         // Stops sell what was bought long ago: there is always something new that may end.
-        if steps % 10 == 0 {
+        if steps.is_multiple_of(10) {
             trade(&mut server, 1 + steps / 10);
         }
         tick(&workspace);
