@@ -107,7 +107,7 @@ fn sockets_that_are_closed_reset_or_broken_off_are_made_again() {
         trader.exchange.step_until_moved(&token);
         trader.until_current();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("after");
     trader.bought_once(&trade, ask);
     assert_eq!(trader.health()["status"], "ok");
@@ -237,7 +237,7 @@ fn frames_that_repeat_come_late_or_cannot_be_read_leave_no_wrong_book_behind() {
         trader.until_current();
         trader.bought_nothing();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("after");
     trader.bought_once(&trade, ask);
     let health = trader.health();
@@ -266,7 +266,7 @@ fn a_venue_whose_clock_is_set_back_does_not_freeze_the_books() {
         trader.exchange.step_until_moved(&token);
         trader.until_current();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("on time");
     trader.bought_once(&trade, ask);
     assert_eq!(trader.stream("reconnects"), 0);

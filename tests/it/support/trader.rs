@@ -134,6 +134,21 @@ impl Trader {
         }
     }
 
+    /// The best ask, once the order that stories place fits into it: books of a busy day are thin at
+    /// times.
+    pub fn deep_ask(&mut self) -> f64 {
+        let token = self.listed.token.clone();
+        for _ in 0..200 {
+            let (price, shares) = self.exchange.asks(&token)[0];
+            if shares >= 5.05 {
+                return price;
+            }
+            self.exchange.step_until_moved(&token);
+            self.until_current();
+        }
+        panic!("the best ask never holds 5.05 shares");
+    }
+
     /// Demands that the only purchase so far is this one, at this price: 5.05 shares.
     #[track_caller]
     pub fn bought_once(&mut self, trade: &Value, price: f64) {
