@@ -27,6 +27,15 @@ impl Side {
         }
     }
 
+    /// The side that it trades with.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
+        }
+    }
+
     /// True when an order of this side with this limit may trade at `price`.
     #[must_use]
     pub fn accepts(self, limit: Price, price: Price) -> bool {

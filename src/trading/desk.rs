@@ -40,6 +40,7 @@ pub use agent::{
 pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
+pub use limits::DESK;
 
 /// A step that could not be carried out. Nothing of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

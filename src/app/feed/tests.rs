@@ -10,13 +10,14 @@ use super::*;
 use crate::app::config::Config;
 use crate::app::{Access, OpenOptions, Source};
 use crate::domain::{
-    Book, BookOrigin, Event, FeeSchedule, Level, OrderType, Outcome, Price, PricePoint,
-    ProtocolVersion, Resolution, Shares, Side, StrategyName, Usdc,
+    Book, BookOrigin, Event, FeeSchedule, Level, Outcome, Price, PricePoint, ProtocolVersion,
+    Resolution, Shares, Side,
 };
 use crate::market_data::{
     DataHealth, EventVolume, HistorySpan, MarketData, Period, Trader, WalletPosition,
 };
 use crate::trading::desk::AgentOrder;
+use crate::trading::test_support::wanted;
 
 mod estimates;
 
@@ -400,19 +401,9 @@ async fn nothing_is_traded_by_a_clock_that_is_grossly_wrong() {
 /// 10 shares of the market's Yes at 0.51.
 fn order(id: &str) -> AgentOrder {
     AgentOrder {
-        strategy: StrategyName::new("mcp_manual"),
         market_id: MarketId::new(id),
         token_id: TokenId::new(format!("{id}y")),
-        side: Side::Buy,
-        size: Usdc::parse("5.1").unwrap(),
-        limit: price("0.51"),
-        order_type: OrderType::Fak,
-        expires_at: None,
-        client_order_id: None,
-        stop_loss: None,
-        take_profit: None,
-        trail_percent: None,
-        reason: "a test".to_owned(),
+        ..wanted(Side::Buy, "5.1", "0.51")
     }
 }
 

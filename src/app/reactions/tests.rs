@@ -8,8 +8,8 @@ use super::*;
 use crate::app::config::Config;
 use crate::app::{Access, Feed, OpenOptions, Source};
 use crate::domain::{
-    BookOrigin, ConditionalKind, Event, FeeSchedule, Level, MarketStatus, OrderType, Outcome,
-    PricePoint, ProtocolVersion, Shares, Side, SourceKind, StrategyName, Usdc,
+    BookOrigin, ConditionalKind, Event, FeeSchedule, Level, MarketStatus, Outcome, PricePoint,
+    ProtocolVersion, Shares, Side, SourceKind, StrategyName, Usdc,
 };
 use crate::market_data::{
     DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, Trader,
@@ -17,6 +17,7 @@ use crate::market_data::{
 };
 use crate::trading::desk::{AgentOrder, NewConditional};
 use crate::trading::report::IN_FLIGHT;
+use crate::trading::test_support::wanted;
 
 /// 2026-03-02T12:00:00Z, ms.
 const NOON: i64 = 1_772_452_800_000;
@@ -248,18 +249,8 @@ async fn opened(dir: &std::path::Path, venue: &Arc<Streaming>, config: Config) -
 fn buy() -> AgentOrder {
     AgentOrder {
         strategy: StrategyName::new("test"),
-        market_id: MarketId::new("m"),
         token_id: TokenId::new("y"),
-        side: Side::Buy,
-        size: Usdc::whole(10),
-        limit: price("0.50"),
-        order_type: OrderType::Fak,
-        expires_at: None,
-        client_order_id: None,
-        stop_loss: None,
-        take_profit: None,
-        trail_percent: None,
-        reason: "test".to_owned(),
+        ..wanted(Side::Buy, "10", "0.50")
     }
 }
 

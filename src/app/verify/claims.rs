@@ -3,12 +3,9 @@
 
 use crate::domain::{HaltCause, LedgerEvent, StampedEvent, Timestamp, Usdc};
 use crate::trading::config::{RiskConfig, TradingConfig};
-use crate::trading::desk::AGENT;
+use crate::trading::desk::{AGENT, DESK};
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::halts;
-
-/// Who halts and resumes when nobody asks.
-const DESK: &str = "desk";
 
 /// Follows the log, one event ahead of the ledger.
 #[derive(Debug, Default)]

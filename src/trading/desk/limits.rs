@@ -7,7 +7,7 @@ use super::super::risk::{Approved, Refusal, halts};
 use super::{DeskError, Step, command};
 
 /// Who halts and resumes when nobody asks.
-const DESK: &str = "desk";
+pub const DESK: &str = "desk";
 
 impl Step<'_> {
     /// The daily loss is counted from the equity that stood when the UTC day began: the last marks

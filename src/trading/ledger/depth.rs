@@ -29,6 +29,15 @@ impl Ledger {
         self.used.get(token).map_or(&[], |used| used.as_slice())
     }
 
+    /// How much is used up of one level: of the asks for a buy.
+    #[must_use]
+    pub fn used_at(&self, token: &TokenId, side: Side, price: Price) -> Shares {
+        self.used(token)
+            .iter()
+            .find(|used| used.side == side && used.price == price)
+            .map_or(Shares::ZERO, |used| used.shares)
+    }
+
     /// Tokens of whose books something is used up.
     pub fn used_tokens(&self) -> impl Iterator<Item = &TokenId> {
         self.used.keys()
@@ -43,12 +52,7 @@ impl Ledger {
         price: Price,
         shares: Shares,
     ) {
-        let before = self
-            .used(token)
-            .iter()
-            .find(|used| used.side == side && used.price == price)
-            .map_or(Shares::ZERO, |used| used.shares);
-        let shares = before.plus(shares);
+        let shares = self.used_at(token, side, price).plus(shares);
         self.set_used(
             at,
             token,

@@ -24,10 +24,7 @@ pub fn remaining_book(book: &Book, opposite: Option<&TokenId>, ledger: &Ledger) 
         .map_or(&[][..], |token| ledger.used(token))
         .iter()
         .map(|used| Used {
-            side: match used.side {
-                Side::Buy => Side::Sell,
-                Side::Sell => Side::Buy,
-            },
+            side: used.side.opposite(),
             price: used.price.complement(),
             ..*used
         });
@@ -43,11 +40,7 @@ fn still_used(book: &Book, used: &Used) -> Shares {
         BookOrigin::Synthetic if used.at < book.changed_at => Shares::ZERO,
         // A book from before says nothing about what happened since.
         BookOrigin::Venue if book.at > used.at => {
-            let stands = book
-                .against(used.side)
-                .iter()
-                .find(|level| level.price == used.price)
-                .map_or(Shares::ZERO, |level| level.size);
+            let stands = book.size_at(used.side.opposite(), used.price);
             used.shares.min(stands)
         }
         _ => used.shares,
@@ -90,11 +83,7 @@ pub fn passed(
             break;
         }
         shares = shares.minus(here);
-        let before = ledger
-            .used(&left.token)
-            .iter()
-            .find(|used| used.side == side && used.price == level.price)
-            .map_or(Shares::ZERO, |used| used.shares);
+        let before = ledger.used_at(&left.token, side, level.price);
         levels.push(UsedLevel {
             side,
             price: level.price,

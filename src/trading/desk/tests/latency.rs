@@ -10,6 +10,16 @@ fn slow() -> Account {
     Account::new("1000").configured(|config| config.execution.latency_ms = 2_000)
 }
 
+/// 100 shares bought at 0.50 with a stop at 0.45.
+fn slow_with_a_stop() -> Account {
+    let account = Account::new("1000").bought("50", "0.50", NOON);
+    let mut account = account.configured(|config| config.execution.latency_ms = 2_000);
+    account
+        .conditional(&conditional(ConditionalKind::StopLoss, "0.45"), NOON)
+        .unwrap();
+    account
+}
+
 fn asks(at: i64, levels: &[(&str, &str)]) -> crate::domain::Snapshot {
     Scene::new(after(at))
         .yes(&[("0.40", "500")], levels)
@@ -189,13 +199,7 @@ fn a_resting_order_takes_its_place_in_the_queue_of_its_arrival() {
 
 #[test]
 fn a_conditional_sale_is_sent_once_and_done_when_it_arrives() {
-    let mut account = slow();
-    account.config.execution.latency_ms = 0;
-    let mut account = account.bought("50", "0.50", NOON);
-    account.config.execution.latency_ms = 2_000;
-    account
-        .conditional(&conditional(ConditionalKind::StopLoss, "0.45"), NOON)
-        .unwrap();
+    let mut account = slow_with_a_stop();
     let bids = |at: i64, price: &str| {
         Scene::new(after(at))
             .yes(
@@ -509,13 +513,7 @@ fn what_was_due_while_nobody_was_there_is_not_delivered() {
     account.look(&asks(60, &[("0.50", "999")]));
     assert_eq!(account.held("m-yes"), sh("100"), "the second came in time");
     // A sale that a stop set off is sent again at the next look.
-    let mut account = slow();
-    account.config.execution.latency_ms = 0;
-    let mut account = account.bought("50", "0.50", NOON);
-    account.config.execution.latency_ms = 2_000;
-    account
-        .conditional(&conditional(ConditionalKind::StopLoss, "0.45"), NOON)
-        .unwrap();
+    let mut account = slow_with_a_stop();
     let fallen = |at: i64| {
         Scene::new(after(at))
             .yes(&[("0.44", "500")], &[("0.46", "9")])

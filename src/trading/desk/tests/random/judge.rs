@@ -182,10 +182,7 @@ impl Life {
             (market, "yes") => format!("{market}-no"),
             (market, _) => format!("{market}-yes"),
         });
-        let flipped = match side {
-            Side::Buy => Side::Sell,
-            Side::Sell => Side::Buy,
-        };
+        let flipped = side.opposite();
         level
             .size
             .minus(given(&book.token, side, level.price))
