@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Snapshot, SourceKind, StampedEvent, Timestamp, Usdc};
-use crate::market_data::recorded::Dataset;
+use crate::market_data::recorded::{Dataset, FEE_NOTE};
 use crate::strategy::Strategy;
 use crate::trading::config::{Mode, TradingConfig};
 use crate::trading::desk::{self, DeskError};
@@ -365,14 +365,11 @@ fn replay(
     let mut result = record.finish(Some(dataset), &ledger, options, partial);
     if let Some(note) = options.rules.fees.note() {
         let notes = &mut result.report.notes;
-        notes.retain(|note| !note.starts_with(DATASET_FEE_NOTE));
+        notes.retain(|note| note != FEE_NOTE);
         notes.insert(0, note.to_owned());
     }
     Ok(result)
 }
-
-/// How the data set's remark on fees begins, which does not hold under another fee model.
-const DATASET_FEE_NOTE: &str = "Fees are the markets' own";
 
 impl Replay<'_, '_> {
     /// With a schedule: the tick at the first whole multiple of `every` at or after the rows since the

@@ -42,7 +42,7 @@ mod volume;
 mod written;
 
 pub use content_hash::{content_hash, files_read};
-pub use dataset::{Dataset, DatasetOptions, FileReport, LoadReport};
+pub use dataset::{Dataset, DatasetOptions, FEE_NOTE, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};

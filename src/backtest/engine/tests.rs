@@ -112,7 +112,7 @@ fn fees_follow_the_model_and_a_run_without_says_so() {
         assert!((paid - fee).abs() < 1e-5, "{fees:?}: {paid}, not {fee}");
         let first = &result.report.notes[0];
         assert_eq!(first.contains("ee model"), noted, "{first}");
-        let own = |note: &&String| note.starts_with(DATASET_FEE_NOTE);
+        let own = |note: &&String| note.as_str() == FEE_NOTE;
         assert_eq!(result.report.notes.iter().any(|note| own(&note)), !noted);
     }
 }
