@@ -1,5 +1,6 @@
 //! What keeping a ledger costs: one order's way through the desk's writer to the synced disk, events a
-//! second when many wait, and a start at a million events with and without a checkpoint; all beside
+//! second when many wait, and a start at a million events with and without a checkpoint, and with half a
+//! million client ids; all beside
 //! the machine's own fsync in the same run and directory.
 //!
 //! `cargo bench --bench append`; `APPEND_BENCH_EVENTS` sets the size of the large log,
@@ -38,7 +39,7 @@ const TOKENS: u64 = 200;
 const SINGLES: usize = 500;
 /// Callers that commit at the same time.
 const CALLERS: u64 = 64;
-/// One order in so many is an agent's, with an id of its own that is never forgotten.
+/// One order in so many is an agent's, with an id of its own.
 const CLIENT_EVERY: u64 = 10;
 
 fn main() {
@@ -59,6 +60,7 @@ fn main() {
     let again = raw_fsync(dir.path());
     show("raw, again", &again);
     restart(dir.path());
+    restart_with_ids(dir.path());
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +118,7 @@ fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
         id,
         client_order_id: client.then(|| format!("agent-session-7f3a-{id}")),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: StrategyName::new("signal_trader"),
         market_id: (number % TOKENS).to_string().as_str().into(),
         event_id: None,
@@ -128,6 +131,7 @@ fn order(id: u64, number: u64, side: Side, client: bool) -> Order {
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "price rose 4 cents in an hour on twice the usual volume".to_owned(),
         stop_loss: None,
@@ -210,6 +214,7 @@ fn purchase(number: u64) -> Input {
     };
     Input::Order {
         order,
+        known: None,
         snapshot: Snapshot::new(NOW, SourceKind::Recorded, vec![view], Vec::new()),
     }
 }
@@ -322,6 +327,11 @@ async fn open(dir: &Path) -> Arc<App> {
             risk: RiskConfig {
                 max_market_exposure: Usdc::whole(1_000_000),
                 max_total_exposure: Usdc::whole(1_000_000),
+                max_event_exposure: Usdc::whole(1_000_000),
+                max_strategy_exposure: Usdc::whole(1_000_000),
+                max_orders_per_minute: 0,
+                max_daily_loss: Usdc::whole(10_000_000),
+                max_drawdown_pct: Price::ZERO,
                 ..RiskConfig::default()
             },
             ..Config::default()
@@ -389,10 +399,7 @@ fn minute(ledger: &mut Ledger, number: u64) -> Result<Vec<StampedEvent>, LedgerE
 }
 
 fn restart(dir: &Path) {
-    let wanted: u64 = std::env::var("APPEND_BENCH_EVENTS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000_000);
+    let wanted = events_wanted();
     let db = dir.join("large.db");
     let store = Store::open(&db).expect("a database");
     let mut ledger = Ledger::default();
@@ -453,6 +460,58 @@ fn restart(dir: &Path) {
         expected.seq(),
         later.len()
     );
+}
+
+/// A start of an account whose every order had an id of its own: half as many ids as events.
+fn restart_with_ids(dir: &Path) {
+    let wanted = events_wanted();
+    let db = dir.join("ids.db");
+    let store = Store::open(&db).expect("a database");
+    let mut ledger = Ledger::default();
+    let mut waiting = Vec::new();
+    while ledger.seq() < wanted {
+        let mut recorder = Recorder::new(&mut ledger, NOW);
+        for _ in 0..1_000 {
+            let order = order(recorder.ledger().next_order_id(), 1, Side::Buy, true);
+            let (order_id, unfilled) = (order.id, order.shares);
+            let closed = LedgerEvent::OrderClosed {
+                order_id,
+                outcome: OrderOutcome::Unfilled,
+                unfilled,
+                reason: "the best price is 0.52, the limit 0.5".to_owned(),
+            };
+            for event in [LedgerEvent::OrderAccepted { order }, closed] {
+                recorder.record(event).expect("an order");
+            }
+        }
+        waiting.extend(recorder.into_events());
+        store.append(&waiting).expect("an append");
+        waiting.clear();
+    }
+    let state = ledger.to_checkpoint().expect("a state");
+    store
+        .save_checkpoint(ledger.seq(), CHECKPOINT_FORMAT, &state)
+        .expect("a checkpoint");
+    drop(store);
+    let with = median(|| assert_eq!(read_ledger(&db).expect("a ledger").seq(), ledger.seq()));
+    let first = "agent-session-7f3a-1";
+    assert!(ledger.client_order(first).is_none(), "kept no more");
+    let store = Store::open_read_only(&db).expect("a database");
+    let found = median(|| assert!(store.order_of_client(first).expect("a look").is_some()));
+    println!(
+        "start at {} events with {} client ids: {with:.2?} from a checkpoint of {} KiB (100 ms wanted); \
+         the oldest id is found in {found:.2?}",
+        ledger.seq(),
+        ledger.next_order_id() - 1,
+        state.len() / 1024
+    );
+}
+
+fn events_wanted() -> u64 {
+    std::env::var("APPEND_BENCH_EVENTS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000_000)
 }
 
 fn median(mut run: impl FnMut()) -> Duration {

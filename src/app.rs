@@ -4,6 +4,8 @@
 mod account;
 mod arrivals;
 mod awaiting;
+pub mod backtest;
+mod clock;
 pub mod config;
 pub mod control;
 mod desk;
@@ -46,7 +48,7 @@ pub use fresh::FreshReport;
 pub use gather::MarketSnapshot;
 pub use open::{Access, OpenOptions, Source, read_ledger};
 pub use standing::Standing;
-pub use verify::verify;
+pub use verify::{Verified, verify};
 
 /// Signals of the last analysis.
 #[derive(Debug, Clone)]

@@ -1,8 +1,10 @@
 //! The live step on recorded data with a simulated clock.
 //!
-//! [`frames`] turns a recording into the snapshots that a desk would have gathered, [`metrics`]
-//! measures what came of them, [`analysis`] says how much of it is luck, what it compares with and
-//! what is doubtful, and [`report`] writes it down.
+//! [`frames`] turns a recording into the snapshots that a desk would have gathered, [`engine`] carries
+//! the step out on them, [`metrics`] measures what came of it, [`analysis`] says how much of it is luck,
+//! what it compares with and what is doubtful, and [`report`] writes it down. [`sweep`] runs many
+//! settings and judges them out of sample, [`lookahead`] looks for decisions that know the future, and
+//! [`parity`] carries a recorded session out again.
 
 pub mod analysis;
 pub mod baselines;
@@ -10,11 +12,19 @@ pub mod bootstrap;
 pub mod diagnoses;
 pub mod engine;
 pub mod frames;
+pub mod lookahead;
+#[cfg(test)]
+mod martingale;
+mod merge;
 pub mod metrics;
+pub mod parity;
 mod record;
 pub mod report;
 pub mod stats;
 pub mod summary;
+pub mod sweep;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 pub use frames::Frames;
 pub use metrics::{ClosedTrade, Metrics};

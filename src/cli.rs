@@ -27,6 +27,7 @@ mod sandbox;
 mod serve;
 mod source;
 mod status;
+mod sweep;
 mod tick;
 mod tools;
 mod verify;
@@ -84,6 +85,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Replays a recording through the strategies.
     Backtest(backtest::BacktestArgs),
+    /// Many settings on one recording, judged out of sample.
+    Sweep(sweep::SweepArgs),
     /// The account as a page in the browser.
     Dashboard(dashboard::DashboardArgs),
     /// The whole thing in a minute: a simulated exchange, ticks, a summary.
@@ -201,6 +204,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Command::Tick(args) => tick::tick(&common, args).await,
             Command::Status(args) => status::status(&common, &args),
             Command::Backtest(args) => backtest::backtest(&common, args).await,
+            Command::Sweep(args) => sweep::sweep(&common, args).await,
             Command::Dashboard(args) => dashboard::dashboard(&common, args).await,
             Command::Demo(args) => demo::demo(&common, args).await,
             Command::Record(args) => record::record(&common, args).await,

@@ -313,6 +313,18 @@ pub trait MarketData: Send + Sync {
             .map(drop)
     }
 
+    /// How far this machine's clock is ahead of the source's, ms, negative when it is behind: as measured
+    /// last and carried on by a clock that nobody sets. `None` before that, and where time is simulated
+    /// or recorded. Asks nobody.
+    fn clock_ahead(&self) -> Option<i64> {
+        None
+    }
+
+    /// The same, asked of the source where it is not known, or is more than `gross_ms` away.
+    async fn measured_clock(&self, _gross_ms: i64) -> Option<i64> {
+        None
+    }
+
     /// The error for what this source does not have.
     fn lacks(&self, what: &str) -> DataError {
         DataError::Unsupported {

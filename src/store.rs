@@ -43,7 +43,7 @@ pub use backup::Backup;
 pub use checkpoints::StoredCheckpoint;
 pub use error::StoreError;
 pub use estimates::{EstimateQuery, EstimateRow};
-pub use orders::{OrderQuery, OrderRow, RefusalQuery, RefusalRow};
+pub use orders::{OrderQuery, OrderRow, PlacedOrder, RefusalQuery, RefusalRow};
 pub use owner::OwnerLock;
 pub use positions::{PositionRow, SnapshotPosition};
 pub use queries::RowQuery;

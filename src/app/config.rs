@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Price, Shares, Usdc, plain};
+use crate::backtest::engine::FeeModel;
+use crate::domain::{Price, Shares, Timestamp, Usdc, plain};
 use crate::market_data::polymarket::PolymarketConfig;
 use crate::market_data::recorded::VolumeKind;
 use crate::strategy::StrategiesConfig;
@@ -19,6 +20,10 @@ use super::AppError;
 
 mod digest;
 mod expand;
+mod overrides;
+mod sections;
+
+pub use overrides::setting;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +157,21 @@ pub struct BacktestConfig {
     pub volume_kind: Option<VolumeKind>,
     /// Shortest time between two points of the equity curve that no trade caused, seconds.
     pub snapshot_interval: u32,
+    /// First moment, RFC 3339 or a date; null: the recording's first row.
+    pub start: Option<String>,
+    /// Last moment, RFC 3339 or a date (to the end of that day); null: the recording's end.
+    pub end: Option<String>,
+    /// How long an order is on its way, ms: 0 to 60000; null: `execution.latency_ms`.
+    pub latency_ms: Option<u32>,
+    /// market: the market's own fees where recorded, else the dated schedule by category. schedule:
+    /// that schedule for all. none: no fees, and the result says so.
+    pub fee_model: FeeModel,
+    /// Seconds between ticks, at whole multiples; 0: a tick at each distinct time of a row.
+    pub tick_seconds: u32,
+    /// Seed of what is drawn at random.
+    pub seed: u64,
+    /// Folders that `run_backtest` may read from, with all below them.
+    pub data_dirs: Vec<PathBuf>,
 }
 
 impl Default for BacktestConfig {
@@ -161,6 +181,13 @@ impl Default for BacktestConfig {
             default_depth: Shares::whole(1000),
             volume_kind: None,
             snapshot_interval: 86_400,
+            start: None,
+            end: None,
+            latency_ms: None,
+            fee_model: FeeModel::Market,
+            tick_seconds: 0,
+            seed: 0,
+            data_dirs: vec![PathBuf::from("data")],
         }
     }
 }
@@ -229,6 +256,7 @@ impl Config {
             }
             Some(value) => expand::expand(value, lookup)?,
         };
+        sections::check(&value)?;
         let config: Config = serde_path_to_error::deserialize(value)
             .map_err(|error| format!("`{}`: {}", error.path(), error.inner()))?;
         config.validate()?;
@@ -279,10 +307,37 @@ impl Config {
         if self.backtest.default_depth.is_zero() {
             return Err("backtest.default_depth is 0; it must be above 0 shares".to_owned());
         }
+        for (key, moment) in [("start", &self.backtest.start), ("end", &self.backtest.end)] {
+            if let Some(text) = moment
+                .as_ref()
+                .filter(|text| Timestamp::parse(text).is_none())
+            {
+                return Err(format!(
+                    "backtest.{key} is `{text}`; it must be a moment (RFC 3339) or a date"
+                ));
+            }
+        }
+        if self.backtest.latency_ms.is_some_and(|ms| ms > 60_000) {
+            return Err("backtest.latency_ms must be between 0 and 60000".to_owned());
+        }
+        if self.backtest.tick_seconds > 31_536_000 {
+            return Err("backtest.tick_seconds must be between 0 and 31536000 (a year)".to_owned());
+        }
         self.strategies
             .validate()
             .map_err(|error| error.to_string())?;
         self.trading().validate()
+    }
+
+    /// The same for a backtest: its own latency and interval of snapshots.
+    #[must_use]
+    pub fn backtest_trading(&self) -> TradingConfig {
+        let mut trading = self.trading();
+        trading.snapshot_interval_ms = i64::from(self.backtest.snapshot_interval) * 1000;
+        if let Some(latency) = self.backtest.latency_ms {
+            trading.execution.latency_ms = latency;
+        }
+        trading
     }
 
     /// What the trading core needs of it.

@@ -21,8 +21,9 @@ use crate::trading::desk::{DeskError, Input, Output};
 use crate::trading::ledger::Ledger;
 
 use super::AppError;
-use super::journal::{Journal, JournalRules};
+use super::journal::{self, Journal, JournalRules};
 
+pub(super) mod known;
 mod writer;
 
 use writer::{Started, Writer};
@@ -61,6 +62,8 @@ pub(super) struct Setup {
     pub trading: TradingConfig,
     /// Whose clock says when this process began to own the ledger.
     pub source: Arc<dyn MarketData>,
+    /// Whether the source's time goes on while no process owns the ledger.
+    pub time_passes: bool,
     /// Where inputs are written down, if anywhere.
     pub journal: Option<JournalPlan>,
 }
@@ -166,7 +169,8 @@ impl Desk {
             Some(plan) => {
                 let rules = plan.rules.clone();
                 let seq = self.view.load().seq();
-                Some(Journal::open(&plan.dir, rules, store.path(), seq)?)
+                let account = journal::account::of_store(&store)?;
+                Some(Journal::open(&plan.dir, rules, store.path(), account, seq)?)
             }
             None => None,
         };
@@ -281,16 +285,37 @@ impl Desk {
         tracing::info!("the owner of the ledger is gone; this process owns it now");
         // The rules of this process hold from now on. On a failure the desk is halted, and says so
         // to whoever asks next.
-        if let Err(error) = self.record_rules(&jobs).await {
+        if let Err(error) = self.begin_with(&jobs).await {
             tracing::error!(%error, "the rules of this process could not be recorded");
         }
         Ok(jobs)
     }
 
-    /// Records the rules of this process, if they are not those recorded last.
-    pub(super) async fn configure(&self) -> Result<(), AppError> {
+    /// What a new owner does first: closes orders that nobody was there to deliver, and records the
+    /// rules of this process, if they are not those recorded last.
+    pub(super) async fn begin(&self) -> Result<(), AppError> {
         let jobs = self.jobs().await?;
-        self.record_rules(&jobs).await
+        self.begin_with(&jobs).await
+    }
+
+    async fn begin_with(&self, jobs: &mpsc::Sender<Job>) -> Result<(), AppError> {
+        self.close_undelivered(jobs).await?;
+        self.record_rules(jobs).await
+    }
+
+    /// Closes orders whose moment came while nobody owned the ledger. Where time stands still
+    /// between two processes nobody was away: there they meet the first step after their moment.
+    async fn close_undelivered(&self, jobs: &mpsc::Sender<Job>) -> Result<(), AppError> {
+        let ledger = self.view.load_full();
+        let moments = ledger.in_flight().filter_map(|(order, _)| order.arrives_at);
+        let Some(latest) = moments.max().filter(|_| self.setup.time_passes) else {
+            return Ok(());
+        };
+        // A source that is away must not keep the account from being opened. Then nobody can say
+        // that an order was not due yet, and it must not execute whenever the source comes back.
+        let now = self.setup.source.now().await;
+        let at = now.unwrap_or(latest);
+        send(jobs, Input::Returned { at }).await.map(drop)
     }
 
     async fn record_rules(&self, jobs: &mpsc::Sender<Job>) -> Result<(), AppError> {
@@ -335,7 +360,7 @@ impl Desk {
         send_job(&self.jobs().await?, |answer| {
             Box::new(writer::Commit::new(
                 None,
-                move |ledger: &mut Ledger, _: Rules<'_>| step(ledger),
+                move |ledger: &mut Ledger, _: Option<&Input>, _: Rules<'_>| step(ledger),
                 answer,
             ))
         })

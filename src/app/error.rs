@@ -16,6 +16,9 @@ pub enum AppError {
     /// The database could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Events could not be stored: nothing of them counts, and the desk has stopped until a restart.
+    #[error(transparent)]
+    NotStored(StoreError),
     /// The journal could not be written or read. Nothing was carried out.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -68,6 +71,12 @@ pub enum AppError {
         /// The account's last event.
         last: crate::domain::Timestamp,
     },
+    /// The machine's clock is grossly wrong.
+    #[error("{}", skew_words(*ahead_ms))]
+    ClockSkew {
+        /// How far it is ahead of the source's, ms; negative when it is behind.
+        ahead_ms: i64,
+    },
     /// The configuration makes no sense.
     #[error("configuration: {0}")]
     Config(String),
@@ -111,7 +120,7 @@ impl AppError {
     pub fn code(&self) -> String {
         match self {
             AppError::Data(error) => error.code().to_owned(),
-            AppError::Store(error) => error.code().to_owned(),
+            AppError::Store(error) | AppError::NotStored(error) => error.code().to_owned(),
             AppError::Journal(error) => error.code().to_owned(),
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
@@ -120,6 +129,7 @@ impl AppError {
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
             AppError::BackInTime { .. } => "back_in_time".to_owned(),
+            AppError::ClockSkew { .. } => "clock_skew".to_owned(),
             AppError::Config(_) => "config".to_owned(),
             AppError::NotFound { .. } => "not_found".to_owned(),
             AppError::BadRequest { .. } => "bad_arguments".to_owned(),
@@ -134,6 +144,7 @@ impl AppError {
         match self {
             AppError::Data(error) => error.hint(),
             AppError::Store(error) => error.hint().to_owned(),
+            AppError::NotStored(error) => not_stored(error),
             AppError::Journal(error) => error.hint().to_owned(),
             AppError::Desk(_) => {
                 "This is a fault of the server, not of the call; nothing was changed.".to_owned()
@@ -164,6 +175,7 @@ impl AppError {
                  use another --db."
                     .to_owned()
             }
+            AppError::ClockSkew { .. } => CORRECT_CLOCK.to_owned(),
             AppError::Config(_) => "Correct config.yaml; the one that comes with the program has \
                                     every key, with comments."
                 .to_owned(),
@@ -172,4 +184,29 @@ impl AppError {
             AppError::Other(_) => "health_check shows the state of the server.".to_owned(),
         }
     }
+}
+
+/// What to do after events were not stored. The obstacle alone is not enough: the desk has stopped.
+fn not_stored(error: &StoreError) -> String {
+    let obstacle = match error {
+        StoreError::Full { .. } => "Free space on that disk",
+        StoreError::Locked { .. } => "Close the other program that writes to the file",
+        other => return other.hint().to_owned(),
+    };
+    format!(
+        "{obstacle}, then restart the server: nothing was changed, and nothing is traded until then."
+    )
+}
+
+/// What to do about a clock that is grossly wrong.
+pub(super) const CORRECT_CLOCK: &str = "Correct the machine's clock (let it be set over the network); until \
+                                        then no order and no tick passes.";
+
+/// How far a clock is off, in words.
+pub(super) fn skew_words(ahead_ms: i64) -> String {
+    let way = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    format!(
+        "this machine's clock is {} s {way} the exchange's",
+        ahead_ms.unsigned_abs() / 1000
+    )
 }

@@ -15,6 +15,8 @@ use super::{App, AppError};
 
 /// How far a clock may fall behind the account's last event: corrections of a machine's clock.
 pub(super) const BACKWARDS_MS: i64 = 60_000;
+/// How far the machine's clock may be from the source's: beyond that nothing is traded.
+pub(super) const GROSS_SKEW_MS: i64 = 60_000;
 /// Questions that are kept.
 const QUESTIONS_KEPT: usize = 20_000;
 
@@ -136,8 +138,16 @@ impl App {
             }
         };
         let resolutions = self.resolutions_of(&held);
-        let (books, histories, resolutions) =
-            tokio::join!(self.source.books(&tokens), histories, resolutions);
+        let (books, histories, resolutions, ahead) = tokio::join!(
+            self.source.books(&tokens),
+            histories,
+            resolutions,
+            self.source.measured_clock(GROSS_SKEW_MS)
+        );
+        // What is stamped with such a time keeps the account from going on once the clock is right.
+        if let Some(ahead_ms) = ahead.filter(|ahead| ahead.abs() > GROSS_SKEW_MS) {
+            return Err(AppError::ClockSkew { ahead_ms });
+        }
         let mut books: HashMap<TokenId, Arc<Book>> = books?;
         // Prices are what a tick cannot do without; the rest is missed and said.
         let histories = histories.unwrap_or_else(|error: DataError| {

@@ -9,8 +9,9 @@
 //! so.
 //!
 //! [`Entries`] gives the inputs back; [`replay`] carries them out on a fresh ledger and compares every
-//! event with those of a database.
+//! event with those of a database; [`measured`] also measures the session as a backtest.
 
+pub(in crate::app) mod account;
 mod error;
 mod line;
 mod reader;
@@ -24,7 +25,7 @@ mod tests;
 pub use error::JournalError;
 pub use line::JournalRules;
 pub use reader::{Entries, Entry, Torn};
-pub use replay::{ReplayError, Replayed, replay};
+pub use replay::{ReplayError, Replayed, measured, replay};
 pub use writer::Journal;
 
 use std::path::{Path, PathBuf};

@@ -98,6 +98,7 @@ impl App {
             strategies: strategies.clone(),
             trading: trading.clone(),
             source: data.clone(),
+            time_passes: advance.is_none(),
             journal,
         };
         let lock = match access {
@@ -133,7 +134,7 @@ impl App {
                     };
                     desk.commit(input).await?;
                 }
-                desk.configure().await?;
+                desk.begin().await?;
                 desk
             }
             Err(owner) => {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ConditionalOrder, Estimate, Market, Timestamp, TokenId};
+use crate::domain::{ConditionalOrder, Estimate, Market, Side, Timestamp, TokenId};
 use crate::market_data::MarketQuery;
 use crate::trading::desk::{
     self, AgentOrder, CancelScope, Input, NewConditional, OrderPreview, Output,
 };
+use crate::trading::ledger::{ClientOrder, Ledger};
 use crate::trading::report::OrderReport;
 
+use super::desk::known::order_of_client;
 use super::{App, AppError};
 
 const FIND_MARKET: &str = "search_markets lists markets with their ids and tokens.";
@@ -87,7 +89,16 @@ impl App {
             })
     }
 
-    /// What an order would do now. Changes nothing.
+    /// What came of the order that was placed under a client's id, whenever that was.
+    fn order_of_client(&self, ledger: &Ledger, id: &str) -> Result<Option<ClientOrder>, AppError> {
+        match ledger.client_order(id) {
+            Some(placed) => Ok(Some(placed.clone())),
+            None => Ok(order_of_client(ledger, &self.desk.store(), id)?),
+        }
+    }
+
+    /// What an order would do now: with a client's id that was used before, what came of the first
+    /// one. Changes nothing.
     pub async fn preview_order(&self, order: &AgentOrder) -> Result<OrderPreview, AppError> {
         let market = self.market_to_order(order.market_id.as_str()).await?;
         let order = AgentOrder {
@@ -96,6 +107,12 @@ impl App {
         };
         let gathered = self.gather_market(market).await?;
         let ledger = self.ledger()?;
+        if let Some(id) = &order.client_order_id
+            && let Some(placed) = self.order_of_client(&ledger, id)?
+        {
+            let (report, _) = desk::known_order(&ledger, &order, &placed, &gathered.snapshot);
+            return Ok(OrderPreview::of_placed(report?, &ledger, &placed));
+        }
         Ok(desk::preview_order(
             &ledger,
             &order,
@@ -110,8 +127,11 @@ impl App {
         // The agent may have named it by slug.
         order.market_id = market.id.clone();
         let gathered = self.gather_market(market).await?;
-        let snapshot = gathered.snapshot;
-        let Output::Ordered(verdict) = self.input(Input::Order { order, snapshot }).await? else {
+        let mut snapshot = gathered.snapshot;
+        if order.side == Side::Buy {
+            snapshot = self.with_held_books(snapshot)?;
+        }
+        let Output::Ordered(verdict) = self.input(Input::order(order, snapshot)).await? else {
             return Err(AppError::unexpected_output());
         };
         let report = (*verdict)?;

@@ -4,16 +4,18 @@
 //! A task listens to the stream. Changes of tokens that something waits on are merged while a
 //! commit is under way, so that a burst costs one. What would happen is first looked up on the
 //! published ledger, which costs microseconds; only when an exit would fire, a doubt begin or end,
-//! a watermark rise or a resting order fill is the step asked, with a snapshot of these markets
-//! from live, sound books alone. Nothing here fetches a book, and nothing reacts to one whose
-//! stream broke: the next tick looks at what it can get.
+//! a watermark rise or a resting order fill, or, at most once a second, when the bid of something
+//! held has moved (positions are marked then, and losses looked at), is the step asked, with a
+//! snapshot of these markets from live, sound books alone. Nothing reacts to a book whose stream
+//! broke: the next tick looks at what it can get. Nothing here fetches a book but for orders on
+//! their way whose sender has gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
@@ -26,11 +28,15 @@ use crate::trading::desk::{Input, Output};
 use crate::trading::ledger::Ledger;
 use crate::trading::watch::{self, Chance};
 
-use super::gather::BACKWARDS_MS;
+use super::gather::{BACKWARDS_MS, GROSS_SKEW_MS};
 use super::{App, AppError};
 
 /// Between two looks at stops that wait for their confirmation, and at announced resolutions.
 const EVERY: Duration = Duration::from_secs(1);
+/// At most so often is a change recorded that only moves marks.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How long after its moment an order on its way is left to who waits for it, ms.
+const OVERDUE_MS: i64 = 1_000;
 /// Wait before an order that could not be carried out is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Times that the evidence for an announced resolution is asked for: after 1, 2, 4, … seconds.
@@ -70,6 +76,10 @@ struct Changed {
     announced: HashMap<ConditionId, Announced>,
     /// Conditional orders that could not sell, not to be tried before.
     again: HashMap<u64, Instant>,
+    /// When marks were last recorded for their own sake.
+    marked: Option<Instant>,
+    /// Held tokens whose books changed since.
+    unmarked: BTreeSet<TokenId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -182,11 +192,19 @@ impl App {
             .collect();
         wanted.extend(prints.iter().map(|print| print.token.clone()));
         wanted.extend(watch::doubted(&ledger).cloned());
+        let held = ledger.positions().keys();
+        let held = held.filter(|token| all || tokens.contains(*token));
+        changed.unmarked.extend(held.cloned());
+        let marks_due = changed.marked.is_none_or(|at| at.elapsed() >= MARK_EVERY);
+        if marks_due {
+            wanted.append(&mut changed.unmarked);
+        }
         if wanted.is_empty() {
             return Ok(());
         }
         let now = self.source.now().await?;
-        if ledger.last_at().since(now) > BACKWARDS_MS {
+        let skew = self.source.clock_ahead().unwrap_or_default();
+        if ledger.last_at().since(now) > BACKWARDS_MS || skew.abs() > GROSS_SKEW_MS {
             return Ok(());
         }
         let views = self.live_views(&ledger, &wanted, &changed.steps, now);
@@ -199,8 +217,12 @@ impl App {
                     .is_none_or(|id| !changed.again.contains_key(&id))
             })
             .collect();
-        if chances.is_empty() && prints.is_empty() {
+        let moved = marks_due && views.iter().any(|view| watch::moved(&ledger, view));
+        if chances.is_empty() && prints.is_empty() && !moved {
             return Ok(());
+        }
+        if moved {
+            changed.marked = Some(Instant::now());
         }
         let snapshot =
             Snapshot::new(now, self.source_kind(), views, Vec::new()).with_prints(prints);
@@ -213,6 +235,38 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// The same snapshot with the live books of everything held: what an order that looks at one
+    /// market only would judge at older marks. Errors: the account cannot be read.
+    pub(super) fn with_held_books(&self, snapshot: Snapshot) -> Result<Snapshot, AppError> {
+        let ledger = self.ledger()?;
+        let held: BTreeSet<TokenId> = ledger.positions().keys().cloned().collect();
+        let views = self.live_views(&ledger, &held, &HashMap::new(), snapshot.at);
+        Ok(snapshot.with_others(views))
+    }
+
+    /// Lets orders arrive whose moment has passed and whose sender has not seen to it: its call was
+    /// given up, or its process ended.
+    async fn arrive_overdue(&self) {
+        if self.advance.is_some() || !self.desk.is_owner() || self.desk.halted().is_some() {
+            return;
+        }
+        let overdue = async {
+            let ledger = self.ledger()?;
+            if ledger.in_flight().next().is_none() {
+                return Ok(());
+            }
+            let before = self.source.now().await?.plus_millis(-OVERDUE_MS);
+            let moments = ledger.in_flight().filter_map(|(order, _)| order.arrives_at);
+            match moments.filter(|moment| *moment <= before).max() {
+                Some(moment) => self.arrive(moment).await.map(drop),
+                None => Ok::<(), AppError>(()),
+            }
+        };
+        if let Err(error) = overdue.await {
+            tracing::debug!(%error, "an order on its way could not be met; it is tried again");
+        }
     }
 
     /// The markets of these tokens, with those of their books that are live and sound.
@@ -358,6 +412,8 @@ async fn listen(app: Weak<App>, mut changes: broadcast::Receiver<StreamEvent>) {
     let mut changed = Changed::default();
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Beside the reactions, since it fetches books; it ends with them.
+    let mut late = JoinSet::new();
     loop {
         tokio::select! {
             event = changes.recv() => match event {
@@ -365,7 +421,12 @@ async fn listen(app: Weak<App>, mut changes: broadcast::Receiver<StreamEvent>) {
                 Err(RecvError::Lagged(_)) => changed.all = true,
                 Err(RecvError::Closed) => return,
             },
-            _ = timer.tick() => {}
+            _ = timer.tick() => {
+                while late.try_join_next().is_some() {}
+                if late.is_empty() && let Some(app) = app.upgrade() {
+                    late.spawn(async move { app.arrive_overdue().await });
+                }
+            }
         }
         if !changed.drain(&mut changes) {
             return;

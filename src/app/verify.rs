@@ -12,10 +12,31 @@ use crate::trading::ledger::{CHECKPOINT_FORMAT, Ledger};
 
 use super::AppError;
 
+mod claims;
+
+use claims::Claims;
+
+/// What an audit found, and what it could not look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What fits and what does not.
+    pub audit: Audit,
+    /// Fees that could not be recomputed: their orders do not name the market's terms (logs of 1.0).
+    pub unchecked_fees: u64,
+    /// Halts for losses that could not be recomputed: no limits were recorded before them.
+    pub unchecked_halts: u64,
+}
+
 /// Audits the database at `db`, beside any owner. Errors: it cannot be read at all; what does not fit
 /// is in the audit.
-pub fn verify(db: &Path) -> Result<Audit, AppError> {
-    Ok(Store::open_read_only(db)?.audit(&mut Auditor::default())?)
+pub fn verify(db: &Path) -> Result<Verified, AppError> {
+    let mut auditor = Auditor::default();
+    let audit = Store::open_read_only(db)?.audit(&mut auditor)?;
+    Ok(Verified {
+        audit,
+        unchecked_fees: auditor.books.unchecked_fees,
+        unchecked_halts: auditor.claims.unchecked_halts,
+    })
 }
 
 /// The judge: the ledger as the desk would rebuild it, and the books kept beside it.
@@ -23,10 +44,12 @@ pub fn verify(db: &Path) -> Result<Audit, AppError> {
 struct Auditor {
     ledger: Ledger,
     books: Books,
+    claims: Claims,
 }
 
 impl Judge for Auditor {
     fn event(&mut self, event: &StampedEvent) -> Result<(), String> {
+        self.claims.judge(&self.ledger, event)?;
         self.ledger
             .apply(event)
             .map_err(|error| error.to_string())?;
@@ -74,6 +97,9 @@ struct Books {
     open: BTreeMap<u64, (Order, Micros)>,
     client_order_ids: BTreeSet<String>,
     settled: BTreeSet<TokenId>,
+    /// Last marks of what is held.
+    marks: BTreeMap<TokenId, Price>,
+    unchecked_fees: u64,
 }
 
 impl Books {
@@ -100,11 +126,40 @@ impl Books {
                 proceeds,
                 ..
             } => self.settle(token_id, *payout, *shares, *proceeds),
-            LedgerEvent::SnapshotTaken { balance, .. } => {
-                equal("the recorded balance", micros(*balance), "cash", self.cash)
+            LedgerEvent::Marked { marks } => {
+                let held = marks
+                    .iter()
+                    .filter(|(token, _)| self.held.contains_key(token));
+                self.marks.extend(held.cloned());
+                Ok(())
+            }
+            LedgerEvent::SnapshotTaken {
+                balance,
+                total_value,
+            } => {
+                equal("the recorded balance", micros(*balance), "cash", self.cash)?;
+                self.worth(*total_value)
+            }
+            LedgerEvent::DayStarted { equity, .. } | LedgerEvent::PeakRaised { equity } => {
+                self.worth(*equity)
             }
             _ => Ok(()),
         }
+    }
+
+    /// That an amount is what the account is worth: cash, and what is held at its marks, at cost where
+    /// there is none.
+    fn worth(&self, said: Usdc) -> Result<(), String> {
+        let held = self.held.iter().map(|(token, (shares, cost))| {
+            let mark = self.marks.get(token);
+            mark.map_or(*cost, |mark| worth(*mark, *shares))
+        });
+        equal(
+            "the recorded equity",
+            micros(said),
+            "cash and positions",
+            self.cash + held.sum::<Micros>(),
+        )
     }
 
     fn accepted(&mut self, order: &Order) -> Result<(), String> {
@@ -150,6 +205,10 @@ impl Books {
         if fee < 0 {
             return Err(format!("the fee is {}", fill.fee));
         }
+        match fee_of(order, fill)? {
+            Some(due) => equal("the fee", fee, "by the order's fee terms it", micros(due))?,
+            None => self.unchecked_fees += 1,
+        }
         self.fees += fee;
         match fill.side {
             Side::Buy => {
@@ -182,6 +241,7 @@ impl Books {
         self.cash += gained;
         if *held == 0 {
             self.held.remove(token);
+            self.marks.remove(token);
         }
         Ok(())
     }
@@ -276,6 +336,21 @@ impl Books {
             cost,
         )
     }
+}
+
+/// What the venue takes for a fill: nothing from a maker. `None` when the order does not name the
+/// market's terms. Errors: they make no sense.
+fn fee_of(order: &Order, fill: &Fill) -> Result<Option<Usdc>, String> {
+    if fill.maker {
+        return Ok(Some(Usdc::ZERO));
+    }
+    let Some(terms) = order.fee else {
+        return Ok(None);
+    };
+    terms
+        .fee(fill.price, fill.shares)
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 fn micros(amount: Usdc) -> Micros {

@@ -14,12 +14,8 @@ use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
-/// Seed of the draws where none is configured.
-pub const SEED: u64 = 1;
-
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
-/// of threads. A run that was cancelled, or made
-/// without a recording, is compared with nothing.
+/// of threads. A run that was cancelled, or made without a recording, is compared with nothing.
 ///
 /// Errors: a step of the favourites failed, which is a fault of ours.
 pub fn analyse(
@@ -42,7 +38,14 @@ pub fn analyse(
             report.comparisons = Some(Comparisons {
                 nothing: 0.0,
                 favourites,
-                random: baselines::random_trades(dataset, &holds, account, gained, draws),
+                random: baselines::random_trades(
+                    dataset,
+                    &options.rules,
+                    &holds,
+                    account,
+                    gained,
+                    draws,
+                ),
             });
         }
     }

@@ -1,14 +1,25 @@
 //! The replay: the live step over every frame of a recording, on a ledger without a store.
 
-use crate::domain::{SourceKind, Timestamp, Usdc};
-use crate::market_data::recorded::Dataset;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    FeeSchedule, Market, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc,
+};
+use crate::market_data::recorded::{Dataset, FEE_NOTE, FeeRule};
 use crate::strategy::Strategy;
 use crate::trading::config::{Mode, TradingConfig};
 use crate::trading::desk::{self, DeskError};
 use crate::trading::ledger::Ledger;
+use crate::trading::report::TickReport;
 
 use super::frames::Frames;
-use super::record::Record;
+use super::record::{Record, Standing};
 use super::report::ReportInput;
 
 /// What a replay is made with.
@@ -20,14 +31,83 @@ pub struct BacktestOptions<'a> {
     pub end: Option<Timestamp>,
     /// Cash at the start, pUSD.
     pub balance: Usdc,
-    /// Limits, sizing, exits: as live.
+    /// Limits, sizing, exits, latency: as live.
     pub trading: TradingConfig,
+    /// What only a replay has to be told.
+    pub rules: ReplayRules,
     /// Title of the report.
     pub title: String,
     /// Told of frames done and in all.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
-    /// Asked before each frame; true ends the run, and what there is so far is kept.
+    /// Asked before each frame, and every few milliseconds while one takes long; true ends the run,
+    /// and what there is so far is kept.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What only a replay has to be told. By default: the markets' own fees, a tick at each moment, all
+/// markets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplayRules {
+    /// Which fees are charged.
+    pub fees: FeeModel,
+    /// Milliseconds between ticks, at whole multiples since 1970; `None`: one at each distinct time
+    /// of a row.
+    pub tick_ms: Option<i64>,
+    /// Seed of whatever is drawn: the run itself draws nothing.
+    pub seed: u64,
+    /// Markets that are left out, by number in the data set: true leaves one out. Shorter than the
+    /// data set: the others are in.
+    pub excluded: Arc<[bool]>,
+}
+
+impl ReplayRules {
+    /// Whether the market of this number is left out.
+    #[must_use]
+    pub fn excludes(&self, market: usize) -> bool {
+        self.excluded.get(market).copied().unwrap_or(false)
+    }
+}
+
+/// Which fees a replay charges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum FeeModel {
+    /// The market's own where the recording states them, else the dated schedule by category.
+    #[default]
+    Market,
+    /// The dated schedule by category for every market, whatever the recording states.
+    Schedule,
+    /// None at all. The result says so in its first note.
+    None,
+}
+
+impl FeeModel {
+    /// Fees of a market in place of those that the recording knows, if any.
+    pub(super) fn instead(self, market: &Market) -> Option<FeeRule> {
+        match self {
+            FeeModel::Market => None,
+            FeeModel::None => Some(FeeRule::stated(FeeSchedule::FREE)),
+            // Its rates are constants that fit.
+            FeeModel::Schedule => FeeRule::new(None, market.category.as_deref()).ok(),
+        }
+    }
+
+    /// What a reader has to know before the numbers; `None` where the data set's own remark holds.
+    #[must_use]
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            FeeModel::Market => None,
+            FeeModel::Schedule => Some(
+                "Fee model `schedule`: every market was charged the dated schedule by category, \
+                 whatever the recording states of its own fees.",
+            ),
+            FeeModel::None => Some(
+                "NO FEES were charged (fee model `none`): live trading pays them, so this result is \
+                 better than anything that can be had.",
+            ),
+        }
+    }
 }
 
 /// Why there is no result.
@@ -67,34 +147,225 @@ pub fn run(
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
 ) -> Result<BacktestResult, BacktestError> {
-    let config = TradingConfig {
-        mode: Mode::Paper,
-        ..options.trading.clone()
-    };
-    let frames = Frames::new(dataset, options.start, options.end);
-    let total = frames.total();
-    let mut ledger = Ledger::default();
-    let mut record = Record::default();
-    let mut partial = false;
-    for (index, snapshot) in frames.enumerate() {
-        if (options.cancelled)() {
-            partial = true;
-            break;
+    run_observed(dataset, strategies, options, &mut |_| {})
+}
+
+/// The same, and `observe` is shown the events of each step as they come.
+///
+/// Errors: as [`run`].
+pub fn run_observed(
+    dataset: &Dataset,
+    strategies: &[Box<dyn Strategy>],
+    options: &BacktestOptions<'_>,
+    observe: &mut dyn FnMut(&[StampedEvent]),
+) -> Result<BacktestResult, BacktestError> {
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| stop.watch(options.cancelled));
+        let result = replay(dataset, strategies, options, &stop, observe);
+        stop.end();
+        // Wakes the watch at once; it holds nothing.
+        watch.thread().unpark();
+        result
+    })
+}
+
+/// How often a long frame looks whether it is still wanted.
+const WATCH: Duration = Duration::from_millis(10);
+/// Frames that took longer, or hold as many candidates, are stepped on a copy of the ledger, so that
+/// one can be given up in its middle and leave nothing behind.
+const LONG_FRAME: Duration = Duration::from_millis(5);
+const MANY_CANDIDATES: usize = 32;
+
+/// Asks for cancellation on a thread of its own, so that a long frame can be given up within
+/// milliseconds: strategies see no more candidates from then on.
+#[derive(Debug, Default)]
+struct Stop {
+    wanted: Arc<AtomicBool>,
+    over: AtomicBool,
+}
+
+impl Stop {
+    fn watch(&self, cancelled: &(dyn Fn() -> bool + Sync)) {
+        while !self.over.load(Ordering::Acquire) {
+            if cancelled() {
+                self.wanted.store(true, Ordering::Release);
+                return;
+            }
+            std::thread::park_timeout(WATCH);
         }
-        if index == 0 {
-            desk::open_account(
-                &mut ledger,
-                SourceKind::Recorded,
-                options.balance,
-                snapshot.at,
-            )?;
-        }
-        let (report, events) = desk::tick(&mut ledger, &snapshot, strategies, &config)?;
-        record.take(&snapshot, &ledger, &report, &events);
-        record.equity.push((snapshot.at, ledger.equity().total));
-        record.frames += 1;
-        (options.progress)(index + 1, total);
     }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+}
+
+/// What a step is given to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tick,
+    Books,
+    Arrive,
+}
+
+struct Replay<'a, 'b> {
+    strategies: &'a [Box<dyn Strategy>],
+    config: TradingConfig,
+    stop: &'a Stop,
+    ledger: Ledger,
+    record: Record,
+    observe: &'b mut dyn FnMut(&[StampedEvent]),
+    slow: bool,
+    partial: bool,
+}
+
+impl Replay<'_, '_> {
+    /// Carries a step out, or gives it up whole when the run is not wanted any more.
+    fn step(&mut self, kind: Kind, snapshot: &Snapshot) -> Result<(), BacktestError> {
+        let began = std::time::Instant::now();
+        let guarded = kind == Kind::Tick
+            && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
+        let (report, events) = if guarded {
+            let mut draft = self.ledger.clone();
+            let interruptible = snapshot
+                .clone()
+                .interrupted_by(Arc::clone(&self.stop.wanted));
+            let done = desk::tick(&mut draft, &interruptible, self.strategies, &self.config)?;
+            if self.stop.is_wanted() {
+                self.partial = true;
+                return Ok(());
+            }
+            self.ledger = draft;
+            done
+        } else {
+            self.plain(kind, snapshot)?
+        };
+        self.slow = began.elapsed() > LONG_FRAME;
+        self.take(&report, &events, snapshot);
+        Ok(())
+    }
+
+    fn plain(
+        &mut self,
+        kind: Kind,
+        snapshot: &Snapshot,
+    ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
+        let Replay { ledger, config, .. } = self;
+        match kind {
+            Kind::Tick => desk::tick(ledger, snapshot, self.strategies, config),
+            Kind::Books => desk::books_changed(ledger, snapshot, config),
+            Kind::Arrive => desk::arrive(ledger, snapshot, config),
+        }
+    }
+
+    fn take(&mut self, report: &TickReport, events: &[StampedEvent], snapshot: &Snapshot) {
+        let standing = Standing::of(&self.ledger, snapshot.at);
+        self.record.take(Some(snapshot), standing, report, events);
+        (self.observe)(events);
+    }
+
+    fn open(&mut self, options: &BacktestOptions<'_>, at: Timestamp) -> Result<(), DeskError> {
+        let events =
+            desk::open_account(&mut self.ledger, SourceKind::Recorded, options.balance, at)?;
+        (self.observe)(&events);
+        Ok(())
+    }
+
+    /// Lets orders that are on their way arrive before the next frame, each at its moment and on the
+    /// books of then.
+    fn arrivals(
+        &mut self,
+        frames: &mut Frames<'_>,
+        dataset: &Dataset,
+    ) -> Result<(), BacktestError> {
+        let mut last = None;
+        loop {
+            // One whose market is gone stays on its way, until a later frame tells of its end.
+            let moments = self.ledger.in_flight();
+            let moments = moments.filter_map(|(order, _)| order.arrives_at);
+            let next = moments
+                .filter(|moment| last.is_none_or(|last| *moment > last))
+                .min();
+            let Some(moment) = next else { return Ok(()) };
+            if frames.next_moment().is_some_and(|next| next <= moment) {
+                return Ok(());
+            }
+            let due = self.ledger.in_flight().map(|(order, _)| order);
+            let due = due.filter(|order| order.arrives_at.is_none_or(|at| at <= moment));
+            let markets: BTreeSet<usize> = due
+                .filter_map(|order| dataset.index_of(order.market_id.as_str()))
+                .collect();
+            let snapshot = frames.between(moment, markets, false);
+            self.step(Kind::Arrive, &snapshot)?;
+            last = Some(moment);
+        }
+    }
+}
+
+fn replay(
+    dataset: &Dataset,
+    strategies: &[Box<dyn Strategy>],
+    options: &BacktestOptions<'_>,
+    stop: &Stop,
+    observe: &mut dyn FnMut(&[StampedEvent]),
+) -> Result<BacktestResult, BacktestError> {
+    let mut run = Replay {
+        strategies,
+        config: TradingConfig {
+            mode: Mode::Paper,
+            ..options.trading.clone()
+        },
+        stop,
+        ledger: Ledger::default(),
+        record: Record::default(),
+        observe,
+        slow: true,
+        partial: false,
+    };
+    let wanted = || stop.is_wanted() || (options.cancelled)();
+    let frames = Frames::new_unless(dataset, options.start, options.end, &options.rules, &wanted);
+    if let Some(mut frames) = frames {
+        let total = frames.total();
+        let mut pending = BTreeSet::new();
+        loop {
+            if wanted() {
+                run.partial = true;
+                break;
+            }
+            run.scheduled_tick(&mut frames, &mut pending, options.rules.tick_ms)?;
+            let Some(snapshot) = (!run.partial).then(|| frames.next()).flatten() else {
+                break;
+            };
+            if frames.done() == 1 {
+                run.open(options, snapshot.at)?;
+            }
+            if options.rules.tick_ms.is_some() {
+                pending.extend(frames.fresh());
+                run.step(Kind::Books, &snapshot)?;
+            } else {
+                run.step(Kind::Tick, &snapshot)?;
+            }
+            if run.partial {
+                break;
+            }
+            run.record.frames += 1;
+            run.arrivals(&mut frames, dataset)?;
+            (options.progress)(frames.done(), total);
+        }
+    } else {
+        run.partial = true;
+    }
+    let Replay {
+        ledger,
+        record,
+        partial,
+        ..
+    } = run;
     if record.frames == 0 && !partial {
         let words = |moment: Option<Timestamp>, otherwise: &str| {
             moment.map_or_else(|| otherwise.to_owned(), |m| m.to_rfc3339())
@@ -104,5 +375,37 @@ pub fn run(
             end: words(options.end, "its end"),
         });
     }
-    Ok(record.finish(Some(dataset), &ledger, options, partial))
+    let mut result = record.finish(Some(dataset), &ledger, options, partial);
+    if let Some(note) = options.rules.fees.note() {
+        let notes = &mut result.report.notes;
+        notes.retain(|note| note != FEE_NOTE);
+        notes.insert(0, note.to_owned());
+    }
+    Ok(result)
 }
+
+impl Replay<'_, '_> {
+    /// With a schedule: the tick at the first whole multiple of `every` at or after the rows since the
+    /// last tick, unless more rows come before it. Strategies see the markets that had a row.
+    fn scheduled_tick(
+        &mut self,
+        frames: &mut Frames<'_>,
+        pending: &mut BTreeSet<usize>,
+        every: Option<i64>,
+    ) -> Result<(), BacktestError> {
+        let Some(every) = every.filter(|_| !pending.is_empty()) else {
+            return Ok(());
+        };
+        let last = self.record.equity.last().map_or(0, |(at, _)| at.millis());
+        let due = last.div_euclid(every) * every;
+        let due = Timestamp::from_millis(if due < last { due + every } else { due });
+        if frames.next_moment().is_some_and(|next| next <= due) {
+            return Ok(());
+        }
+        let snapshot = frames.between(due, std::mem::take(pending), true);
+        self.step(Kind::Tick, &snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests;

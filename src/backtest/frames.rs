@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind, Timestamp,
+    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind,
+    Timestamp,
 };
 use crate::market_data::recorded::{
-    Dataset, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Visible, push_thinned,
+    Dataset, FeeRule, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Visible, push_thinned,
 };
+
+use super::engine::ReplayRules;
+use super::merge::sorted_unless;
 
 /// Snapshots of a recording, oldest first.
 ///
@@ -32,8 +36,12 @@ pub struct Frames<'a> {
     ends: Vec<(Timestamp, usize)>,
     next_end: usize,
     markets: Vec<State>,
+    /// Markets with a row in the latest frame.
+    fresh: Vec<usize>,
     total: usize,
     done: usize,
+    /// How many snapshots were made, those between frames included.
+    shown: usize,
 }
 
 /// What the replay knows of a market so far.
@@ -41,8 +49,12 @@ pub struct Frames<'a> {
 struct State {
     /// Rows up to the present frame.
     seen: usize,
-    /// Number of the frame in which it was last put into a snapshot.
+    /// Number of the snapshot that it was last put into.
     shown: usize,
+    /// Whether it is left out altogether.
+    excluded: bool,
+    /// Fees in place of those that the recording knows.
+    fees: Option<FeeRule>,
     /// The market as it was last shown.
     last: Option<(Visible, Arc<Market>)>,
     past: Past,
@@ -92,6 +104,36 @@ impl<'a> Frames<'a> {
     /// known resolution.
     #[must_use]
     pub fn new(dataset: &'a Dataset, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+        let rules = ReplayRules::default();
+        let made = Self::new_unless(dataset, start, end, &rules, &|| false);
+        // Nobody cancelled.
+        made.unwrap_or_else(|| Frames::empty(dataset))
+    }
+
+    fn empty(dataset: &'a Dataset) -> Self {
+        Frames {
+            dataset,
+            rows: Vec::new(),
+            next_row: 0,
+            ends: Vec::new(),
+            next_end: 0,
+            markets: Vec::new(),
+            fresh: Vec::new(),
+            total: 0,
+            done: 0,
+            shown: 0,
+        }
+    }
+
+    /// The same with the fees and without the markets that `rules` name; `None` when `cancelled` said
+    /// so meanwhile.
+    pub fn new_unless(
+        dataset: &'a Dataset,
+        start: Option<Timestamp>,
+        end: Option<Timestamp>,
+        rules: &ReplayRules,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
         let inside = |at: Timestamp| {
             start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
         };
@@ -99,6 +141,14 @@ impl<'a> Frames<'a> {
         let mut ends = Vec::new();
         let mut markets = vec![State::default(); dataset.series().len()];
         for (index, (one, state)) in dataset.series().iter().zip(&mut markets).enumerate() {
+            if index % 64 == 0 && cancelled() {
+                return None;
+            }
+            state.excluded = rules.excludes(index);
+            if state.excluded {
+                continue;
+            }
+            state.fees = rules.fees.instead(one.template());
             let points = one.points();
             state.seen = start.map_or(0, |start| points.partition_point(|p| p.at < start));
             let Ok(number) = u32::try_from(index) else {
@@ -117,7 +167,7 @@ impl<'a> Frames<'a> {
                 ends.push((at, index));
             }
         }
-        rows.sort_unstable();
+        let rows = sorted_unless(rows, cancelled)?;
         ends.sort_unstable();
         let last_row = rows.last().map(|(at, _)| *at);
         let trailing = ends
@@ -125,16 +175,13 @@ impl<'a> Frames<'a> {
             .map(|(at, _)| *at)
             .filter(|at| last_row.is_none_or(|last| *at > last));
         let total = distinct(rows.iter().map(|(at, _)| *at)) + distinct(trailing);
-        Frames {
-            dataset,
+        Some(Frames {
             rows,
-            next_row: 0,
             ends,
-            next_end: 0,
             markets,
             total,
-            done: 0,
-        }
+            ..Frames::empty(dataset)
+        })
     }
 
     /// How many frames there are in all, those already taken included.
@@ -149,8 +196,29 @@ impl<'a> Frames<'a> {
         self.done
     }
 
+    /// Numbers of the markets with a row in the latest frame.
+    #[must_use]
+    pub fn fresh(&self) -> &[usize] {
+        &self.fresh
+    }
+
+    /// What can be seen at `at`, a moment between the latest frame and the next: `markets`, as
+    /// candidates or not, from their latest rows, and the other markets of their neg-risk events.
+    #[must_use]
+    pub fn between(
+        &mut self,
+        at: Timestamp,
+        markets: impl IntoIterator<Item = usize>,
+        candidates: bool,
+    ) -> Snapshot {
+        self.shown += 1;
+        let views = self.views(at, markets, candidates);
+        Snapshot::new(at, SourceKind::Recorded, views, Vec::new())
+    }
+
     /// The moment of the next frame; `None` at the end.
-    fn next_moment(&self) -> Option<Timestamp> {
+    #[must_use]
+    pub fn next_moment(&self) -> Option<Timestamp> {
         let row = self.rows.get(self.next_row).map(|(at, _)| *at);
         row.or_else(|| self.ends.get(self.next_end).map(|(at, _)| *at))
     }
@@ -184,17 +252,51 @@ impl<'a> Frames<'a> {
         fresh
     }
 
+    /// The views of `markets`, and of the other members of their neg-risk events as no candidates.
+    fn views(
+        &mut self,
+        at: Timestamp,
+        markets: impl IntoIterator<Item = usize>,
+        candidates: bool,
+    ) -> Vec<MarketView> {
+        let markets = markets.into_iter();
+        let mut views = Vec::with_capacity(markets.size_hint().0);
+        let mut events: Vec<usize> = Vec::new();
+        for market in markets {
+            let Some(view) = self.view(market, at, candidates) else {
+                continue;
+            };
+            views.push(view);
+            if let Some(event) = self.dataset.neg_risk_event(market)
+                && events.last() != Some(&event)
+            {
+                events.push(event);
+            }
+        }
+        events.sort_unstable();
+        events.dedup();
+        for event in events {
+            for member in self.dataset.event_members(event) {
+                views.extend(self.view(*member, at, false));
+            }
+        }
+        views
+    }
+
     /// The view of a market from its latest row; `None` when it has none yet, is resolved, or is
     /// in this frame already.
     fn view(&mut self, market: usize, at: Timestamp, candidate: bool) -> Option<MarketView> {
         let one = self.dataset.series().get(market)?;
         let state = self.markets.get_mut(market)?;
-        if state.shown == self.done || one.is_resolved(at) {
+        if state.excluded || state.shown == self.shown || one.is_resolved(at) {
             return None;
         }
         let row = state.seen.checked_sub(1)?;
-        let visible = self.dataset.visible_at_row(market, row, at)?;
-        state.shown = self.done;
+        let mut visible = self.dataset.visible_at_row(market, row, at)?;
+        if let Some(fees) = state.fees {
+            visible.fee = fees.at(at);
+        }
+        state.shown = self.shown;
         let shared = match &state.last {
             Some((before, shared)) if *before == visible => Arc::clone(shared),
             _ => {
@@ -225,28 +327,12 @@ impl Iterator for Frames<'_> {
     fn next(&mut self) -> Option<Snapshot> {
         let at = self.next_moment()?;
         self.done += 1;
+        self.shown += 1;
         let resolutions = self.resolved_until(at);
-        let fresh = self.fresh_at(at);
-        let mut views = Vec::with_capacity(fresh.len());
-        let mut events: Vec<usize> = Vec::new();
-        for market in fresh {
-            let Some(view) = self.view(market, at, true) else {
-                continue;
-            };
-            views.push(view);
-            if let Some(event) = self.dataset.neg_risk_event(market)
-                && events.last() != Some(&event)
-            {
-                events.push(event);
-            }
-        }
-        events.sort_unstable();
-        events.dedup();
-        for event in events {
-            for member in self.dataset.event_members(event) {
-                views.extend(self.view(*member, at, false));
-            }
-        }
+        self.fresh = self.fresh_at(at);
+        let fresh = std::mem::take(&mut self.fresh);
+        let views = self.views(at, fresh.iter().copied(), true);
+        self.fresh = fresh;
         Some(Snapshot::new(at, SourceKind::Recorded, views, resolutions))
     }
 

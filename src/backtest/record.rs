@@ -78,13 +78,28 @@ struct Closing {
     settled: bool,
 }
 
-/// How the account stood after the last step.
+/// How the account stands after a step.
 #[derive(Debug, Clone, Copy, Default)]
-struct Standing {
-    at: Timestamp,
+pub(super) struct Standing {
+    /// The step's moment.
+    pub at: Timestamp,
     equity: Usdc,
+    deposits: Usdc,
     invested: Usdc,
     has_position: bool,
+}
+
+impl Standing {
+    pub(super) fn of(ledger: &Ledger, at: Timestamp) -> Self {
+        let equity = ledger.equity().total;
+        Standing {
+            at,
+            equity,
+            deposits: ledger.deposits(),
+            invested: equity.minus(ledger.cash()),
+            has_position: !ledger.positions().is_empty(),
+        }
+    }
 }
 
 /// How much of the volume that others traded was taken.
@@ -119,6 +134,8 @@ pub(super) struct Record {
     liquidity: LiquidityUse,
     tables: Tables,
     strategies: BTreeMap<String, StrategyRow>,
+    /// Who gave the signals that have not ended: an order may take several steps to arrive.
+    open_signals: BTreeMap<u64, String>,
     settlements: u64,
     synthetic_fills: u64,
     notes: BTreeMap<String, u64>,
@@ -130,17 +147,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Notes one step of the desk: what it looked at, the ledger after it, what it reported, and
-    /// what happened.
+    /// Notes one step of the desk: what it looked at (`None` for a step without books), the account after
+    /// it, what it reported, and what happened.
     pub(super) fn take(
         &mut self,
-        snapshot: &Snapshot,
-        ledger: &Ledger,
+        snapshot: Option<&Snapshot>,
+        standing: Standing,
         report: &TickReport,
         events: &[StampedEvent],
     ) {
-        self.pass_time(snapshot.at, ledger);
+        self.pass_time(standing);
         self.count_strategies(report);
+        for (id, signal) in &report.signal_log {
+            self.open_signals.insert(*id, signal.strategy.to_string());
+        }
         // One sale that walks several levels is one closed trade.
         let mut closing: BTreeMap<u64, Closing> = BTreeMap::new();
         for stamped in events {
@@ -167,11 +187,13 @@ impl Record {
                     ..
                 } => self.settle(at, token_id, (*payout, *shares, *proceeds), evidence),
                 LedgerEvent::SignalExecuted { signal_id } => {
-                    let signal = report.signal_log.iter().find(|(id, _)| id == signal_id);
-                    let strategy = signal.map(|(_, signal)| signal.strategy.as_str());
-                    if let Some(row) = strategy.and_then(|name| self.strategies.get_mut(name)) {
+                    let strategy = self.open_signals.remove(signal_id);
+                    if let Some(row) = strategy.and_then(|name| self.strategies.get_mut(&name)) {
                         row.executed += 1;
                     }
+                }
+                LedgerEvent::SignalRejected { signal_id, .. } => {
+                    self.open_signals.remove(signal_id);
                 }
                 _ => {}
             }
@@ -179,24 +201,21 @@ impl Record {
         for one in closing.into_values() {
             self.close(one);
         }
-        self.resolve(snapshot);
-        let equity = ledger.equity().total;
-        let standing = Standing {
-            at: snapshot.at,
-            equity,
-            invested: equity.minus(ledger.cash()),
-            has_position: !ledger.positions().is_empty(),
-        };
-        if self.exposure.last().map(|(_, value)| *value) != Some(standing.invested) {
-            self.exposure.push((snapshot.at, standing.invested));
+        if let Some(snapshot) = snapshot {
+            self.resolve(snapshot);
         }
+        if self.exposure.last().map(|(_, value)| *value) != Some(standing.invested) {
+            self.exposure.push((standing.at, standing.invested));
+        }
+        self.equity.push((standing.at, standing.equity));
         self.standing = Some(standing);
     }
 
     /// What stood until now counts for the time that has passed.
-    fn pass_time(&mut self, at: Timestamp, ledger: &Ledger) {
+    fn pass_time(&mut self, now: Standing) {
+        let at = now.at;
         if self.equity.is_empty() {
-            self.balance = ledger.deposits();
+            self.balance = now.deposits;
             self.equity.push((at, self.balance));
         }
         if let Some(standing) = self.standing {
@@ -259,11 +278,11 @@ impl Record {
     }
 
     /// The facts of a token, from the snapshot that it was first traded in.
-    fn facts(&mut self, token: &TokenId, snapshot: &Snapshot) -> Option<Arc<Facts>> {
+    fn facts(&mut self, token: &TokenId, snapshot: Option<&Snapshot>) -> Option<Arc<Facts>> {
         if let Some(known) = self.facts.get(token) {
             return Some(Arc::clone(known));
         }
-        let market = &snapshot.market_of(token)?.market;
+        let market = &snapshot?.market_of(token)?.market;
         let block = match &market.event_id {
             Some(event) if market.neg_risk => format!("event {event}"),
             _ => format!("market {}", market.id),
@@ -279,9 +298,16 @@ impl Record {
         Some(facts)
     }
 
-    fn decide(&mut self, at: Timestamp, order: &Order, snapshot: &Snapshot, report: &TickReport) {
+    fn decide(
+        &mut self,
+        at: Timestamp,
+        order: &Order,
+        snapshot: Option<&Snapshot>,
+        report: &TickReport,
+    ) {
         let facts = self.facts(&order.token_id, snapshot);
-        let book = snapshot.book(&order.token_id).map(|book| DecisionBook {
+        let book = snapshot.and_then(|snapshot| snapshot.book(&order.token_id));
+        let book = book.map(|book| DecisionBook {
             mid: book.mid().filter(|_| !book.is_crossed()),
             best: book.against(order.side).first().map(|level| level.price),
         });
@@ -301,7 +327,7 @@ impl Record {
             edge: signal.edge,
             payout: None,
         });
-        let view = snapshot.market(&order.market_id);
+        let view = snapshot.and_then(|snapshot| snapshot.market(&order.market_id));
         self.decisions.insert(
             order.id,
             Decision {
@@ -317,14 +343,14 @@ impl Record {
         &mut self,
         at: Timestamp,
         fill: &Fill,
-        snapshot: &Snapshot,
+        snapshot: Option<&Snapshot>,
         closing: &mut BTreeMap<u64, Closing>,
     ) {
         let facts = self.facts(&fill.token_id, snapshot);
         let row = strategy_row(&mut self.strategies, fill.strategy.as_str());
         row.volume = row.volume.plus(fill.notional);
         row.fees = row.fees.plus(fill.fee);
-        let book = snapshot.book(&fill.token_id);
+        let book = snapshot.and_then(|snapshot| snapshot.book(&fill.token_id));
         if book.is_some_and(|book| book.origin == BookOrigin::Synthetic) {
             self.synthetic_fills += 1;
         }

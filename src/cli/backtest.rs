@@ -1,29 +1,47 @@
-//! `backtest`: a recording through the live step.
+//! `backtest`: a recording through the live step, or a journal through it again.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
 
+use crate::app::AppError;
+use crate::app::backtest::{Backtest, BacktestRequest, Prepared, VERSION, failed, moment};
+use crate::app::config::{Config, setting};
 use crate::backtest::engine::BacktestResult;
+use crate::backtest::lookahead::{self, Lookahead, LookaheadError};
 use crate::backtest::report::{self, PictureError};
 use crate::backtest::summary::{BacktestSummary, WholeResult};
-use crate::server::tools::backtest::{BacktestRequest, moment, replay};
+use crate::strategy::StrategySet;
 
 use super::{Common, Failure, output, start_logging};
+
+mod parity;
 
 /// Options of `backtest`.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
-    /// Directory of CSV files (timestamp,market_id,question,yes_price,volume,token_id).
-    data_dir: PathBuf,
-    /// First moment (RFC 3339 or a date).
-    #[arg(long)]
-    start: Option<String>,
-    /// Last moment (RFC 3339, or a date: to the end of that day).
-    #[arg(long)]
-    end: Option<String>,
+    /// Folder of price files, or one of them (see docs/data.md).
+    #[arg(required_unless_present = "journal", conflicts_with = "journal")]
+    data_dir: Option<PathBuf>,
+    /// Carry the journal in this folder out again instead, and compare every event with those of the
+    /// account (`--db`) that it was kept for.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+    /// With --journal: the account's kind of source (chooses the default database).
+    #[arg(long, value_enum, default_value = "polymarket", requires = "journal")]
+    source: super::source::Kind,
+    #[command(flatten)]
+    period: PeriodArgs,
+    /// Also run on the data cut off at several moments, and fail when anything before them changes.
+    #[arg(
+        long, value_name = "MOMENTS", num_args = 0..=1, default_missing_value = "5",
+        value_parser = clap::value_parser!(u16).range(1..=1000), conflicts_with = "journal"
+    )]
+    check_lookahead: Option<u16>,
     /// Write the result to this file (.json, .md, .html or .png), or all of them into this folder.
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -35,69 +53,212 @@ pub struct BacktestArgs {
     json: bool,
 }
 
+/// Period and settings, of `backtest` and `sweep`.
+#[derive(Debug, Args)]
+pub struct PeriodArgs {
+    /// First moment (RFC 3339 or a date).
+    #[arg(long)]
+    start: Option<String>,
+    /// Last moment (RFC 3339, or a date: to the end of that day).
+    #[arg(long)]
+    end: Option<String>,
+    /// A key of the configuration for this run, e.g. strategies.signal_trader.min_edge=0.03; may be
+    /// given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, Value)>,
+}
+
+impl PeriodArgs {
+    /// What is asked for, on this folder.
+    pub fn request(&self, data_dir: PathBuf) -> Result<BacktestRequest, Failure> {
+        Ok(BacktestRequest {
+            data_dir,
+            start: moment("--start", self.start.as_deref(), false)?,
+            end: moment("--end", self.end.as_deref(), true)?,
+            settings: self.set.iter().cloned().collect::<Map<_, _>>(),
+        })
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub fn bar(unit: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    let style = format!("{{percent:>3}} % {{bar:40}} {{pos}} of {{len}} {unit}, {{eta}} left");
+    bar.set_style(
+        ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar
+}
+
+/// Set when the user interrupts: what there is by then is told. A second time ends the program.
+pub fn interruption() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            set.store(true, Ordering::Release);
+            output::error("stopping; again to end at once");
+            // The default of the signal is gone with the first wait for it.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::abort();
+            }
+        }
+    });
+    flag
+}
+
+/// What a run came to, with what was looked for beside it.
+struct Done {
+    backtest: Backtest,
+    lookahead: Option<Lookahead>,
+}
+
+/// A result with what stands beside it in the JSON.
+struct Told {
+    result: BacktestResult,
+    more: Map<String, Value>,
+}
+
 /// Replays and prints the measures.
 pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
-    let request = BacktestRequest {
-        data_dir: args.data_dir.clone(),
-        start: moment("--start", args.start.as_deref(), false)?,
-        end: moment("--end", args.end.as_deref(), true)?,
-    };
-    let show = std::io::stderr().is_terminal();
-    let shown = AtomicUsize::new(0);
-    let progress = move |done: usize, total: usize| {
-        let percent = done * 100 / total.max(1);
-        if show && shown.swap(percent, Ordering::Relaxed) != percent {
-            output::error(&format!("\x1b[1A\x1b[2K{percent:>3} % of {total} moments"));
-        }
-    };
-    if show {
-        output::error("");
+    if let Some(journal) = &args.journal {
+        return parity::parity(common, journal, &args);
     }
-    let result =
-        tokio::task::spawn_blocking(move || replay(&config, &request, &progress, &|| false))
-            .await
-            .map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
-    let json = json_of(&result, args.trades)?;
-    if let Some(path) = &args.output {
-        write(path, &result, args.trades)?;
-        output::error(&format!("written to {}", path.display()));
+    let Some(data_dir) = args.data_dir.clone() else {
+        return Err(Failure::new(
+            "no folder is named",
+            "Name a folder of price files.",
+        ));
+    };
+    let request = args.period.request(data_dir)?;
+    let (stop, bar) = (interruption(), bar("moments"));
+    let (moments, shown) = (args.check_lookahead, bar.clone());
+    let work = move || carry_out(&config, &request, moments, &shown, &stop);
+    let done = tokio::task::spawn_blocking(work).await;
+    bar.finish_and_clear();
+    let done = done.map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
+    let Backtest {
+        result,
+        config,
+        data_hash,
+    } = done.backtest;
+    let mut more = Map::new();
+    more.insert("version".to_owned(), VERSION.into());
+    more.insert("data_hash".to_owned(), data_hash.into());
+    more.insert("config".to_owned(), config);
+    if let Some(found) = &done.lookahead {
+        let found = serde_json::to_value(found)
+            .map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
+        more.insert("lookahead".to_owned(), found);
     }
-    if args.json {
-        output::json(&json)
-    } else {
-        output::line(&text_of(&result))
+    tell(&args, &Told { result, more })?;
+    match done.lookahead.and_then(|found| found.difference) {
+        Some(difference) => Err(Failure::new(
+            difference.words(),
+            "Something knew what came later: a strategy that remembers other runs, or a file that tells \
+             the future. The result cannot be believed.",
+        )),
+        None => Ok(()),
     }
 }
 
-/// The summary, with every trade, position and market where `whole`.
-fn json_of(result: &BacktestResult, whole: bool) -> Result<serde_json::Value, Failure> {
-    let value = if whole {
-        serde_json::to_value(WholeResult::of(result))
-    } else {
-        serde_json::to_value(BacktestSummary::of(result))
+fn carry_out(
+    config: &Config,
+    request: &BacktestRequest,
+    moments: Option<u16>,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Result<Done, AppError> {
+    let progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
     };
-    value.map_err(|error| Failure::new(error.to_string(), "This is a bug."))
+    let cancelled = || stop.load(Ordering::Acquire);
+    let prepared = Prepared::load(config, request, &cancelled)?;
+    let Some(moments) = moments else {
+        return Ok(Done {
+            backtest: prepared.run(&progress, &cancelled)?,
+            lookahead: None,
+        });
+    };
+    prepared.strategies()?;
+    let fresh = |_: &_| {
+        let set = prepared.strategies().map(StrategySet::into_vec);
+        // Checked above: the same settings do not fail later.
+        set.unwrap_or_default()
+    };
+    let until = |moment| prepared.until(moment);
+    let options = prepared.options(&progress, &cancelled);
+    let found = lookahead::check(
+        &prepared.dataset,
+        &options,
+        usize::from(moments),
+        &until,
+        &fresh,
+    );
+    let (mut result, found) = found.map_err(|error| match error {
+        LookaheadError::Run(error) => failed(error),
+        LookaheadError::Data(error) => error,
+        LookaheadError::Cancelled => AppError::Data(crate::market_data::DataError::Cancelled),
+    })?;
+    result.report.notes.insert(0, found.words());
+    Ok(Done {
+        backtest: prepared.told(result, &options)?,
+        lookahead: Some(found),
+    })
+}
+
+/// Writes the file that is wanted, and prints.
+fn tell(args: &BacktestArgs, told: &Told) -> Result<(), Failure> {
+    if let Some(path) = &args.output {
+        write(path, told, args.trades)?;
+        output::error(&format!("written to {}", path.display()));
+    }
+    if args.json {
+        output::json(&json_of(told, args.trades)?)
+    } else {
+        output::line(&text_of(&told.result))
+    }
+}
+
+/// The summary with what stands beside it; with every trade, position and market where `whole`.
+fn json_of(told: &Told, whole: bool) -> Result<Value, Failure> {
+    let value = if whole {
+        serde_json::to_value(WholeResult::of(&told.result))
+    } else {
+        serde_json::to_value(BacktestSummary::of(&told.result))
+    };
+    let mut value =
+        value.map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
+    if let Some(map) = value.as_object_mut() {
+        map.extend(told.more.clone());
+    }
+    Ok(value)
 }
 
 /// Writes one file, of the form that its ending names, or everything into a folder: `report.md`,
 /// `report.html`, `chart.png` and `result.json` with every trade.
-fn write(path: &Path, result: &BacktestResult, trades: bool) -> Result<(), Failure> {
+fn write(path: &Path, told: &Told, trades: bool) -> Result<(), Failure> {
+    let report = &told.result.report;
     let named =
         |path: &Path, error: String| Failure::new(format!("{}: {error}", path.display()), "");
     let pretty = |whole: bool| -> Result<Vec<u8>, Failure> {
-        serde_json::to_vec_pretty(&json_of(result, whole)?)
+        serde_json::to_vec_pretty(&json_of(told, whole)?)
             .map_err(|error| named(path, error.to_string()))
     };
-    let picture = || report::png(&result.report).map_err(|error| named(path, error.to_string()));
     let store = |path: &Path, bytes: Vec<u8>| {
         std::fs::write(path, bytes).map_err(|error| named(path, error.to_string()))
     };
+    let (markdown, html) = (|| report::markdown(report), || report::html(report));
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("md") => store(path, report::markdown(&result.report).into_bytes()),
-        Some("html") => store(path, report::html(&result.report).into_bytes()),
-        Some("png") => store(path, picture()?),
+        Some("md") => store(path, markdown().into_bytes()),
+        Some("html") => store(path, html().into_bytes()),
+        Some("png") => {
+            let picture = report::png(report).map_err(|error| named(path, error.to_string()))?;
+            store(path, picture)
+        }
         Some("json") => store(path, pretty(trades)?),
         Some(_) if !path.is_dir() => Err(Failure::new(
             format!("{}: no report has this form", path.display()),
@@ -105,16 +266,10 @@ fn write(path: &Path, result: &BacktestResult, trades: bool) -> Result<(), Failu
         )),
         _ => {
             std::fs::create_dir_all(path).map_err(|error| named(path, error.to_string()))?;
-            store(
-                &path.join("report.md"),
-                report::markdown(&result.report).into_bytes(),
-            )?;
-            store(
-                &path.join("report.html"),
-                report::html(&result.report).into_bytes(),
-            )?;
+            store(&path.join("report.md"), markdown().into_bytes())?;
+            store(&path.join("report.html"), html().into_bytes())?;
             store(&path.join("result.json"), pretty(true)?)?;
-            match report::png(&result.report) {
+            match report::png(report) {
                 // A run of one moment has no curve; the rest is there.
                 Err(PictureError::NoCurve) => Ok(()),
                 other => store(

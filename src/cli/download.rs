@@ -11,13 +11,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::AppError;
+use crate::app::backtest::moment;
 use crate::domain::{Clock, SourceKind, SystemClock, Timestamp};
 use crate::market_data::download::{
     DownloadRequest, DownloadStatus, DownloadStep, Downloaded, download as download_all,
 };
 use crate::market_data::polymarket::Polymarket;
 use crate::market_data::recorded::DatasetFiles;
-use crate::server::tools::backtest::moment;
 
 use super::serve::stop_on_signal;
 use super::{Common, Failure, output, start_logging};

@@ -136,6 +136,7 @@ impl SourceArgs {
             default_spread: config.backtest.default_spread,
             depth: config.backtest.default_depth,
             volume_kind: config.backtest.volume_kind,
+            until: None,
         };
         let dataset = Arc::new(Dataset::load(dir, options).map_err(AppError::from)?);
         let at = match &self.at {
@@ -221,10 +222,12 @@ impl SourceArgs {
     pub async fn open_app(
         &self,
         common: &Common,
-        config: Config,
+        mut config: Config,
         access: Access,
         journal: Option<PathBuf>,
     ) -> Result<(Arc<App>, Option<Arc<Sandbox>>), Failure> {
+        // What the operator names here may be read for a backtest, too.
+        config.backtest.data_dirs.extend(self.data.clone());
         let db = common.db_for(self.source.domain());
         let OpenSource { source, sandbox } = self.open(&config).await?;
         let label = self.label(&config);

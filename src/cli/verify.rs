@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::journal::{ReplayError, Replayed, replay};
-use crate::app::{self, AppError};
+use crate::app::journal::{JournalError, ReplayError, Replayed, replay};
+use crate::app::{self, AppError, Verified};
 use crate::store::{Audit, Finding, Store};
 
 use super::{Common, Failure, output};
@@ -76,6 +76,10 @@ struct Verdict {
     last_event_at: Option<String>,
     checkpoints: u64,
     rows: BTreeMap<&'static str, u64>,
+    /// Fees whose orders name no terms to recompute them by.
+    unchecked_fees: u64,
+    /// Halts for losses before which no limits were recorded.
+    unchecked_halts: u64,
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<JournalVerdict>,
@@ -84,7 +88,11 @@ struct Verdict {
 /// Prints what was found; fails when something does not fit.
 pub fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
     let db = common.db_for(args.source.domain());
-    let audit = app::verify(&db)?;
+    let Verified {
+        audit,
+        unchecked_fees,
+        unchecked_halts,
+    } = app::verify(&db)?;
     let Audit {
         events,
         last_at,
@@ -104,6 +112,8 @@ pub fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
         last_event_at: last_at.map(|at| at.to_rfc3339()),
         checkpoints,
         rows,
+        unchecked_fees,
+        unchecked_halts,
         findings,
         journal,
     };
@@ -144,15 +154,18 @@ fn explained(dir: &Path, db: &Path) -> Result<JournalVerdict, Failure> {
     let (counts, event, error) = match replay(dir, &store) {
         Ok(found) => (Some(Counts::from(found)), None, None),
         Err(ReplayError::Journal(error)) => {
-            return Err(Failure::new(
-                error.to_string(),
-                "--journal takes the folder that `run` or `serve` was given with --journal.",
-            ));
+            let hint = match &error {
+                JournalError::OtherAccount { .. } | JournalError::Damaged { .. } => error.hint(),
+                _ => "--journal takes the folder that `run` or `serve` was given with --journal.",
+            };
+            return Err(Failure::new(error.to_string(), hint));
         }
         Err(ReplayError::Store(error)) => return Err(AppError::from(error).into()),
         Err(error) => {
             let event = match &error {
-                ReplayError::Misfit { seq, .. } | ReplayError::Differs { seq, .. } => Some(*seq),
+                ReplayError::Misfit { seq, .. }
+                | ReplayError::Differs { seq, .. }
+                | ReplayError::Lost { first: seq, .. } => Some(*seq),
                 _ => None,
             };
             (None, event, Some(error.to_string()))
@@ -231,6 +244,20 @@ fn text_of(verdict: &Verdict) -> String {
             verdict.checkpoints
         ),
     ];
+    for (count, what) in [
+        (
+            verdict.unchecked_fees,
+            "fees: their orders name no fee terms",
+        ),
+        (
+            verdict.unchecked_halts,
+            "halts: no limits were recorded then",
+        ),
+    ] {
+        if count > 0 {
+            lines.push(format!("Not checked: {count} {what}"));
+        }
+    }
     lines.extend(verdict.journal.iter().flat_map(journal_lines));
     if verdict.ok {
         lines.push(

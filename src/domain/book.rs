@@ -61,8 +61,9 @@ pub struct Book {
     /// When it was known to be current: when it was obtained, or for a streamed one when its
     /// connection was last heard. This is how old it is.
     pub at: Timestamp,
-    /// When the exchange last changed it, by the exchange's clock; `at` where nobody says. Depth
-    /// that paper fills took stays taken until this moves on.
+    /// When the exchange last changed it, by the exchange's clock; `at` where nobody says. Depth that
+    /// paper fills took of a synthetic book stays taken until this moves on (of a real one for as long
+    /// as its level stands: docs/paper-execution.md).
     pub changed_at: Timestamp,
     /// Where it comes from.
     pub origin: BookOrigin,

@@ -54,12 +54,17 @@ impl FeeSchedule {
         self.rate == 0
     }
 
-    /// Fee of one fill of `shares` at `price`, floored to 0.00001 pUSD.
+    /// Fee of one fill of `shares` at `price`, floored to 0.00001 pUSD. Errors: it does not fit, or the
+    /// exponent is above [`MAX_EXPONENT`].
     ///
     /// 256-bit products: with exponent 2 an `i128` overflows above about 10,880 shares.
     pub fn fee(self, price: Price, shares: Shares) -> Result<Usdc, MoneyError> {
         if self.rate == 0 {
             return Ok(Usdc::ZERO);
+        }
+        // Terms that were read rather than made may be anything.
+        if self.exponent > MAX_EXPONENT {
+            return Err(MoneyError::Overflow);
         }
         let micro = U256::from(1_000_000_u32);
         let spread = U256::from(price.micros()) * U256::from(price.complement().micros());

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::conditional::{ConditionalOrder, ConditionalSale};
 use super::estimate::Estimate;
-use super::ids::{MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::intent::Signal;
 use super::money::{Price, Shares, Usdc};
-use super::order::{Fill, Order, OrderOutcome, Side};
+use super::order::{Fill, Order, OrderOutcome, OrderType, Side};
 use super::time::Timestamp;
 
 /// One thing that happened to a ledger.
@@ -79,6 +79,12 @@ pub enum LedgerEvent {
         /// Row in the signal log, if there is one.
         #[serde(default)]
         signal_id: Option<u64>,
+        /// The event that groups the market with others, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event_id: Option<EventId>,
+        /// Type of the order; `None` in logs of 1.0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_type: Option<OrderType>,
         /// Which limit or rule refused it.
         code: String,
         /// The limit, the value, and what is allowed.
@@ -93,6 +99,10 @@ pub enum LedgerEvent {
         /// Shares of others that stood at its price in the book it came to.
         #[serde(default)]
         queue_ahead: Shares,
+        /// The exchange's time up to which trades of others are part of that book, where our clock is
+        /// behind it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prints_to: Option<Timestamp>,
     },
     /// The queue before a resting order became shorter.
     QueueAdvanced {
@@ -102,6 +112,14 @@ pub enum LedgerEvent {
         queue_ahead: Shares,
         /// Time of the newest trade of others that this accounts for.
         prints_to: Timestamp,
+    },
+    /// How much of these levels of a token's book paper fills have used up: after a fill of a resting
+    /// order that the market passed, and when a level shows less than that.
+    DepthUsed {
+        /// The token.
+        token_id: TokenId,
+        /// The levels that changed.
+        levels: Vec<UsedLevel>,
     },
     /// An execution.
     Filled {
@@ -278,6 +296,17 @@ pub enum LedgerEvent {
 /// Weight of a score that states none.
 fn whole() -> f64 {
     1.0
+}
+
+/// Shares of one level that paper fills have used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedLevel {
+    /// Side of our order: a buy uses up asks.
+    pub side: Side,
+    /// Price of the level.
+    pub price: Price,
+    /// Shares in all; none when nothing is used any more.
+    pub shares: Shares,
 }
 
 /// One key of the configuration that changed.

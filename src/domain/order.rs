@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fee::FeeSchedule;
 use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::time::Timestamp;
@@ -23,6 +24,15 @@ impl Side {
         match self {
             Side::Buy => "buy",
             Side::Sell => "sell",
+        }
+    }
+
+    /// The side that it trades with.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
         }
     }
 
@@ -96,6 +106,9 @@ pub struct Order {
     pub client_order_id: Option<String>,
     /// Row in the signal log that caused it, if one did.
     pub signal_id: Option<u64>,
+    /// Rows of the other signals that wanted the same: they end as it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supporters: Vec<u64>,
     /// Who wants it.
     pub strategy: StrategyName,
     /// Market.
@@ -125,6 +138,10 @@ pub struct Order {
     /// The conditional order whose sale it is, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fired_by: Option<FiredBy>,
+    /// The market's fee terms when it was accepted, which hold for all that it takes. `None` before
+    /// that, and in logs of 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<FeeSchedule>,
     /// Legs of one basket share this number.
     pub basket: Option<u64>,
     /// Why, in one line.
@@ -135,6 +152,15 @@ pub struct Order {
     pub take_profit: Option<Price>,
     /// Trailing distance for the position that it opens, as a fraction of the watermark.
     pub trail_percent: Option<Price>,
+}
+
+impl Order {
+    /// Rows in the signal log that it carries out.
+    pub fn signals(&self) -> impl Iterator<Item = u64> {
+        self.signal_id
+            .into_iter()
+            .chain(self.supporters.iter().copied())
+    }
 }
 
 /// One execution at one price level.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,8 @@ pub struct Snapshot {
     pub pending: Vec<PendingResolution>,
     /// Trades of others in tokens that we rest orders in, oldest first.
     pub prints: Vec<Print>,
+    /// Set by whoever does not want the outcome any more.
+    interrupted: Option<Arc<AtomicBool>>,
 }
 
 /// A trade of others, as the exchange reported it.
@@ -203,7 +206,37 @@ impl Snapshot {
             resolutions,
             pending: Vec::new(),
             prints: Vec::new(),
+            interrupted: None,
         }
+    }
+
+    /// The same with further markets that strategies do not look at; one that is there already is
+    /// kept as it is.
+    #[must_use]
+    pub fn with_others(mut self, views: Vec<MarketView>) -> Self {
+        for view in views {
+            let index = self.markets.len();
+            if self.by_market.contains_key(&view.market.id) {
+                continue;
+            }
+            self.by_market.insert(view.market.id.clone(), index);
+            for outcome in &view.market.outcomes {
+                self.by_token.entry(outcome.token.clone()).or_insert(index);
+            }
+            self.markets.push(MarketView {
+                candidate: false,
+                ..view
+            });
+        }
+        self
+    }
+
+    /// The same, with a switch by which a step on it can be hurried to its end: once `flag` is set,
+    /// [`Snapshot::candidates`] gives no more. What such a step decides must be thrown away.
+    #[must_use]
+    pub fn interrupted_by(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupted = Some(flag);
+        self
     }
 
     /// The same with trades of others, which are put in order of time.
@@ -229,7 +262,10 @@ impl Snapshot {
 
     /// The markets that strategies may look at.
     pub fn candidates(&self) -> impl Iterator<Item = &MarketView> {
-        self.markets.iter().filter(|view| view.candidate)
+        let flag = self.interrupted.as_deref();
+        let goes_on = move || flag.is_none_or(|flag| !flag.load(Ordering::Relaxed));
+        let views = self.markets.iter().take_while(move |_| goes_on());
+        views.filter(|view| view.candidate)
     }
 
     /// True when some market has two views.

@@ -72,6 +72,8 @@ pub struct Polymarket {
     stream: Option<Stream>,
     /// How far the venue was with markets that have not resolved.
     pending: resolution::Pending,
+    /// The venue's clock, and when it was read.
+    clock: venue::VenueClock,
 }
 
 /// Markets and events of the last seconds. Prices in them are not traded on, books are not in it.
@@ -120,6 +122,7 @@ impl Polymarket {
             kind,
             stream,
             pending: resolution::Pending::default(),
+            clock: venue::VenueClock::default(),
             transport: Transport::new(&config, kind)?,
             cache,
         })
@@ -272,6 +275,14 @@ impl MarketData for Polymarket {
 
     async fn check(&self) -> Result<(), DataError> {
         self.check_venue().await
+    }
+
+    fn clock_ahead(&self) -> Option<i64> {
+        self.clock.ahead()
+    }
+
+    async fn measured_clock(&self, gross_ms: i64) -> Option<i64> {
+        self.measured(gross_ms).await
     }
 
     fn health(&self) -> DataHealth {

@@ -22,6 +22,7 @@ mod atomic;
 mod capped;
 pub mod capture;
 mod cells;
+mod content_hash;
 mod dataset;
 mod described;
 mod fees;
@@ -40,7 +41,8 @@ mod synthetic_book;
 mod volume;
 mod written;
 
-pub use dataset::{Dataset, DatasetOptions, FileReport, LoadReport};
+pub use content_hash::{content_hash, files_read};
+pub use dataset::{Dataset, DatasetOptions, FEE_NOTE, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};

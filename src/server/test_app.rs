@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use crate::app::config::Config;
 use crate::app::{App, OpenOptions, Source};
-use crate::domain::{
-    ConditionalKind, Estimate, MarketId, OrderType, Price, Side, StrategyName, Timestamp, TokenId,
-    Usdc,
-};
+use crate::domain::{ConditionalKind, Estimate, MarketId, Price, Side, Timestamp, TokenId};
 use crate::market_data::recorded::{Dataset, DatasetOptions, Recorded};
 use crate::store::NewBacktest;
 use crate::trading::desk::{AgentOrder, NewConditional};
+use crate::trading::test_support::wanted;
 
 /// The question of market m1: every way out of a table cell, a link or an element.
 pub(super) const HOSTILE: &str = "<script>alert(1)</script> | [win](javascript:alert) `now`";
@@ -39,6 +37,7 @@ pub(super) async fn account() -> Account {
     std::fs::write(data.join("prices.csv"), csv).unwrap();
     let dataset = Dataset::load(&data, DatasetOptions::default()).unwrap();
     let mut config = Config::default();
+    config.backtest.data_dirs = vec![std::env::temp_dir()];
     config.monitoring.alert_webhooks = vec![format!("http://127.0.0.1:9/{WEBHOOK_SECRET}")];
     let app = App::open(OpenOptions {
         config,
@@ -60,19 +59,9 @@ impl Account {
     pub(super) async fn buy_and_tick(&self) {
         let price = |text| Price::parse(text).unwrap();
         let bought = self.app.place_order(AgentOrder {
-            strategy: StrategyName::new("mcp_manual"),
             market_id: MarketId::new("m1"),
             token_id: TokenId::new("t1"),
-            side: Side::Buy,
-            size: Usdc::parse("20.5").unwrap(),
-            limit: price("0.41"),
-            order_type: OrderType::Fak,
-            expires_at: None,
-            client_order_id: None,
-            stop_loss: None,
-            take_profit: None,
-            trail_percent: None,
-            reason: "a test".to_owned(),
+            ..wanted(Side::Buy, "20.5", "0.41")
         });
         assert_eq!(bought.await.unwrap().status, "filled");
         let market = self.app.market("m1").await.unwrap();
@@ -119,6 +108,9 @@ impl Account {
             result_json: r#"{"total_trades":3}"#,
             report_md: "# a report",
             report_html: "<h1>a report</h1>",
+            config_json: "{}",
+            data_hash: "00",
+            version: "0",
         };
         self.app.store().insert_backtest(&backtest).unwrap()
     }

@@ -117,6 +117,7 @@ fn touch(touched: &mut Touched, event: &LedgerEvent) {
         | LedgerEvent::OrderAccepted { .. }
         | LedgerEvent::OrderRefused { .. }
         | LedgerEvent::OrderRested { .. }
+        | LedgerEvent::DepthUsed { .. }
         | LedgerEvent::OrderClosed { .. }
         | LedgerEvent::ConditionalCreated { .. }
         | LedgerEvent::WatermarkRaised { .. }

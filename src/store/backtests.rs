@@ -25,6 +25,12 @@ pub struct NewBacktest<'a> {
     pub report_md: &'a str,
     /// Report as a self-contained HTML page.
     pub report_html: &'a str,
+    /// What it was made with: a JSON object.
+    pub config_json: &'a str,
+    /// Hash of the data's content.
+    pub data_hash: &'a str,
+    /// Version of the program.
+    pub version: &'a str,
 }
 
 /// A backtest in a list.
@@ -54,21 +60,30 @@ pub struct BacktestRow {
     pub report_md: String,
     /// Report as a self-contained HTML page.
     pub report_html: String,
+    /// What it was made with: a JSON object as text; null when kept by an earlier version.
+    pub config_json: Option<String>,
+    /// Hash of the data's content; null when kept by an earlier version.
+    pub data_hash: Option<String>,
+    /// Version of the program; null when kept by an earlier one.
+    pub version: Option<String>,
 }
 
 impl Store {
-    /// Keeps a backtest and returns its number. Errors: [`StoreError::BadBacktest`] when the result
-    /// is not JSON.
+    /// Keeps a backtest and returns its number. Errors: [`StoreError::BadBacktest`] when the result or
+    /// what it was made with is not JSON.
     pub fn insert_backtest(&self, backtest: &NewBacktest<'_>) -> Result<i64, StoreError> {
-        serde_json::from_str::<serde::de::IgnoredAny>(backtest.result_json).map_err(|error| {
-            StoreError::BadBacktest {
-                detail: error.to_string(),
-            }
-        })?;
+        for json in [backtest.result_json, backtest.config_json] {
+            serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(|error| {
+                StoreError::BadBacktest {
+                    detail: error.to_string(),
+                }
+            })?;
+        }
         self.write(|tx| {
             tx.prepare_cached(
                 "INSERT INTO backtests (created_at, data_dir, title, result_json, report_md, \
-                 report_html, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 report_html, created_at_ms, config_json, data_hash, version) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 utc_text(backtest.created_at),
@@ -78,6 +93,9 @@ impl Store {
                 backtest.report_md,
                 backtest.report_html,
                 backtest.created_at.millis(),
+                backtest.config_json,
+                backtest.data_hash,
+                backtest.version,
             ])?;
             Ok(tx.last_insert_rowid())
         })
@@ -106,6 +124,9 @@ impl Store {
                         result_json: row.get("result_json")?,
                         report_md: row.get("report_md")?,
                         report_html: row.get("report_html")?,
+                        config_json: row.get("config_json")?,
+                        data_hash: row.get("data_hash")?,
+                        version: row.get("version")?,
                     })
                 })
                 .optional()
@@ -138,6 +159,9 @@ mod tests {
             result_json: r#"{"total_trades":3}"#,
             report_md: "# report",
             report_html: "<h1>report</h1>",
+            config_json: r#"{"starting_balance":1000}"#,
+            data_hash: "00ff",
+            version: "1.2.3",
         };
         assert_eq!(store.insert_backtest(&backtest).unwrap(), 1);
         backtest.title = "second";
@@ -159,6 +183,12 @@ mod tests {
         assert_eq!(kept.result_json, r#"{"total_trades":3}"#);
         assert_eq!(kept.report_md, "# report");
         assert_eq!(kept.report_html, "<h1>report</h1>");
+        assert_eq!(
+            kept.config_json.as_deref(),
+            Some(r#"{"starting_balance":1000}"#)
+        );
+        assert_eq!(kept.data_hash.as_deref(), Some("00ff"));
+        assert_eq!(kept.version.as_deref(), Some("1.2.3"));
         assert_eq!(
             serde_json::to_value(&kept).unwrap()["created_at"],
             "2026-02-27T08:00:00Z"

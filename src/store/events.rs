@@ -207,6 +207,7 @@ fn kind(event: &LedgerEvent) -> &'static str {
         LedgerEvent::OrderAccepted { .. } => "order_accepted",
         LedgerEvent::OrderRefused { .. } => "order_refused",
         LedgerEvent::OrderRested { .. } => "order_rested",
+        LedgerEvent::DepthUsed { .. } => "depth_used",
         LedgerEvent::Filled { .. } => "filled",
         LedgerEvent::OrderClosed { .. } => "order_closed",
         LedgerEvent::ConditionalCreated { .. } => "conditional_created",
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         ConditionalKind, ConfigChange, Estimate, HaltCause, Order, OrderOutcome, OrderType, Price,
-        Shares, Side, SourceKind, Usdc,
+        Shares, Side, SourceKind, Usdc, UsedLevel,
     };
     use crate::store::testing::*;
 
@@ -268,6 +269,7 @@ mod tests {
                 id: 7,
                 client_order_id: Some("mine".to_owned()),
                 signal_id: Some(1),
+                supporters: Vec::new(),
                 strategy: "a".into(),
                 market_id: "559652".into(),
                 event_id: Some("16084".into()),
@@ -280,6 +282,7 @@ mod tests {
                 expires_at: None,
                 arrives_at: None,
                 fired_by: None,
+                fee: None,
                 basket: None,
                 reason: "because".to_owned(),
                 stop_loss: Some(price("0.4")),
@@ -317,6 +320,15 @@ mod tests {
                 order_id: 7,
                 remaining: one,
                 queue_ahead: Shares::whole(20),
+                prints_to: Some(at(6)),
+            },
+            LedgerEvent::DepthUsed {
+                token_id: "71321".into(),
+                levels: vec![UsedLevel {
+                    side: Side::Buy,
+                    price: Price::from_micros(500_000).unwrap(),
+                    shares: one,
+                }],
             },
             LedgerEvent::QueueAdvanced {
                 order_id: 7,
@@ -342,6 +354,8 @@ mod tests {
                 limit: Some(price("0.5")),
                 shares: Some(one),
                 signal_id: None,
+                event_id: Some("16084".into()),
+                order_type: Some(OrderType::Gtc),
                 code: "max_order_size".to_owned(),
                 message: "too large".to_owned(),
             },
@@ -429,7 +443,7 @@ mod tests {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .unwrap();
-        assert_eq!((all, kinds, named_alike), (30, 28, 30));
+        assert_eq!((all, kinds, named_alike), (31, 29, 31));
     }
 
     #[test]
@@ -459,7 +473,7 @@ mod tests {
             Err(Stop::Store(error)) => panic!("{error}"),
             Ok(()) => panic!("the visitor was not heard"),
         }
-        let beyond = store.events(30, 10).unwrap();
+        let beyond = store.events(31, 10).unwrap();
         assert_eq!(beyond, []);
     }
 

@@ -1,18 +1,18 @@
 //! Orders and refusals as tables: what was placed, where it stands, and what was not let through.
 
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Store;
-use super::error::StoreError;
+use super::error::{Fault, StoreError};
 use super::filter::Filter;
 use super::rows::{
     moment, number, opt_moment, opt_number, opt_price, opt_shares, opt_time, price, shares, time,
     usdc,
 };
-use crate::domain::{Price, Shares, Timestamp, Usdc};
+use crate::domain::{Fill, LedgerEvent, Order, OrderOutcome, Price, Shares, Timestamp, Usdc};
 
 /// One order that passed the risk gate.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -215,7 +215,72 @@ pub struct RefusalQuery {
     pub code: Option<String>,
 }
 
+/// An order as it was accepted, with all that came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedOrder {
+    /// The order.
+    pub order: Order,
+    /// Its fills, oldest first.
+    pub fills: Vec<Fill>,
+    /// How it ended, once it has.
+    pub outcome: Option<OrderOutcome>,
+}
+
 impl Store {
+    /// The order that was ever placed under a client's own id, from its events. Errors: the database
+    /// cannot be read, or its tables do not follow from its events.
+    pub fn order_of_client(
+        &self,
+        client_order_id: &str,
+    ) -> Result<Option<PlacedOrder>, StoreError> {
+        self.read(|tx| {
+            let row = tx
+                .prepare_cached(
+                    "SELECT id, event_seq, updated_seq FROM orders WHERE client_order_id = ?1",
+                )?
+                .query_row([client_order_id], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .optional()?;
+            let Some((id, accepted, updated)): Option<(i64, i64, i64)> = row else {
+                return Ok(None);
+            };
+            let unfit = |seq: i64, detail: String| StoreError::Corrupt {
+                path: self.path.clone(),
+                detail: format!("event {seq} does not fit order {id}: {detail}"),
+            };
+            let mut look = tx.prepare_cached("SELECT payload FROM events WHERE seq = ?1")?;
+            let mut event = |seq: i64| -> Result<LedgerEvent, Fault> {
+                let payload: String = look.query_row([seq], |row| row.get(0))?;
+                let read = serde_json::from_str(&payload);
+                Ok(read.map_err(|error| unfit(seq, error.to_string()))?)
+            };
+            let LedgerEvent::OrderAccepted { order } = event(accepted)? else {
+                return Err(unfit(accepted, "it accepts no order".to_owned()).into());
+            };
+            let outcome = match event(updated)? {
+                LedgerEvent::OrderClosed { outcome, .. } => Some(outcome),
+                _ => None,
+            };
+            let seqs: Vec<i64> = tx
+                .prepare_cached("SELECT event_seq FROM trades WHERE order_id = ?1 ORDER BY id")?
+                .query_map([id], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let mut fills = Vec::with_capacity(seqs.len());
+            for seq in seqs {
+                match event(seq)? {
+                    LedgerEvent::Filled { fill } => fills.push(fill),
+                    _ => return Err(unfit(seq, "it is no fill".to_owned()).into()),
+                }
+            }
+            Ok(Some(PlacedOrder {
+                order,
+                fills,
+                outcome,
+            }))
+        })
+    }
+
     /// Orders, newest first.
     pub fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
         let mut filter = Filter::newest(query.limit, query.before);

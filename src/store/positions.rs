@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Fault;
 use super::events::refused;
 use super::rows::{self, number, opt_number, opt_time, time};
-use crate::domain::{Fill, Price, Shares, Side, Timestamp, TokenId, Usdc};
+use crate::domain::{Fill, MoneyError, Price, Shares, Side, Timestamp, TokenId, Usdc};
 
 /// Shares of one token, as the last appended events left them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -77,23 +78,35 @@ pub(super) struct Change {
     pub realised: Option<Usdc>,
 }
 
+/// Columns by place: each trade's snapshot reads all positions, and names are looked up one by one.
+const COLUMNS: &str = "token_id, market_id, outcome, shares_micros, cost_micros, \
+                       current_price_micros, marked_at_ms, opened_at_ms, entry_strategy";
+
 fn from_row(row: &Row<'_>) -> rusqlite::Result<PositionRow> {
+    let bad = |column: usize, error: MoneyError| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error))
+    };
+    let price: Option<u32> = row.get(5)?;
     Ok(PositionRow {
-        token_id: row.get("token_id")?,
-        market_id: row.get("market_id")?,
-        outcome: row.get("outcome")?,
-        shares: rows::shares(row, "shares_micros")?,
-        cost: rows::usdc(row, "cost_micros")?,
-        current_price: rows::opt_price(row, "current_price_micros")?,
-        marked_at: rows::opt_moment(row, "marked_at_ms")?,
-        opened_at: rows::moment(row, "opened_at_ms")?,
-        entry_strategy: row.get("entry_strategy")?,
+        token_id: row.get(0)?,
+        market_id: row.get(1)?,
+        outcome: row.get(2)?,
+        shares: Shares::from_micros(row.get(3)?).map_err(|error| bad(3, error))?,
+        cost: rows::usdc(row, 4)?,
+        current_price: price
+            .map(|micros| Price::from_micros(micros).map_err(|error| bad(5, error)))
+            .transpose()?,
+        marked_at: rows::opt_moment(row, 6)?,
+        opened_at: rows::moment(row, 7)?,
+        entry_strategy: row.get(8)?,
     })
 }
 
 /// All positions, by token.
 pub(super) fn all(conn: &Connection) -> Result<Vec<PositionRow>, Fault> {
-    let mut statement = conn.prepare_cached("SELECT * FROM positions ORDER BY token_id")?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM positions ORDER BY token_id"
+    ))?;
     let positions = statement
         .query_map([], from_row)?
         .collect::<Result<Vec<_>, _>>()?;
@@ -124,7 +137,9 @@ pub(super) fn snapshot_json(conn: &Connection, seq: u64) -> Result<String, Fault
 
 fn held(conn: &Connection, token: &TokenId) -> Result<Option<PositionRow>, Fault> {
     let position = conn
-        .prepare_cached("SELECT * FROM positions WHERE token_id = ?1")?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM positions WHERE token_id = ?1"
+        ))?
         .query_row([token.as_str()], from_row)
         .optional()?;
     Ok(position)

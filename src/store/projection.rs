@@ -111,6 +111,7 @@ fn first(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fault> {
         | LedgerEvent::BidsGone { .. }
         | LedgerEvent::ConditionalDoubted { .. }
         | LedgerEvent::ConfigChanged { .. }
+        | LedgerEvent::DepthUsed { .. }
         | LedgerEvent::EstimateScored { .. }
         | LedgerEvent::Halted { .. }
         | LedgerEvent::PeakRaised { .. }

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Row;
 use rusqlite::types::Type;
+use rusqlite::{Row, RowIndex};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -315,7 +315,7 @@ pub(super) fn shares(row: &Row<'_>, column: &str) -> rusqlite::Result<Shares> {
     read_shares(row, column, row.get(column)?)
 }
 
-pub(super) fn usdc(row: &Row<'_>, column: &str) -> rusqlite::Result<Usdc> {
+pub(super) fn usdc(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Usdc> {
     row.get(column).map(Usdc::from_micros)
 }
 
@@ -329,11 +329,14 @@ pub(super) fn opt_shares(row: &Row<'_>, column: &str) -> rusqlite::Result<Option
         .transpose()
 }
 
-pub(super) fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(super) fn moment(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
-pub(super) fn opt_moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn opt_moment(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row
         .get::<_, Option<i64>>(column)?
         .map(Timestamp::from_millis))

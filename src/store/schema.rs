@@ -158,7 +158,7 @@ struct Migration {
 }
 
 /// `user_version` counts those applied. What has been released is never changed.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         script: ONE,
         fill: None,
@@ -166,6 +166,10 @@ const MIGRATIONS: [Migration; 2] = [
     Migration {
         script: include_str!("schema/2.sql"),
         fill: Some(super::projection::fill_second),
+    },
+    Migration {
+        script: include_str!("schema/3.sql"),
+        fill: None,
     },
 ];
 

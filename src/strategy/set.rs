@@ -123,6 +123,12 @@ impl StrategySet {
         &self.strategies
     }
 
+    /// The strategies themselves, in order.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Box<dyn Strategy>> {
+        self.strategies
+    }
+
     /// The strategies, in order.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Strategy> {
         self.strategies.iter().map(AsRef::as_ref)

@@ -21,6 +21,8 @@ pub struct ExitPrices {
 /// One exit to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
+    /// True for a configured default, false for one that the order names.
+    pub automatic: bool,
     /// Kind.
     pub kind: ConditionalKind,
     /// Trigger price.
@@ -64,6 +66,7 @@ pub fn exits_for(
     if let Some(trigger) = stop {
         let automatic = order.stop_loss.is_none();
         exits.push(Exit {
+            automatic,
             kind: ConditionalKind::StopLoss,
             trigger,
             watermark: None,
@@ -82,6 +85,7 @@ pub fn exits_for(
     if let Some(trigger) = profit {
         let automatic = order.take_profit.is_none();
         exits.push(Exit {
+            automatic,
             kind: ConditionalKind::TakeProfit,
             trigger,
             watermark: None,
@@ -100,6 +104,7 @@ pub fn exits_for(
     if let Some(trail) = trail {
         let automatic = order.trail_percent.is_none();
         exits.push(Exit {
+            automatic,
             kind: ConditionalKind::TrailingStop,
             trigger: reference,
             watermark: Some(reference),

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
     Book, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
-    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId,
+    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, UsedLevel,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -32,11 +32,15 @@ mod limits;
 mod quotes;
 mod resting;
 mod settle;
+mod signals;
 
-pub use agent::{AGENT, AgentOrder, OrderPreview, agent_order, open_account, preview_order};
+pub use agent::{
+    AGENT, AgentOrder, OrderPreview, agent_order, known_order, open_account, preview_order,
+};
 pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
+pub use limits::DESK;
 
 /// A step that could not be carried out. Nothing of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +93,7 @@ pub fn arrive(
     if config.mode != Mode::Monitor {
         step.arrivals()?;
     }
+    step.watch_losses()?;
     step.finish_between()
 }
 
@@ -174,9 +179,28 @@ impl<'a> Step<'a> {
         ))
     }
 
-    /// Marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
+    /// Frees what paper fills had used of levels that show less now, or were made anew.
+    fn free_depth(&mut self) -> Result<(), DeskError> {
+        let ledger = self.recorder.ledger();
+        let freed: Vec<(TokenId, Vec<UsedLevel>)> = ledger
+            .used_tokens()
+            .filter_map(|token| {
+                let levels = matching::depth::freed(self.snapshot.book(token)?, ledger);
+                (!levels.is_empty()).then(|| (token.clone(), levels))
+            })
+            .collect();
+        for (token_id, levels) in freed {
+            self.recorder
+                .record(LedgerEvent::DepthUsed { token_id, levels })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the books before anything is done with them: frees what was used of levels that are
+    /// gone, and marks held tokens at the best bid, which is what a sale would get. Where nobody bids the
     /// earlier mark stays, with its time, and the equity says that it is not complete.
     fn mark(&mut self) -> Result<(), DeskError> {
+        self.free_depth()?;
         let mut marks = Vec::new();
         let mut gone = Vec::new();
         for position in self.ledger().positions().values() {
@@ -375,11 +399,7 @@ impl<'a> Step<'a> {
 
     /// Withdraws an order that rests or is on its way.
     fn cancel_resting(&mut self, order_id: u64, reason: &str) -> Result<(), DeskError> {
-        let unfilled = self.ledger().open_order(order_id).map(|(_, left)| left);
-        match unfilled {
-            Some(unfilled) => self.close_order(order_id, OrderOutcome::Cancelled, unfilled, reason),
-            None => Ok(()),
-        }
+        Ok(command::withdraw(&mut self.recorder, &[order_id], reason)?)
     }
 
     fn view(&self, market_id: &MarketId) -> Option<&'a MarketView> {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError,
-    Order, OrderOutcome, Position, Price, RestingOrder, Rounding, Shares, Side, SourceKind,
-    StampedEvent, StrategyName, Timestamp, TokenId, Usdc, notional,
+    Order, OrderOutcome, Position, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
+    StrategyName, Timestamp, TokenId, Usdc, notional,
 };
 
 use super::estimates::Scoring;
@@ -20,21 +20,24 @@ use holdings::Holdings;
 
 mod apply;
 mod checkpoint;
+mod depth;
 mod exposure;
 mod holdings;
 
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
+pub use depth::Used;
 pub use exposure::{Exposures, Scope};
 
 /// How far back accepted orders are counted for `risk.max_orders_per_minute`.
 const ORDER_RATE_WINDOW_MS: i64 = 60_000;
 /// Trades that are kept at hand for the portfolio view.
 const RECENT_TRADES: usize = 10;
-/// How long takes are remembered against a book that does not refresh. Longer than any book may be
-/// traded on: rows of a recording may be three days apart.
-const REMEMBERED_TAKES_MS: i64 = 7 * 86_400_000;
-/// Takes of one token that are kept apart; above that the older half is added up by level.
-const MOST_TAKES: usize = 256;
+/// How long it is remembered what was used of a level that never changes.
+const REMEMBERED_USE_MS: i64 = 7 * 86_400_000;
+
+/// Orders under a client's own id that are kept after they are over. Older ones are looked up in the
+/// database; what a checkpoint holds, and a start reads, stays small.
+pub const CLIENT_ORDERS_KEPT: usize = 1_000;
 
 /// An event that does not fit the state it is applied to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,22 +139,6 @@ pub struct RecentTrade {
     pub fill: Fill,
 }
 
-/// Shares that paper fills took from a book, until that book is refreshed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Take {
-    /// When.
-    pub at: Timestamp,
-    /// Side of our order.
-    pub side: Side,
-    /// Level that was taken; for a maker the price of the resting order, which the market passed.
-    pub price: Price,
-    /// Shares.
-    pub shares: Shares,
-    /// True when the market came to our resting order.
-    pub maker: bool,
-}
-
 /// An order that was placed under a client's own id, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,9 +172,12 @@ pub struct Ledger {
     lives: BTreeMap<TokenId, Usdc>,
     strategies: BTreeMap<StrategyName, StrategyTotals>,
     signal_strategy: BTreeMap<u64, StrategyName>,
-    // Never forgotten, so it grows for ever: persistent, because each draft is a copy of the ledger.
+    /// Those that are open, and the newest [`CLIENT_ORDERS_KEPT`] of the others. Persistent, because
+    /// each draft is a copy of the ledger.
     client_orders: RedBlackTreeMapSync<String, Arc<ClientOrder>>,
-    takes: BTreeMap<TokenId, Arc<Vec<Take>>>,
+    used: BTreeMap<TokenId, Arc<Vec<Used>>>,
+    /// Client ids of those that are over, by the order's number.
+    closed_clients: RedBlackTreeMapSync<u64, String>,
     recent_trades: VecDeque<RecentTrade>,
     day: Option<(i64, Usdc)>,
     day_deposits: Usdc,
@@ -349,20 +339,11 @@ impl Ledger {
         &self.strategies
     }
 
-    /// What came of an order placed under a client's own id.
+    /// What came of an order placed under a client's own id: one that is open, or one of the newest
+    /// [`CLIENT_ORDERS_KEPT`] that are over. Of older ones the database knows.
     #[must_use]
     pub fn client_order(&self, client_order_id: &str) -> Option<&ClientOrder> {
         self.client_orders.get(client_order_id).map(Arc::as_ref)
-    }
-
-    /// What paper fills took from a token's book since it was last refreshed at `book_at`, oldest
-    /// first.
-    #[must_use]
-    pub fn takes_since(&self, token: &TokenId, book_at: Timestamp) -> &[Take] {
-        let takes = self.takes.get(token).map_or(&[][..], |takes| takes);
-        // Kept in order of time.
-        let first = takes.partition_point(|take| take.at < book_at);
-        takes.get(first..).unwrap_or_default()
     }
 
     /// Who gave a signal that is neither executed nor rejected yet.

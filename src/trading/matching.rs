@@ -4,12 +4,13 @@
 
 use crate::domain::{
     Book, FeeSchedule, MoneyError, Order, OrderType, Price, RestingOrder, Rounding, Shares, Side,
-    TokenId, Usdc, notional,
+    Usdc, notional,
 };
 
-use super::ledger::{Ledger, Take};
-
+pub mod depth;
 pub mod queue;
+
+pub use depth::remaining_book;
 
 /// Part of an order filled at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,58 +63,6 @@ impl Matched {
     }
 }
 
-/// What is left of a book after what paper fills already took from it since it was refreshed.
-///
-/// A taker took its level. A maker was filled at its own price by shares that the book shows at
-/// strictly better prices: those, best first, are what it used up.
-///
-/// An order stands in the books of both outcomes: a bid for Yes at `p` is an offer of No at `1 − p`
-/// (each of the venue's `price_change` messages shows one order at both, with one size). What was
-/// taken from the book of `opposite`, the market's other token, is therefore gone from this one too.
-#[must_use]
-pub fn remaining_book(book: &Book, opposite: Option<&TokenId>, ledger: &Ledger) -> Book {
-    let mut left = book.clone();
-    for take in ledger.takes_since(&book.token, book.changed_at) {
-        consume(&mut left, take);
-    }
-    let mirrored = opposite.map_or(&[][..], |token| ledger.takes_since(token, book.changed_at));
-    for take in mirrored {
-        let seen_from_here = Take {
-            side: match take.side {
-                Side::Buy => Side::Sell,
-                Side::Sell => Side::Buy,
-            },
-            price: take.price.complement(),
-            ..*take
-        };
-        consume(&mut left, &seen_from_here);
-    }
-    left
-}
-
-fn consume(left: &mut Book, take: &Take) {
-    if take.maker {
-        consume_through(left, take);
-    } else {
-        left.consume(take.side, take.price, take.shares);
-    }
-}
-
-fn consume_through(left: &mut Book, take: &Take) {
-    let mut used = take.shares;
-    let passed: Vec<(Price, Shares)> = left
-        .against(take.side)
-        .iter()
-        .take_while(|level| passes(take.side, level.price, take.price))
-        .map(|level| (level.price, level.size))
-        .collect();
-    for (price, size) in passed {
-        let here = used.min(size);
-        left.consume(take.side, price, here);
-        used = used.minus(here);
-    }
-}
-
 /// True when the market at `price` has gone through a resting order of this side at `limit`.
 fn passes(side: Side, price: Price, limit: Price) -> bool {
     match side {
@@ -157,8 +106,9 @@ pub fn take(order: &Order, book: &Book, fee: FeeSchedule) -> Result<Matched, Mon
 }
 
 /// What a fresh book does to a resting order: it fills, as a maker at its own price, as many shares
-/// as the market now offers at prices strictly better than it, which can only be because the market
-/// traded through it. A price merely touched proves nothing about our place in the queue.
+/// as the market now offers at prices strictly better than it. `book` is what is
+/// [left](depth::remaining_book) of it, so each of those shares came after the order, and would have met
+/// it first. A price merely touched proves nothing about our place in the queue.
 ///
 /// Errors: [`MoneyError`] when a product does not fit.
 pub fn trade_through(resting: &RestingOrder, book: &Book) -> Result<Option<LevelFill>, MoneyError> {

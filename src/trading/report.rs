@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ConditionalOrder, ConditionalSale, Market, MoneyError, Order, OrderOutcome, Shares, Signal,
+    ConditionalOrder, ConditionalSale, Fill, Market, MoneyError, Order, OrderOutcome, Shares,
+    Signal,
 };
 
 use super::matching::Matched;
@@ -22,6 +23,19 @@ pub struct FillReport {
     pub notional: f64,
     /// Fee, pUSD.
     pub fee: f64,
+}
+
+impl FillReport {
+    /// Of a fill.
+    #[must_use]
+    pub fn of(fill: &Fill) -> Self {
+        FillReport {
+            price: fill.price.to_f64(),
+            shares: fill.shares.to_f64(),
+            notional: fill.notional.to_f64(),
+            fee: fill.fee.to_f64(),
+        }
+    }
 }
 
 /// What became of an order.
@@ -70,6 +84,10 @@ pub struct OrderReport {
     pub expires_at: Option<String>,
     /// When it reaches the exchange, RFC 3339 UTC; null when it did at once.
     pub arrives_at: Option<String>,
+    /// Conditional orders attached to what filled, in words; one whose price the bid has passed
+    /// already says so.
+    #[serde(default)]
+    pub exits: Vec<String>,
     /// Why the order was placed, or why it did not fill.
     pub reason: String,
 }
@@ -144,6 +162,7 @@ impl OrderReport {
             queue_ahead: None,
             expires_at: order.expires_at.map(|end| end.to_rfc3339()),
             arrives_at: order.arrives_at.map(|moment| moment.to_rfc3339()),
+            exits: Vec::new(),
             reason: order.reason.clone(),
         }
     }

@@ -89,6 +89,18 @@ pub struct Candidate<'a> {
     pub book: Option<&'a Book>,
 }
 
+impl Candidate<'_> {
+    /// The order, approved on its market's fee terms of now. Only the gate calls it.
+    fn approved(&self) -> Approved<Order> {
+        Approved {
+            inner: Order {
+                fee: Some(self.market.fee),
+                ..self.order.clone()
+            },
+        }
+    }
+}
+
 /// Judges orders against the limits and the state of the account at this moment.
 #[derive(Debug, Clone, Copy)]
 pub struct RiskGate<'a> {
@@ -118,7 +130,7 @@ impl RiskGate<'_> {
             book,
         };
         self.judge(&[candidate])?;
-        Ok(Approved { inner: order })
+        Ok(candidate.approved())
     }
 
     /// Approves all the legs of a basket or none: limits count the legs together.
@@ -127,12 +139,7 @@ impl RiskGate<'_> {
         candidates: &[Candidate<'_>],
     ) -> Result<Vec<Approved<Order>>, Refusal> {
         self.judge(candidates)?;
-        Ok(candidates
-            .iter()
-            .map(|c| Approved {
-                inner: c.order.clone(),
-            })
-            .collect())
+        Ok(candidates.iter().map(Candidate::approved).collect())
     }
 
     fn judge(&self, candidates: &[Candidate<'_>]) -> Result<(), Refusal> {
@@ -145,6 +152,20 @@ impl RiskGate<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a buy that was approved a while ago may still reach the exchange. Errors: a halt is in
+    /// force, or due on the marks of now.
+    pub fn lets_buys_through(&self) -> Result<(), Refusal> {
+        halts::pass(Side::Buy, self.ledger)?;
+        match halts::due(self.ledger, self.limits) {
+            None => Ok(()),
+            Some((cause, reason)) => Err(Refusal::new(
+                "halted",
+                format!("trading is to be halted ({}): {reason}", cause.as_str()),
+                halts::how_to_lift(cause),
+            )),
+        }
     }
 
     /// Whether a resting buy may go on resting under the limits as they are now: it was approved

@@ -1,6 +1,7 @@
 //! What the core's tests are built from: markets, books, snapshots, strategies that say what they
 //! are told to, and an account that checks its own books after every step.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{
@@ -330,6 +331,7 @@ pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderTy
         id,
         client_order_id: None,
         signal_id: None,
+        supporters: Vec::new(),
         strategy: "test".into(),
         market_id: "m".into(),
         event_id: None,
@@ -342,6 +344,7 @@ pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderTy
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "test".to_owned(),
         stop_loss: None,
@@ -399,23 +402,30 @@ pub fn audit(ledger: &Ledger, events: &[StampedEvent]) {
     assert_eq!(&replayed, ledger, "the replay gives another ledger");
 }
 
-/// Panics unless every signal logged in a step is executed or rejected in it, once.
-fn each_signal_ends_once(events: &[StampedEvent]) {
-    let mut logged = Vec::new();
-    let mut ended = Vec::new();
+/// Panics unless every signal ends once, executed or rejected, and only those wait whose order is on
+/// its way.
+fn each_signal_ends_once(ledger: &Ledger, events: &[StampedEvent]) {
+    let mut open = BTreeSet::new();
     for stamped in events {
         match &stamped.event {
-            LedgerEvent::SignalGenerated { signal_id, .. } => logged.push(*signal_id),
+            LedgerEvent::SignalGenerated { signal_id, .. } => {
+                assert!(open.insert(*signal_id), "logged twice");
+            }
             LedgerEvent::SignalExecuted { signal_id }
             | LedgerEvent::SignalRejected { signal_id, .. } => {
-                assert!(logged.contains(signal_id), "ended before it was logged");
-                ended.push(*signal_id);
+                assert!(
+                    open.remove(signal_id),
+                    "ended twice, or before it was logged"
+                );
             }
             _ => {}
         }
     }
-    ended.sort_unstable();
-    assert_eq!(logged, ended, "a signal ended not once");
+    let travelling: BTreeSet<u64> = ledger
+        .in_flight()
+        .flat_map(|(order, _)| order.signals())
+        .collect();
+    assert_eq!(open, travelling, "signals whose order is not on its way");
 }
 
 /// An account whose every step is audited.
@@ -464,8 +474,8 @@ impl Account {
     }
 
     fn keep(&mut self, events: Vec<StampedEvent>) {
-        each_signal_ends_once(&events);
         self.events.extend(events);
+        each_signal_ends_once(&self.ledger, &self.events);
         audit(&self.ledger, &self.events);
     }
 

@@ -53,6 +53,23 @@ pub fn market_of<'a>(ledger: &'a Ledger, token: &TokenId) -> Option<&'a MarketId
     })
 }
 
+/// True when the ledger's mark of something held in this market is not what these books say: its bid
+/// moved, came or went. A book that cannot be believed says nothing.
+#[must_use]
+pub fn moved(ledger: &Ledger, view: &MarketView) -> bool {
+    let sound = view.books.iter().flatten().filter(|book| book.is_sound());
+    sound.into_iter().any(|book| {
+        let Some(position) = ledger.positions().get(&book.token) else {
+            return false;
+        };
+        match (book.best_bid(), position.mark) {
+            (Some(bid), Some(mark)) => mark.price != bid || mark.bid_gone,
+            (Some(_), None) => true,
+            (None, mark) => mark.is_some_and(|mark| !mark.bid_gone),
+        }
+    })
+}
+
 /// True when a trade of others reached the price of a resting order.
 #[must_use]
 pub fn reaches(ledger: &Ledger, print: &Print) -> bool {

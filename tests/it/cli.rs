@@ -28,6 +28,7 @@ fn version_and_help_go_to_standard_output() {
         "tick",
         "status",
         "backtest",
+        "sweep",
         "dashboard",
         "demo",
         "record",
@@ -166,7 +167,7 @@ fn moments_and_directories_that_are_none_are_refused() {
     std::fs::create_dir(&empty).unwrap();
     refused(
         workspace.cli(&["backtest", text(&empty)]),
-        &["no CSV file with prices", "timestamp,market_id"],
+        &["no file with prices", "timestamp,market_id"],
     );
     let missing = workspace.path("missing");
     refused(

@@ -347,8 +347,8 @@ fn no_order_meets_a_book_with_values_that_cannot_be() {
 #[test]
 fn a_clock_that_is_off_is_told_and_moves_no_time_of_ours() {
     for (ms, way) in [
-        (3_600_000_i64, "behind the exchange's"),
-        (-3_600_000, "ahead of the exchange's"),
+        (40_000_i64, "behind the exchange's"),
+        (-40_000, "ahead of the exchange's"),
     ] {
         let exchange = Exchange::start(12);
         exchange.arm(json!({"fault": {"kind": "clock_skew", "ms": ms}}));
@@ -366,6 +366,27 @@ fn a_clock_that_is_off_is_told_and_moves_no_time_of_ours() {
             .signed_duration_since(as_of)
             .num_seconds();
         assert!((0..600).contains(&age), "by this machine's clock: {age} s");
+    }
+}
+
+/// By a clock that is an hour off nothing is bought: what is newer than what could not be told.
+#[test]
+fn a_clock_that_is_grossly_off_trades_nothing() {
+    for (ms, way) in [
+        (3_600_000_i64, "behind the exchange's"),
+        (-3_600_000, "ahead of the exchange's"),
+    ] {
+        let exchange = Exchange::start(12);
+        exchange.arm(json!({"fault": {"kind": "clock_skew", "ms": ms}}));
+        let mut trader = Trader::alone(exchange, "");
+        let health = trader.health();
+        let problems = health["problems"].to_string();
+        assert!(problems.contains(way), "{health}");
+        assert_ne!(health["status"], "ok");
+        let failure = trader.cannot_buy("by a wrong clock");
+        assert_eq!(failure.code, "clock_skew", "{failure:?}");
+        trader.bought_nothing();
+        trader.exchange.clear();
     }
 }
 

@@ -107,7 +107,7 @@ fn sockets_that_are_closed_reset_or_broken_off_are_made_again() {
         trader.exchange.step_until_moved(&token);
         trader.until_current();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("after");
     trader.bought_once(&trade, ask);
     assert_eq!(trader.health()["status"], "ok");
@@ -146,6 +146,50 @@ fn a_socket_that_falls_silent_keeps_no_book_current() {
         note.contains("last lost: silent for 20 s").then_some(())
     });
     trader.until_live();
+}
+
+/// The limit on a book's age holds for the agent, the shell and the clock alike.
+#[test]
+fn a_book_that_is_too_old_is_refused_whoever_asks() {
+    let exchange = Exchange::start(12);
+    let listed = exchange.busy();
+    // Nobody sells at 0.01: the job's order finds nothing for as long as the book is believed.
+    let order = json!({"market_id": listed.market, "token_id": listed.token, "side": "buy",
+        "size": 5, "price": 0.01});
+    let config = format!(
+        "risk: {{max_book_age_seconds: 4, max_price_distance: 0}}\nscheduler: {{jobs: [{{name: \
+         buyer, cron: '* * * * * *', tool: place_trade, arguments: {order}}}]}}\n"
+    );
+    let mut trader = Trader::streaming(exchange, "stream_silence_seconds: 30", &config);
+    assert_eq!(
+        trader.call("place_trade", order.clone())["status"],
+        "unfilled"
+    );
+    let stall = once(&trader, json!({"kind": "socket_stall"}));
+    let id = trader.exchange.arm(stall);
+    wait_for("the fault to strike", || {
+        (trader.exchange.fired(id) == 1).then_some(())
+    });
+    wait_for("the book to be too old", || {
+        let shown = trader.call("get_price", json!({"token_id": listed.token}));
+        let at = chrono::DateTime::parse_from_rfc3339(shown["at"].as_str().unwrap()).unwrap();
+        let age = chrono::Utc::now().signed_duration_since(at);
+        (age.num_milliseconds() > 4_000).then_some(())
+    });
+    let agent = trader.fails("place_trade", order.clone());
+    let shell = trader.shell("place_trade", &order);
+    assert_eq!(agent.code, "max_book_age", "{agent:?}");
+    assert_eq!(shell["code"], "max_book_age", "{shell}");
+    assert_eq!(shell["hint"], agent.hint);
+    wait_for("the job to be refused", || {
+        let log = trader.log();
+        let failed = |line: &&str| line.contains("scheduled job failed");
+        log.lines()
+            .filter(failed)
+            .any(|line| line.contains("max_book_age"))
+            .then_some(())
+    });
+    trader.bought_nothing();
 }
 
 #[test]
@@ -193,7 +237,7 @@ fn frames_that_repeat_come_late_or_cannot_be_read_leave_no_wrong_book_behind() {
         trader.until_current();
         trader.bought_nothing();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("after");
     trader.bought_once(&trade, ask);
     let health = trader.health();
@@ -222,7 +266,7 @@ fn a_venue_whose_clock_is_set_back_does_not_freeze_the_books() {
         trader.exchange.step_until_moved(&token);
         trader.until_current();
     }
-    let ask = trader.exchange.ask(&token);
+    let ask = trader.deep_ask();
     let trade = trader.buy("on time");
     trader.bought_once(&trade, ask);
     assert_eq!(trader.stream("reconnects"), 0);

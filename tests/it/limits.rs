@@ -409,33 +409,6 @@ async fn max_open_orders() {
         .await;
 }
 
-/// The last rows are of hour 71. A book made from a row may be three days old, an hour more is too
-/// much, whatever `max_book_age_seconds` says of live ones (tests/it/faults_stream.rs has those).
-#[tokio::test]
-async fn max_book_age() {
-    let mut account = Account::with_limits("risk: {}");
-    let order = account.order(CALM, "buy", 0.51, 10.0);
-    account.hour = 71 + 72;
-    account.passes(&order);
-    account.hour += 1;
-    let shell = account.call("place_trade", &order).failed().json();
-    assert_eq!(shell["code"], "max_book_age", "{shell}");
-    account.refused_by_the_clock(&order, "max_book_age");
-    let moment = at(account.hour);
-    let server = account.workspace.server();
-    let session = server
-        .args(&account.recording.source(&moment))
-        .spawn_stdio()
-        .await;
-    let mcp = session.fails("place_trade", order.clone()).await;
-    assert_eq!(mcp.code, "max_book_age");
-    assert_eq!(mcp.message, shell["message"]);
-    assert_eq!(mcp.hint, shell["hint"]);
-    let portfolio = session.call("get_portfolio", json!({})).await;
-    assert_eq!(portfolio["recent_trades"].as_array().unwrap().len(), 1);
-    session.close().await;
-}
-
 /// DECLINING falls from 0.60 to 0.20 between two ticks.
 #[tokio::test]
 async fn max_drawdown_pct() {

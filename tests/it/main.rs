@@ -6,6 +6,10 @@ mod support;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod backtest;
+#[cfg(test)]
+mod backtest_parity;
+#[cfg(test)]
 mod cancelled_call;
 #[cfg(test)]
 mod cli;

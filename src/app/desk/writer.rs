@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::app::journal::{Journal, JournalError};
 use crate::domain::StampedEvent;
 use crate::store::{OwnerLock, Store};
-use crate::trading::desk::{DeskError, Input, Rules, step};
+use crate::trading::desk::{DeskError, Input, Output, Rules, step};
 use crate::trading::ledger::Ledger;
 
 use super::{AppError, Committed, Setup};
@@ -31,6 +31,9 @@ const CHECKPOINT_AT_END: u64 = 100;
 
 /// A commit that waits: its step, and whom to answer.
 pub(super) trait Job: Send {
+    /// Looks up in the database what the step needs and the ledger keeps no more. Errors: that
+    /// failed; the caller is answered with it, and nothing is stepped.
+    fn look_up(&mut self, draft: &Ledger, store: &Store) -> Result<(), AppError>;
     /// What the journal is to hold of it, before it is stepped.
     fn input(&self) -> Option<&Input>;
     /// Steps the draft. `None` when the step was refused (its caller has been answered, and the
@@ -38,6 +41,10 @@ pub(super) trait Job: Send {
     fn step(&mut self, draft: &mut Ledger, rules: Rules<'_>) -> Option<Vec<StampedEvent>>;
     /// Answers after the group's fate is known.
     fn answer(self: Box<Self>, stored: Result<(), AppError>);
+    /// Answers that nothing was carried out.
+    fn fail(self: Box<Self>, error: AppError) {
+        self.answer(Err(error));
+    }
     /// Stands in for a disk that fills up.
     #[cfg(test)]
     fn spoils_journal(&mut self) -> bool {
@@ -50,7 +57,7 @@ pub(super) type Stepped<T> = Result<(T, Vec<StampedEvent>), DeskError>;
 
 /// The job of one [`Desk::commit`](super::Desk::commit).
 pub(super) struct Commit<T, F> {
-    input: Option<Arc<Input>>,
+    input: Option<Input>,
     step: Option<F>,
     value: Option<T>,
     answer: Option<oneshot::Sender<Result<T, AppError>>>,
@@ -60,21 +67,25 @@ pub(super) struct Commit<T, F> {
 pub(super) fn of_input(
     input: Input,
     answer: oneshot::Sender<Result<Committed, AppError>>,
-) -> Commit<Committed, impl FnOnce(&mut Ledger, Rules<'_>) -> Stepped<Committed> + Send> {
-    let input = Arc::new(input);
-    let journalled = input.clone();
-    let step = move |draft: &mut Ledger, rules: Rules<'_>| {
+) -> Commit<
+    Committed,
+    impl FnOnce(&mut Ledger, Option<&Input>, Rules<'_>) -> Stepped<Committed> + Send,
+> {
+    let step = |draft: &mut Ledger, input: Option<&Input>, rules: Rules<'_>| {
         let began = Instant::now();
-        let (output, events) = step(draft, &input, rules)?;
+        let (output, events) = match input {
+            Some(input) => step(draft, input, rules)?,
+            None => (Output::Done, Vec::new()),
+        };
         let deciding = began.elapsed();
         Ok((Committed { output, deciding }, events))
     };
-    Commit::new(Some(journalled), step, answer)
+    Commit::new(Some(input), step, answer)
 }
 
 impl<T, F> Commit<T, F> {
     pub(super) fn new(
-        input: Option<Arc<Input>>,
+        input: Option<Input>,
         step: F,
         answer: oneshot::Sender<Result<T, AppError>>,
     ) -> Self {
@@ -97,14 +108,23 @@ impl<T, F> Commit<T, F> {
 impl<T, F> Job for Commit<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Ledger, Rules<'_>) -> Stepped<T> + Send,
+    F: FnOnce(&mut Ledger, Option<&Input>, Rules<'_>) -> Stepped<T> + Send,
 {
+    fn look_up(&mut self, draft: &Ledger, store: &Store) -> Result<(), AppError> {
+        if let Some(Input::Order { order, known, .. }) = &mut self.input
+            && let Some(id) = &order.client_order_id
+        {
+            *known = super::known::order_of_client(draft, store, id)?.map(Box::new);
+        }
+        Ok(())
+    }
+
     fn input(&self) -> Option<&Input> {
-        self.input.as_deref()
+        self.input.as_ref()
     }
 
     fn step(&mut self, draft: &mut Ledger, rules: Rules<'_>) -> Option<Vec<StampedEvent>> {
-        match self.step.take()?(draft, rules) {
+        match self.step.take()?(draft, self.input.as_ref(), rules) {
             Ok((value, events)) => {
                 self.value = Some(value);
                 Some(events)
@@ -132,6 +152,10 @@ pub(super) struct Spoil(pub oneshot::Sender<()>);
 
 #[cfg(test)]
 impl Job for Spoil {
+    fn look_up(&mut self, _: &Ledger, _: &Store) -> Result<(), AppError> {
+        Ok(())
+    }
+
     fn input(&self) -> Option<&Input> {
         None
     }
@@ -248,6 +272,10 @@ impl Writer {
             {
                 journal.fill_disk();
             }
+            if let Err(error) = job.look_up(&draft, &self.store) {
+                job.fail(error);
+                continue;
+            }
             // What the journal does not hold must not happen.
             if let Err(error) = self.journalled(job.input(), draft.seq()) {
                 stepped.push(job);
@@ -288,7 +316,7 @@ impl Writer {
                 "events were not stored"
             );
             let reason = format!("events could not be stored: {error}");
-            return self.halt(stepped, reason, || error.clone().into());
+            return self.halt(stepped, reason, || AppError::NotStored(error.clone()));
         }
         self.ledger = Arc::new(draft);
         self.view.store(self.ledger.clone());

@@ -10,13 +10,14 @@ use super::*;
 use crate::app::config::Config;
 use crate::app::{Access, OpenOptions, Source};
 use crate::domain::{
-    Book, BookOrigin, Event, FeeSchedule, Level, OrderType, Outcome, Price, PricePoint,
-    ProtocolVersion, Resolution, Shares, Side, StrategyName, Usdc,
+    Book, BookOrigin, Event, FeeSchedule, Level, Outcome, Price, PricePoint, ProtocolVersion,
+    Resolution, Shares, Side,
 };
 use crate::market_data::{
     DataHealth, EventVolume, HistorySpan, MarketData, Period, Trader, WalletPosition,
 };
 use crate::trading::desk::AgentOrder;
+use crate::trading::test_support::wanted;
 
 mod estimates;
 
@@ -38,6 +39,8 @@ struct Fake {
     down: AtomicBool,
     hang_next_list: AtomicBool,
     panic_next_list: AtomicBool,
+    /// How far the clock is ahead, ms.
+    ahead: Mutex<Option<i64>>,
 }
 
 fn price(text: &str) -> Price {
@@ -93,6 +96,7 @@ impl Fake {
             down: AtomicBool::new(false),
             hang_next_list: AtomicBool::new(false),
             panic_next_list: AtomicBool::new(false),
+            ahead: Mutex::default(),
         })
     }
 
@@ -277,6 +281,14 @@ impl MarketData for Fake {
         self.followed.lock().unwrap().push(names);
     }
 
+    fn clock_ahead(&self) -> Option<i64> {
+        *self.ahead.lock().unwrap()
+    }
+
+    async fn measured_clock(&self, _: i64) -> Option<i64> {
+        self.clock_ahead()
+    }
+
     fn health(&self) -> DataHealth {
         DataHealth {
             skipped_rows: BTreeMap::new(),
@@ -350,23 +362,48 @@ impl Bench {
 
     /// 10 shares of the market's Yes at 0.51.
     async fn buy(&self, id: &str) {
-        let bought = self.app.place_order(AgentOrder {
-            strategy: StrategyName::new("mcp_manual"),
-            market_id: MarketId::new(id),
-            token_id: TokenId::new(format!("{id}y")),
-            side: Side::Buy,
-            size: Usdc::parse("5.1").unwrap(),
-            limit: price("0.51"),
-            order_type: OrderType::Fak,
-            expires_at: None,
-            client_order_id: None,
-            stop_loss: None,
-            take_profit: None,
-            trail_percent: None,
-            reason: "a test".to_owned(),
-        });
+        let bought = self.app.place_order(order(id));
         assert_eq!(bought.await.unwrap().status, "filled");
         self.venue.calls();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_traded_by_a_clock_that_is_grossly_wrong() {
+    let bench = bench(SourceKind::Polymarket, |_| {}).await;
+    bench.buy("1").await;
+    let ledger = bench.app.ledger().unwrap();
+    for ahead in [60_001, -60_001, 200 * 86_400_000] {
+        *bench.venue.ahead.lock().unwrap() = Some(ahead);
+        let refused = [
+            bench.app.tick().await.unwrap_err(),
+            bench.app.place_order(order("1")).await.unwrap_err(),
+            bench.app.preview_order(&order("1")).await.unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.code(), "clock_skew", "{error}");
+            assert!(error.hint().contains("Correct the machine's clock"));
+        }
+        let problems = bench.app.clock_problems().unwrap();
+        assert!(
+            problems[0].contains("Correct the machine's"),
+            "{problems:?}"
+        );
+    }
+    assert_eq!(bench.app.ledger().unwrap(), ledger, "nothing was stamped");
+    for ahead in [60_000, -60_000] {
+        *bench.venue.ahead.lock().unwrap() = Some(ahead);
+        bench.app.tick().await.unwrap();
+    }
+    bench.buy("2").await;
+}
+
+/// 10 shares of the market's Yes at 0.51.
+fn order(id: &str) -> AgentOrder {
+    AgentOrder {
+        market_id: MarketId::new(id),
+        token_id: TokenId::new(format!("{id}y")),
+        ..wanted(Side::Buy, "5.1", "0.51")
     }
 }
 

@@ -35,6 +35,16 @@ pub enum JournalError {
         /// What lies there.
         found: String,
     },
+    /// The folder holds the journal of another account.
+    #[error("the journal in {path} is that of {of}, not of the account in {db}")]
+    OtherAccount {
+        /// The folder.
+        path: String,
+        /// Whose it is.
+        of: String,
+        /// The database of this account.
+        db: String,
+    },
     /// A file was written by another version.
     #[error("{file} has format {found}; this version reads {}", super::FORMAT)]
     Version {
@@ -78,6 +88,7 @@ impl JournalError {
             JournalError::Write { .. } => "journal_write",
             JournalError::Busy { .. } => "journal_busy",
             JournalError::NotOurs { .. } => "journal_not_ours",
+            JournalError::OtherAccount { .. } => "journal_other_account",
             JournalError::Version { .. } => "journal_version",
             JournalError::Missing { .. } => "journal_missing",
             JournalError::Damaged { .. } => "journal_damaged",
@@ -95,6 +106,10 @@ impl JournalError {
             }
             JournalError::Busy { .. } => "Name another folder with --journal, or stop the other.",
             JournalError::NotOurs { .. } => "Name an empty or new folder with --journal.",
+            JournalError::OtherAccount { .. } => {
+                "Each account has a journal of its own: name another folder with --journal, or the \
+                 other database with --db."
+            }
             JournalError::Version { .. } => "Use the version of polymarket-agent that wrote it.",
             JournalError::Missing { .. } => "Restore the whole folder from a copy.",
             JournalError::Damaged { .. } => {

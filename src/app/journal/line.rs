@@ -33,8 +33,11 @@ pub(super) struct Head {
     pub continues: bool,
     /// What wrote it.
     pub program: String,
-    /// Database of the account, for people.
+    /// Database of the account.
     pub db: String,
+    /// The account, by its first event; `None` when the file was begun before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Last event of the ledger when the file was begun.
     pub seq: u64,
 }

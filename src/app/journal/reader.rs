@@ -22,6 +22,11 @@ pub struct Entry {
     pub number: u64,
     /// Last event of the ledger that it met.
     pub seq: u64,
+    /// The account that the file was begun for; `None` when there was none yet.
+    pub account: Option<String>,
+    /// True for the first input that a process carried out: another may have run before it that kept
+    /// no journal.
+    pub first: bool,
     /// The rules that held.
     pub rules: Arc<JournalRules>,
     /// The input.
@@ -248,11 +253,16 @@ impl Open {
             return Err(self.damaged("an input stands before any rules"));
         };
         let (number, seq) = (input.n, input.seq);
+        let head = self.head.as_ref();
+        let account = head.and_then(|head| head.account.clone());
+        let first = number == 1 && head.is_some_and(|head| !head.continues);
         let found = input.what.convert(|view| self.snapshot(view.clone()));
         Ok(Some(Entry {
             file: self.name.clone(),
             number,
             seq,
+            account,
+            first,
             rules,
             input: found.map_err(|detail| self.damaged(detail))?,
         }))

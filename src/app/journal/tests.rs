@@ -9,11 +9,12 @@ use super::{Entries, Journal, JournalError, JournalRules, name_of};
 use crate::app::config::Config;
 use crate::domain::{
     Book, BookFeed, BookOrigin, ConditionalKind, Estimate, History, Level, Market, MarketId,
-    MarketView, OrderType, PendingResolution, Price, PricePoint, Print, Resolution, Shares, Side,
-    Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
+    MarketView, OrderOutcome, OrderType, PendingResolution, Price, PricePoint, Print, Resolution,
+    Shares, Side, Snapshot, SourceKind, StrategyName, Timestamp, TokenId, Usdc,
 };
 use crate::market_data::recorded::tests::market;
 use crate::trading::desk::{AgentOrder, CancelScope, Input, NewConditional};
+use crate::trading::ledger::ClientOrder;
 
 fn rules() -> JournalRules {
     let config = Config::default();
@@ -24,7 +25,8 @@ fn rules() -> JournalRules {
 }
 
 fn open(dir: &Path) -> Result<Journal, JournalError> {
-    Journal::open(dir, rules(), Path::new("ledger.db"), 7)
+    let account = Some("sandbox account of a test".to_owned());
+    Journal::open(dir, rules(), Path::new("ledger.db"), account, 7)
 }
 
 /// Everything that a step can see of an input, as text.
@@ -50,7 +52,11 @@ fn shown(input: &Input) -> String {
         Input::Tick(snapshot) => format!("tick {}", see(snapshot)),
         Input::Books(snapshot) => format!("books {}", see(snapshot)),
         Input::Arrive(snapshot) => format!("arrive {}", see(snapshot)),
-        Input::Order { order, snapshot } => format!("{order:?} {}", see(snapshot)),
+        Input::Order {
+            order,
+            known,
+            snapshot,
+        } => format!("{order:?} {known:?} {}", see(snapshot)),
         other => format!("{other:?}"),
     }
 }
@@ -252,6 +258,19 @@ impl World {
             },
             2 => Input::Order {
                 order: self.order(),
+                known: (self.dice.roll(2) == 0).then(|| {
+                    Box::new(ClientOrder {
+                        order: crate::trading::test_support::order(
+                            3,
+                            Side::Buy,
+                            "0.4",
+                            "10",
+                            OrderType::Fak,
+                        ),
+                        fills: Vec::new(),
+                        outcome: Some(OrderOutcome::Unfilled),
+                    })
+                }),
                 snapshot: self.snapshot(),
             },
             3 => {
@@ -530,4 +549,44 @@ fn another_format_is_named() {
     std::fs::write(dir.path().join(name_of(1)), packed).unwrap();
     let error = Entries::open(dir.path()).unwrap().next().unwrap();
     assert_eq!(error.unwrap_err().code(), "journal_version");
+}
+
+#[test]
+fn the_journal_of_another_account_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    let begin = |db: &str, account: Option<&str>| {
+        let db = dir.path().join(db);
+        Journal::open(&journal, rules(), &db, account.map(str::to_owned), 0)
+    };
+    let opened = |at: i64| Input::Open {
+        source: SourceKind::Sandbox,
+        balance: Usdc::whole(1),
+        at: Timestamp::from_millis(at),
+    };
+    std::fs::write(dir.path().join("a.db"), "").unwrap();
+    std::fs::write(dir.path().join("b.db"), "").unwrap();
+    // Killed before it opened the account: nobody's yet.
+    drop(begin("a.db", None).unwrap());
+    begin("a.db", None)
+        .unwrap()
+        .write(&opened(1_000), 0)
+        .unwrap();
+    let mine = "sandbox account of 1970-01-01T00:00:01Z";
+    drop(begin("a.db", Some(mine)).unwrap());
+    // A new account, another one, and one that was opened at the same moment.
+    for (db, account) in [
+        ("b.db", None),
+        ("a.db", None),
+        ("b.db", Some("sandbox account of 1970-01-01T00:00:02Z")),
+        ("b.db", Some(mine)),
+    ] {
+        let error = begin(db, account).unwrap_err();
+        assert_eq!(error.code(), "journal_other_account", "{db} {account:?}");
+        assert!(error.to_string().contains("a.db"), "{error}");
+    }
+    assert_eq!(read(&journal).len(), 1, "nothing was written");
+    // A database that was moved keeps its journal.
+    std::fs::remove_file(dir.path().join("a.db")).unwrap();
+    drop(begin("b.db", Some(mine)).unwrap());
 }

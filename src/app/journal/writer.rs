@@ -21,6 +21,7 @@ const FILE_BYTES: u64 = 64 << 20;
 pub struct Journal {
     dir: PathBuf,
     db: String,
+    account: Option<String>,
     rules: JournalRules,
     number: u32,
     path: PathBuf,
@@ -45,21 +46,25 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Begins a file in `dir`, which is made when missing, or holds a journal that goes on. `seq` is
-    /// the last event of the ledger, `db` its database. A torn end of the file before is told in the
-    /// log, and stays as it is. Errors: another process writes there, the folder holds something
-    /// else, or the system refuses.
+    /// Begins a file in `dir`, which is made when missing, or holds a journal of the same account that
+    /// goes on. `seq` is the last event of the ledger, `db` its database, `account` its name
+    /// ([`super::account::of_store`]). A torn end of the file before is told in the log, and stays as it
+    /// is. Errors: another process writes there, the folder holds something else or another account's
+    /// journal, or the system refuses.
     pub fn open(
         dir: &Path,
         rules: JournalRules,
         db: &Path,
+        account: Option<String>,
         seq: u64,
     ) -> Result<Self, JournalError> {
         std::fs::create_dir_all(dir).map_err(|error| JournalError::file(dir, error))?;
         // Nothing is put into somebody else's folder, not even a lock.
         files(dir)?;
         let lock = lock(dir)?;
-        let before = files(dir)?.pop();
+        let mut before = files(dir)?;
+        super::account::check(dir, &before, db, account.as_deref())?;
+        let before = before.pop();
         let number = before.as_ref().map_or(0, |(number, _)| *number) + 1;
         if let Some((_, path)) = &before {
             warn_if_torn(path)?;
@@ -67,7 +72,12 @@ impl Journal {
         let path = dir.join(name_of(number));
         let mut journal = Journal {
             dir: dir.to_owned(),
-            db: db.display().to_string(),
+            // The next process may be started elsewhere.
+            db: std::path::absolute(db)
+                .unwrap_or_else(|_| db.to_owned())
+                .display()
+                .to_string(),
+            account,
             rules,
             number,
             file: create(&path)?,
@@ -95,6 +105,9 @@ impl Journal {
         lines.push(Line::Input(Box::new(InputLine { n, seq, what })));
         self.frame(&lines)?;
         self.inputs = n;
+        if self.account.is_none() {
+            self.account = super::account::of_input(input);
+        }
         Ok(())
     }
 
@@ -117,6 +130,7 @@ impl Journal {
             continues,
             program: concat!("polymarket-agent ", env!("CARGO_PKG_VERSION")).to_owned(),
             db: self.db.clone(),
+            account: self.account.clone(),
             seq,
         };
         self.frame(&[Line::File(head), Line::Rules(Box::new(self.rules.clone()))])

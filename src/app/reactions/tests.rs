@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
@@ -8,14 +8,16 @@ use super::*;
 use crate::app::config::Config;
 use crate::app::{Access, Feed, OpenOptions, Source};
 use crate::domain::{
-    BookOrigin, ConditionalKind, Event, FeeSchedule, Level, MarketStatus, OrderType, Outcome,
-    PricePoint, ProtocolVersion, Shares, Side, SourceKind, StrategyName, Usdc,
+    BookOrigin, ConditionalKind, Event, FeeSchedule, Level, MarketStatus, Outcome, PricePoint,
+    ProtocolVersion, Shares, Side, SourceKind, StrategyName, Usdc,
 };
 use crate::market_data::{
     DataError, DataHealth, EventVolume, HistorySpan, MarketData, MarketQuery, Period, Trader,
     WalletPosition,
 };
 use crate::trading::desk::{AgentOrder, NewConditional};
+use crate::trading::report::IN_FLIGHT;
+use crate::trading::test_support::wanted;
 
 /// 2026-03-02T12:00:00Z, ms.
 const NOON: i64 = 1_772_452_800_000;
@@ -25,6 +27,15 @@ fn price(text: &str) -> Price {
 }
 
 fn market() -> Arc<Market> {
+    named("m", ["y", "n"])
+}
+
+/// Another one, that nothing is held in.
+fn other_market() -> Arc<Market> {
+    named("k", ["ky", "kn"])
+}
+
+fn named(id: &str, tokens: [&str; 2]) -> Arc<Market> {
     let outcome = |name: &str, token: &str| Outcome {
         name: name.to_owned(),
         token: TokenId::new(token),
@@ -32,14 +43,14 @@ fn market() -> Arc<Market> {
         indicative_price: None,
     };
     Arc::new(Market {
-        id: MarketId::new("m"),
-        condition_id: Some(ConditionId::new("0xc0")),
+        id: MarketId::new(id),
+        condition_id: (id == "m").then(|| ConditionId::new("0xc0")),
         slug: None,
         question: "Will it?".to_owned(),
         description: None,
         event_id: None,
         category: None,
-        outcomes: vec![outcome("Yes", "y"), outcome("No", "n")],
+        outcomes: vec![outcome("Yes", tokens[0]), outcome("No", tokens[1])],
         tick: price("0.01"),
         min_size: Shares::whole(5),
         fee: FeeSchedule::FREE,
@@ -58,7 +69,7 @@ fn market() -> Arc<Market> {
 
 /// A venue with one market whose books are told over a stream.
 struct Streaming {
-    now: Timestamp,
+    now: AtomicI64,
     book: Mutex<Option<Arc<Book>>>,
     resolved: Mutex<bool>,
     fetched: AtomicU64,
@@ -68,7 +79,7 @@ struct Streaming {
 impl Streaming {
     fn new() -> Arc<Self> {
         let venue = Streaming {
-            now: Timestamp::from_millis(NOON),
+            now: AtomicI64::new(NOON),
             book: Mutex::default(),
             resolved: Mutex::default(),
             fetched: AtomicU64::new(0),
@@ -78,7 +89,16 @@ impl Streaming {
         Arc::new(venue)
     }
 
-    fn put(&self, bid: &str, ask: &str) {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    /// Time goes on by so much.
+    fn wait(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    fn book_of(&self, token: &str, bid: &str, ask: &str) -> Arc<Book> {
         let level = |text| {
             vec![Level {
                 price: price(text),
@@ -86,15 +106,19 @@ impl Streaming {
             }]
         };
         let book = Book::new(
-            TokenId::new("y"),
+            TokenId::new(token),
             level(bid),
             level(ask),
-            self.now,
+            self.now(),
             BookOrigin::Venue,
         );
-        *self.book.lock().unwrap() = Some(Arc::new(book.with_feed(BookFeed::Streamed {
-            since_snapshot: self.now,
-        })));
+        Arc::new(book.with_feed(BookFeed::Streamed {
+            since_snapshot: self.now(),
+        }))
+    }
+
+    fn put(&self, bid: &str, ask: &str) {
+        *self.book.lock().unwrap() = Some(self.book_of("y", bid, ask));
     }
 
     fn tell(&self, event: StreamEvent) {
@@ -117,7 +141,7 @@ impl MarketData for Streaming {
         SourceKind::Polymarket
     }
     async fn now(&self) -> Result<Timestamp, DataError> {
-        Ok(self.now)
+        Ok(self.now())
     }
     async fn active_markets(&self, _: &MarketQuery) -> Result<Vec<Arc<Market>>, DataError> {
         Ok(vec![market()])
@@ -125,8 +149,8 @@ impl MarketData for Streaming {
     async fn search(&self, _: &str, _: usize, _: bool) -> Result<Vec<Arc<Market>>, DataError> {
         not_asked()
     }
-    async fn market(&self, _: &str) -> Result<Option<Arc<Market>>, DataError> {
-        Ok(Some(market()))
+    async fn market(&self, id: &str) -> Result<Option<Arc<Market>>, DataError> {
+        Ok(Some(if id == "k" { other_market() } else { market() }))
     }
     async fn markets(&self, _: &[MarketId]) -> Result<HashMap<MarketId, Arc<Market>>, DataError> {
         Ok(HashMap::from([(MarketId::new("m"), market())]))
@@ -137,10 +161,15 @@ impl MarketData for Streaming {
     async fn event(&self, _: &str) -> Result<Option<Event>, DataError> {
         not_asked()
     }
-    async fn books(&self, _: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
+    async fn books(&self, tokens: &[TokenId]) -> Result<HashMap<TokenId, Arc<Book>>, DataError> {
         self.fetched.fetch_add(1, Ordering::SeqCst);
-        let book = self.book.lock().unwrap().clone();
-        Ok(book.map(|b| (b.token.clone(), b)).into_iter().collect())
+        let ours = self.book.lock().unwrap().clone();
+        let other = self.book_of("ky", "0.48", "0.50");
+        let all = ours.into_iter().chain([other]);
+        Ok(all
+            .filter(|book| tokens.contains(&book.token))
+            .map(|book| (book.token.clone(), book))
+            .collect())
     }
     async fn price_history(
         &self,
@@ -201,38 +230,40 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
+/// The same venue's account in this folder.
+async fn opened(dir: &std::path::Path, venue: &Arc<Streaming>, config: Config) -> Arc<App> {
+    App::open(OpenOptions {
+        config,
+        source: Source {
+            data: venue.clone(),
+            advance: None,
+        },
+        db: dir.join("test.db"),
+        access: Access::Own,
+    })
+    .await
+    .unwrap()
+}
+
+/// Buys 20 shares of Yes at 0.50 at most.
+fn buy() -> AgentOrder {
+    AgentOrder {
+        strategy: StrategyName::new("test"),
+        token_id: TokenId::new("y"),
+        ..wanted(Side::Buy, "10", "0.50")
+    }
+}
+
 impl Bench {
     async fn start() -> Bench {
+        Bench::with(Config::default()).await
+    }
+
+    async fn with(config: Config) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let venue = Streaming::new();
-        let app = App::open(OpenOptions {
-            config: Config::default(),
-            source: Source {
-                data: venue.clone(),
-                advance: None,
-            },
-            db: dir.path().join("test.db"),
-            access: Access::Own,
-        })
-        .await
-        .unwrap();
-        app.place_order(AgentOrder {
-            strategy: StrategyName::new("test"),
-            market_id: MarketId::new("m"),
-            token_id: TokenId::new("y"),
-            side: Side::Buy,
-            size: Usdc::whole(10),
-            limit: price("0.50"),
-            order_type: OrderType::Fak,
-            expires_at: None,
-            client_order_id: None,
-            stop_loss: None,
-            take_profit: None,
-            trail_percent: None,
-            reason: "test".to_owned(),
-        })
-        .await
-        .unwrap();
+        let app = opened(dir.path(), &venue, config).await;
+        app.place_order(buy()).await.unwrap();
         app.create_conditional(NewConditional {
             token_id: TokenId::new("y"),
             market: (*market()).clone(),
@@ -255,7 +286,7 @@ impl Bench {
             feed,
             _dir: dir,
         };
-        let known = || bench.app.fresh.market("m", bench.venue.now).is_some();
+        let known = || bench.app.fresh.market("m", bench.venue.now()).is_some();
         bench.until("the market to be known", known).await;
         bench
     }
@@ -313,15 +344,191 @@ async fn a_stop_fires_on_a_live_book_without_a_tick_and_fetches_none() {
 }
 
 #[tokio::test]
-async fn a_change_that_sets_nothing_off_writes_nothing() {
+async fn a_change_that_moves_no_bid_writes_nothing() {
     let bench = Bench::start().await;
     let before = bench.seq();
-    for bid in ["0.47", "0.46", "0.45", "0.44"] {
-        bench.venue.moves(bid, "0.50");
+    for ask in ["0.51", "0.52", "0.53", "0.54"] {
+        bench.venue.moves("0.48", ask);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(bench.seq(), before);
     bench.stop().await;
+}
+
+/// 20 shares of 0.50 at 0.44: 1.2 lost.
+#[tokio::test]
+async fn a_loss_halts_between_two_ticks_and_marks_are_written_once_a_second() {
+    let mut config = Config::default();
+    config.risk.max_daily_loss = Usdc::whole(1);
+    let bench = Bench::with(config).await;
+    let before = bench.seq();
+    let started = Instant::now();
+    // Nothing fires: the stop waits at 0.40.
+    for bid in ["0.47", "0.46", "0.45", "0.44"] {
+        bench.venue.moves(bid, "0.50");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let halted = || bench.app.ledger().unwrap().halt().is_some();
+    bench.until("halt", halted).await;
+    let events = bench.app.store().events(before, 100).unwrap();
+    let marks = events
+        .iter()
+        .filter(|stamped| matches!(&stamped.event, crate::domain::LedgerEvent::Marked { .. }));
+    let most = 1 + usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
+    assert!((1..=most).contains(&marks.count()), "{events:?}");
+    assert_eq!(bench.app.ledger().unwrap().ticks(), 0);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_agents_buy_is_judged_on_the_live_bids_of_everything_held() {
+    let mut config = Config::default();
+    config.risk.max_daily_loss = Usdc::whole(1);
+    let bench = Bench::with(config).await;
+    // The book has fallen; nobody has been told yet.
+    bench.venue.put("0.44", "0.50");
+    let order = AgentOrder {
+        market_id: MarketId::new("k"),
+        token_id: TokenId::new("ky"),
+        ..buy()
+    };
+    let refused = bench.app.place_order(order).await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("max_daily_loss: 1.2 pUSD lost"),
+        "{refused}"
+    );
+    bench.stop().await;
+}
+
+/// Orders take 300 ms, by a clock that the test moves.
+fn slow() -> Config {
+    let mut config = Config::default();
+    config.execution.latency_ms = 300;
+    config
+}
+
+#[tokio::test]
+async fn a_call_answers_where_its_order_stands_whoever_let_it_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = Streaming::new();
+    let app = opened(dir.path(), &venue, slow()).await;
+    let place = || {
+        let app = app.clone();
+        tokio::spawn(async move { app.place_order(buy()).await.unwrap() })
+    };
+    let sent = || async {
+        let before = app.ledger().unwrap().next_order_id();
+        let call = place();
+        while app.ledger().unwrap().next_order_id() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        [call]
+    };
+    // Cancelled on its way.
+    let [call] = sent().await;
+    let scope = crate::trading::desk::CancelScope::Order(1);
+    app.cancel_orders(scope, "agent".to_owned()).await.unwrap();
+    venue.wait(300);
+    let report = call.await.unwrap();
+    assert_eq!(
+        (report.status.as_str(), report.reason.as_str()),
+        ("cancelled", "cancelled by agent")
+    );
+    // Two at once: one step meets both.
+    let ([first], [second]) = (sent().await, sent().await);
+    venue.wait(300);
+    for call in [first, second] {
+        let report = call.await.unwrap();
+        assert_eq!(report.status, "filled");
+        let fills: Vec<f64> = report.fills.iter().map(|fill| fill.shares).collect();
+        assert_eq!((fills, report.notional), (vec![20.0], 10.0));
+    }
+    // Another step comes first.
+    let [call] = sent().await;
+    venue.wait(300);
+    app.tick().await.unwrap();
+    let report = call.await.unwrap();
+    assert_eq!(
+        (report.status.as_str(), report.filled_shares),
+        ("filled", 20.0)
+    );
+    // Nobody's step can, as long as the clock stands still.
+    let report = app.place_order(buy()).await.unwrap();
+    assert_eq!(report.status, IN_FLIGHT);
+}
+
+/// The status of order 1 after its process ended and another opened the account a minute later.
+async fn after_a_restart(time_stands_still: bool) -> (String, Option<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = Streaming::new();
+    let open = || async {
+        let advance =
+            time_stands_still.then(|| -> crate::app::Advance { Box::new(|| Box::pin(async {})) });
+        App::open(OpenOptions {
+            config: slow(),
+            source: Source {
+                data: venue.clone(),
+                advance,
+            },
+            db: dir.path().join("test.db"),
+            access: Access::Own,
+        })
+        .await
+        .unwrap()
+    };
+    let app = open().await;
+    // The clock stands still while the call waits, so it gives up.
+    let sent = app.place_order(buy()).await.unwrap();
+    assert_eq!(sent.status, IN_FLIGHT);
+    drop(app);
+    venue.wait(60_000);
+    venue.put("0.48", "0.50");
+    let app = open().await;
+    app.tick().await.unwrap();
+    let query = crate::store::OrderQuery {
+        limit: 1,
+        ..Default::default()
+    };
+    let row = app.store().orders(&query).unwrap().remove(0);
+    (row.status, row.close_reason)
+}
+
+#[tokio::test]
+async fn an_order_due_while_the_server_was_away_is_not_delivered_after_a_restart() {
+    let (status, why) = after_a_restart(false).await;
+    assert_eq!(status, "cancelled");
+    assert_eq!(why.unwrap(), "not delivered: the server was away");
+}
+
+#[tokio::test]
+async fn where_time_stands_still_between_processes_the_first_step_after_its_moment_meets_it() {
+    assert_eq!(after_a_restart(true).await.0, "filled");
+}
+
+#[tokio::test]
+async fn an_order_whose_caller_has_gone_is_met_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = Streaming::new();
+    let app = opened(dir.path(), &venue, slow()).await;
+    let sent = app.place_order(buy()).await.unwrap();
+    assert_eq!(sent.status, IN_FLIGHT);
+    let shutdown = CancellationToken::new();
+    let feed = app.start_feed(&shutdown).unwrap();
+    venue.wait(1_300);
+    venue.put("0.48", "0.50");
+    for _ in 0..500 {
+        if app.ledger().unwrap().in_flight().next().is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ledger = app.ledger().unwrap();
+    assert_eq!(ledger.held(&TokenId::new("y")), Shares::whole(20));
+    assert_eq!(ledger.ticks(), 0);
+    shutdown.cancel();
+    feed.ended(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
@@ -358,7 +565,7 @@ async fn an_announced_resolution_is_paid_on_evidence_only() {
         condition_id: ConditionId::new("0xc0"),
         winner: TokenId::new("y"),
         outcome: None,
-        at: bench.venue.now,
+        at: bench.venue.now(),
     };
     bench.venue.tell(announce());
     tokio::time::sleep(Duration::from_millis(300)).await;

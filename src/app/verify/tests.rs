@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::{Fill, OrderOutcome, OrderType, Rounding, SourceKind, notional};
+use crate::domain::{Fill, HaltCause, OrderOutcome, OrderType, Rounding, SourceKind, notional};
 use crate::trading::desk::tests::random::{Life, input};
 use crate::trading::test_support::{NOON, after, order, p, sh, usd};
 
@@ -117,7 +117,7 @@ impl Account {
 
     /// The last finding: where, and what.
     fn misfit(&self) -> (String, String) {
-        let audit = verify(&self.db()).unwrap();
+        let audit = verify(&self.db()).unwrap().audit;
         let last = audit.findings.last().unwrap().clone();
         (last.place, last.detail)
     }
@@ -126,7 +126,10 @@ impl Account {
 #[test]
 fn an_honest_ledger_is_believed() {
     let account = Account::new();
-    let audit = verify(&account.db()).unwrap();
+    let verified = verify(&account.db()).unwrap();
+    // These orders name no terms, as those of 1.0 did not.
+    assert_eq!((verified.unchecked_fees, verified.unchecked_halts), (3, 0));
+    let audit = verified.audit;
     assert_eq!(audit.findings, []);
     assert_eq!((audit.events, audit.checkpoints), (12, 2));
     assert_eq!(audit.last_at, Some(NOON.plus_millis(12_000)));
@@ -250,6 +253,185 @@ fn a_position_is_paid_once() {
     );
 }
 
+/// A day with a loss. Of 100 pUSD 20 shares are bought at 0.50 for 10.00 + 0.25 fee (20 × 0.05 × 0.5 ×
+/// 0.5); at a bid of 0.20 they are worth 4.00: equity 93.75, 6.25 lost, 5 allowed. A tick, and the
+/// next day begins. Then the kill switch comes and goes.
+fn watched() -> Vec<(i64, LedgerEvent)> {
+    const DAY: i64 = 86_400;
+    let mut config = crate::trading::config::TradingConfig::default();
+    config.risk.max_daily_loss = usd("5");
+    let mut buy = order(1, Side::Buy, "0.5", "20", OrderType::Fak);
+    buy.fee = Some(crate::domain::FeeSchedule::new("0.05", 1).unwrap());
+    let today = after(0).day();
+    let by = |who: &str| who.to_owned();
+    vec![
+        (
+            0,
+            LedgerEvent::AccountOpened {
+                source: SourceKind::Sandbox,
+            },
+        ),
+        (0, LedgerEvent::Deposited { amount: usd("100") }),
+        (
+            0,
+            LedgerEvent::DayStarted {
+                day: today,
+                equity: usd("100"),
+            },
+        ),
+        (
+            0,
+            LedgerEvent::ConfigChanged {
+                settings: config.settings(),
+                changes: vec![],
+            },
+        ),
+        (1, LedgerEvent::PeakRaised { equity: usd("100") }),
+        (1, LedgerEvent::OrderAccepted { order: buy }),
+        (1, fill(1, Side::Buy, "0.5", "20", "0.25")),
+        (1, closed(1, OrderOutcome::Filled, "0")),
+        (
+            1,
+            LedgerEvent::Marked {
+                marks: vec![("m-yes".into(), p("0.2"))],
+            },
+        ),
+        (
+            1,
+            LedgerEvent::Halted {
+                cause: HaltCause::DailyLoss,
+                by: by("desk"),
+                reason: REASON.to_owned(),
+            },
+        ),
+        (
+            1,
+            LedgerEvent::SnapshotTaken {
+                balance: usd("89.75"),
+                total_value: usd("93.75"),
+            },
+        ),
+        (
+            1,
+            LedgerEvent::TickCompleted {
+                tick: 1,
+                markets: 1,
+                signals: 0,
+                fills: 1,
+            },
+        ),
+        (
+            DAY,
+            LedgerEvent::DayStarted {
+                day: today + 1,
+                equity: usd("93.75"),
+            },
+        ),
+        (
+            DAY,
+            LedgerEvent::Resumed {
+                by: by("desk"),
+                reason: "a new UTC day began".to_owned(),
+            },
+        ),
+    ]
+}
+
+/// What 6.25 pUSD lost is told as.
+const REASON: &str = "max_daily_loss: 6.25 pUSD lost since midnight UTC, allowed is below 5 pUSD";
+
+#[test]
+fn what_is_said_of_the_account_is_recomputed() {
+    let write = |tamper: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("ledger.db");
+        let store = Store::open(&db).unwrap();
+        for (seq, (seconds, event)) in (1_u64..).zip(watched()) {
+            let at = after(seconds);
+            let stamped = StampedEvent { seq, at, event };
+            store.append(&[stamped]).unwrap();
+        }
+        let conn = Connection::open(&db).unwrap();
+        conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        conn.execute_batch(tamper).unwrap();
+        (dir, verify(&db).unwrap())
+    };
+    let (_dir, honest) = write("");
+    assert_eq!(honest.audit.findings, []);
+    assert_eq!((honest.unchecked_fees, honest.unchecked_halts), (0, 0));
+    for (seq, path, value, detail) in [
+        (
+            3,
+            "equity",
+            "99999999",
+            "the day's first equity is 99.999999 pUSD, equity is 100 pUSD",
+        ),
+        (3, "day", "20000", "is in day "),
+        (
+            5,
+            "equity",
+            "100000001",
+            "the peak is 100.000001 pUSD, equity is 100 pUSD",
+        ),
+        (
+            7,
+            "fill.fee",
+            "250010",
+            "the fee is 0.250010, by the order's fee terms it is 0.250000",
+        ),
+        (7, "fill.maker", "json('true')", "the fee is 0.250000"),
+        (10, "reason", "'bad luck'", "the reason is \"bad luck\""),
+        (
+            10,
+            "cause",
+            "'drawdown'",
+            "a halt for daily_loss is due, not one for drawdown",
+        ),
+        (
+            9,
+            "marks[0][1]",
+            "300000",
+            "no halt for daily_loss is due: 4.25 pUSD lost today",
+        ),
+        (
+            11,
+            "total_value",
+            "93750001",
+            "the recorded value is 93.750001 pUSD, equity is 93.75 pUSD",
+        ),
+        (12, "tick", "6", "it is tick 1, not 6"),
+        (12, "signals", "1", "it counts 1 signals, the log has 0"),
+        (12, "fills", "2", "it counts 2 fills, the log has 1"),
+        (
+            13,
+            "equity",
+            "93749999",
+            "the day's first equity is 93.749999 pUSD, equity is 93.75 pUSD",
+        ),
+    ] {
+        let (_dir, verified) = write(&format!(
+            "UPDATE events SET payload = json_set(payload, '$.{path}', {value}) WHERE seq = {seq}"
+        ));
+        let last = verified.audit.findings.last().unwrap();
+        assert!(last.detail.contains(detail), "{path}: {last:?}");
+        let place = if seq == 9 { 10 } else { seq };
+        assert_eq!(last.place, format!("event {place}"), "{path}: {last:?}");
+    }
+    // The same peak again is no rise.
+    let (_dir, verified) = write(
+        "UPDATE events SET kind = 'peak_raised', payload = \
+         '{\"kind\":\"peak_raised\",\"equity\":100000000}' WHERE seq = 6",
+    );
+    let last = verified.audit.findings.last().unwrap();
+    assert_eq!(last.place, "event 6");
+    assert_eq!(last.detail, "the peak is raised to 100 pUSD from 100 pUSD");
+    // Without limits a halt for losses cannot be judged, and that is said.
+    let (_dir, verified) =
+        write("UPDATE events SET payload = json_set(payload, '$.settings', 'gone') WHERE seq = 4");
+    assert_eq!(verified.audit.findings, []);
+    assert_eq!(verified.unchecked_halts, 1);
+}
+
 #[test]
 fn tables_and_checkpoints_must_follow_from_the_events() {
     for (sql, place) in [
@@ -308,6 +490,9 @@ proptest! {
         latency_ms in prop_oneof![2 => Just(0_u32), 1 => 1_u32..15_000],
     ) {
         let mut life = Life::new(kelly).with_latency(latency_ms);
+        let settings = life.account.config.settings();
+        let rules = crate::trading::desk::Input::Configure { settings, at: NOON };
+        life.account.put(&rules, &[]);
         for input in inputs {
             life.play(input);
         }
@@ -322,7 +507,9 @@ proptest! {
                 super::super::rebuild::checkpoint(&ledger, &store).unwrap();
             }
         }
-        let audit = verify(&db).unwrap();
+        let verified = verify(&db).unwrap();
+        prop_assert_eq!((verified.unchecked_fees, verified.unchecked_halts), (0, 0));
+        let audit = verified.audit;
         prop_assert_eq!(audit.findings, []);
         prop_assert_eq!(audit.events, life.account.ledger.seq());
         let rebuilt = super::super::rebuild::rebuild(&store).unwrap();

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::backtest::bootstrap::below;
 use crate::backtest::stats;
 use crate::domain::{MarketStatus, Price, Rounding, Shares, Side, Timestamp, Usdc, notional};
+use crate::backtest::engine::ReplayRules;
 use crate::market_data::recorded::Dataset;
 
 /// Draws.
@@ -55,6 +56,7 @@ pub struct RandomTrades {
 #[must_use]
 pub fn random_trades(
     dataset: &Dataset,
+    rules: &ReplayRules,
     holds: &[Hold],
     (balance, end): (Usdc, Timestamp),
     result: Usdc,
@@ -63,7 +65,7 @@ pub fn random_trades(
     if holds.is_empty() || balance <= Usdc::ZERO {
         return None;
     }
-    let markets = Markets::new(dataset);
+    let markets = Markets::new(dataset, rules);
     let drawn: Vec<Usdc> = (0..draws)
         .into_par_iter()
         .map(|number| {
@@ -94,6 +96,7 @@ pub fn random_trades(
 /// The markets of a recording, by their first row.
 struct Markets<'a> {
     dataset: &'a Dataset,
+    rules: &'a ReplayRules,
     /// First row and index.
     begins: Vec<(Timestamp, usize)>,
 }
@@ -105,13 +108,18 @@ struct Quote {
 }
 
 impl<'a> Markets<'a> {
-    fn new(dataset: &'a Dataset) -> Self {
+    fn new(dataset: &'a Dataset, rules: &'a ReplayRules) -> Self {
         let series = dataset.series().iter().enumerate();
+        let series = series.filter(|(index, _)| !rules.excludes(*index));
         let mut begins: Vec<(Timestamp, usize)> = series
             .filter_map(|(index, one)| Some((one.points().first()?.at, index)))
             .collect();
         begins.sort_unstable();
-        Markets { dataset, begins }
+        Markets {
+            dataset,
+            rules,
+            begins,
+        }
     }
 
     /// Result of one random trade after fees; `None` when no market could be bought.
@@ -151,7 +159,11 @@ impl<'a> Markets<'a> {
         let book = books.get(outcome)?.as_ref()?;
         Some(Quote {
             price: book.against(side).first()?.price,
-            fee: visible.fee,
+            fee: self
+                .rules
+                .fees
+                .instead(one.template())
+                .map_or(visible.fee, |rule| rule.at(at)),
         })
     }
 

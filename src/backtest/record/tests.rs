@@ -1,7 +1,7 @@
 //! A small run, worked out by hand.
 
 use crate::backtest::analysis;
-use crate::backtest::engine::{self, BacktestOptions, BacktestResult};
+use crate::backtest::engine::{self, BacktestOptions, BacktestResult, ReplayRules};
 use crate::backtest::summary::WholeResult;
 use crate::domain::{
     Intent, MarketId, Price, Side, Signal, StrategyName, Timestamp, TokenId, Usdc,
@@ -30,6 +30,7 @@ pub(in crate::backtest) fn options() -> BacktestOptions<'static> {
         end: None,
         balance: Usdc::whole(1000),
         trading,
+        rules: ReplayRules::default(),
         title: "Small".to_owned(),
         progress: &|_, _| {},
         cancelled: &|| false,

@@ -1,13 +1,14 @@
 //! What the exchange says of itself and of a market's terms.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::Polymarket;
 use super::number;
 use super::row;
 use super::terms_rows;
 use super::transport::{Request, Scope};
-use crate::domain::{Clock, Market, MarketStatus, SourceKind, SystemClock};
+use crate::domain::{Clock, Market, MarketStatus, SourceKind, SystemClock, Timestamp};
 use crate::market_data::{DataError, MarketData, MarketQuery};
 
 /// The order format that this program knows (`GET /version`): CLOB V2, since 2026-04-28.
@@ -16,7 +17,49 @@ const ORDER_VERSION: &str = "2";
 /// requests are good for 30 s, and the exchange states whole seconds.
 const SKEW_MS: i64 = 5_000;
 
+/// The venue's clock as it was read last, carried on by a clock that nobody sets: a machine's clock
+/// that jumps afterwards is noticed without asking again.
+#[derive(Debug, Default)]
+pub(super) struct VenueClock(Mutex<Option<(Timestamp, Instant)>>);
+
+impl VenueClock {
+    fn set(&self, venue: Timestamp) {
+        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *read = Some((venue, Instant::now()));
+    }
+
+    /// How far the machine's clock is ahead of it, ms; `None` before it was read.
+    pub(super) fn ahead(&self) -> Option<i64> {
+        let read = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (venue, at) = read?;
+        let passed = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Some(SystemClock.now().since(venue.plus_millis(passed)))
+    }
+}
+
 impl Polymarket {
+    /// How far the machine's clock is ahead of the venue's, ms. The venue is asked when that is not
+    /// known, and when it is more than `gross_ms`: a machine that slept, or whose clock was set right
+    /// meanwhile, is not turned away for it. `None` when it does not say, and for simulated time.
+    pub(super) async fn measured(&self, gross_ms: i64) -> Option<i64> {
+        if self.kind != SourceKind::Polymarket {
+            return None;
+        }
+        match self.clock.ahead() {
+            Some(ahead) if ahead.abs() <= gross_ms => Some(ahead),
+            known => match self.venue_time().await {
+                Ok(time) => {
+                    self.clock.set(time);
+                    self.clock.ahead()
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the exchange's clock could not be read");
+                    known
+                }
+            },
+        }
+    }
+
     /// The market on the CLOB's terms, which are what an order is judged by. Only an open market is
     /// asked for; one that the CLOB does not know keeps Gamma's terms. Errors: [`DataError`];
     /// `Malformed` when the terms are unknown to this program, so that no order goes out on them.
@@ -49,6 +92,9 @@ impl Polymarket {
         if let Ok(time) = &time {
             let ahead = SystemClock.now().since(*time);
             // Simulated time has nothing to do with the machine's.
+            if self.kind == SourceKind::Polymarket {
+                self.clock.set(*time);
+            }
             let odd = self.kind == SourceKind::Polymarket && ahead.abs() > SKEW_MS;
             self.transport.note(
                 "clock",

@@ -14,6 +14,11 @@ use super::skips::Skips;
 use super::synthetic_book;
 use super::volume::{Evidence, VolumeColumn, VolumeKind};
 
+/// What a recording knows of fees: the remark of [`Dataset::notes`] that another fee model overrides.
+pub const FEE_NOTE: &str = "Fees are the markets' own where markets.json states them (fee_rate), none \
+                            where it says so, and assumed otherwise: none before 2026-03-30, from then \
+                            on the rates of October 2026 by category.";
+
 /// How a recording is turned into books, and read where it does not explain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatasetOptions {
@@ -23,6 +28,9 @@ pub struct DatasetOptions {
     pub depth: Shares,
     /// What the volumes are where no `dataset.yaml` says so; `None`: guessed file by file.
     pub volume_kind: Option<VolumeKind>,
+    /// Nothing after this moment is read: no row, no resolution, no later entry of the metadata. For
+    /// looking whether anything depends on what comes later; `None`: everything.
+    pub until: Option<Timestamp>,
 }
 
 impl Default for DatasetOptions {
@@ -32,6 +40,7 @@ impl Default for DatasetOptions {
             default_spread: Price::from_micros(20_000).unwrap_or(Price::ONE),
             depth: Shares::whole(1_000),
             volume_kind: None,
+            until: None,
         }
     }
 }
@@ -316,12 +325,7 @@ impl Dataset {
         for (report, column) in self.report.files.iter().zip(&self.columns) {
             notes.push(column.note(&report.name, at));
         }
-        notes.push(
-            "Fees are the markets' own where markets.json states them (fee_rate), none where it says \
-             so, and assumed otherwise: none before 2026-03-30, from then on the rates of October \
-             2026 by category."
-                .to_owned(),
-        );
+        notes.push(FEE_NOTE.to_owned());
         notes.push(
             "A recording may hold some markets of an event only; nothing in it says which are \
              missing."

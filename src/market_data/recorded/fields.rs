@@ -92,11 +92,17 @@ pub(super) fn timestamp(field: &[u8]) -> Option<Timestamp> {
     if let Some(moment) = utc_seconds(field) {
         return Some(Timestamp::from_secs(moment));
     }
-    match (field.len(), number(field)) {
-        // Ten digits are seconds, thirteen milliseconds.
-        (10, Some(seconds)) => return Some(Timestamp::from_secs(seconds)),
-        (13, Some(millis)) if millis > 100_000_000_000 => {
-            return Some(Timestamp::from_millis(millis));
+    // Ten digits are seconds, thirteen milliseconds. More might not fit into a number.
+    match field.len() {
+        10 => {
+            if let Some(seconds) = number(field) {
+                return Some(Timestamp::from_secs(seconds));
+            }
+        }
+        13 => {
+            if let Some(millis) = number(field).filter(|millis| *millis > 100_000_000_000) {
+                return Some(Timestamp::from_millis(millis));
+            }
         }
         _ => {}
     }
@@ -170,6 +176,7 @@ fn utc_seconds(field: &[u8]) -> Option<i64> {
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
+/// At most [`MAX_DIGITS`] digits as a number.
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |value, byte| {
         byte.is_ascii_digit()
@@ -268,6 +275,8 @@ mod tests {
         assert_eq!(epoch(1_772_452_800), Some(noon));
         assert_eq!(epoch(1_772_452_800_000), Some(noon));
         assert_eq!(epoch(-5), None);
+        let long = "98810375856043174529847531433052703728340519417128511611454820";
+        assert_eq!(timestamp(long.as_bytes()), None, "found by fuzzing");
         // The quick way and the general one agree at its borders.
         for text in ["9999999999", "1000000000000", "0000000007", "9999999999999"] {
             assert_eq!(timestamp(text.as_bytes()), Timestamp::parse(text), "{text}");

@@ -343,6 +343,14 @@ impl GrowingMarket {
         }
         self.points.shrink_to_fit();
     }
+
+    /// Forgets the rows after `until`. They must be sorted.
+    pub(super) fn cut(&mut self, until: Timestamp) {
+        let kept = self.points.partition_point(|point| point.at <= until);
+        self.points.truncate(kept);
+        self.volumes.truncate(kept);
+        self.quotes.truncate(kept);
+    }
 }
 
 /// Those of `values` at `kept`; none of none.

@@ -90,6 +90,43 @@ fn nothing_in(ignored: &[String]) -> String {
     text
 }
 
+/// What a file of a recording is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Prices,
+    Markets,
+    Description,
+    Resolutions,
+}
+
+/// Every file that [`load`] reads, in the order in which it does.
+///
+/// Errors: `dir` cannot be read.
+pub(super) fn files_of(dir: &Path) -> Result<Vec<(Role, PathBuf)>, DataError> {
+    let (home, prices) = price_files(dir)?;
+    let mut files: Vec<_> = prices
+        .into_iter()
+        .map(|path| (Role::Prices, path))
+        .collect();
+    let markets = beside(&home, |name| name == "markets.json");
+    files.extend(
+        markets
+            .into_iter()
+            .take(1)
+            .map(|path| (Role::Markets, path)),
+    );
+    let described = beside(&home, |name| name == described::NAME);
+    files.extend(
+        described
+            .into_iter()
+            .take(1)
+            .map(|path| (Role::Description, path)),
+    );
+    let resolutions = beside(&home, is_resolutions).into_iter();
+    files.extend(resolutions.map(|path| (Role::Resolutions, path)));
+    Ok(files)
+}
+
 /// The folder that metadata belongs to, and the files that may hold prices, by name.
 fn price_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>), DataError> {
     if dir.is_file() {
@@ -162,6 +199,10 @@ fn finish(
         lines.keys().filter(|id| !merged.knows(id.as_str())).count() as u64;
     let mut markets = merged.markets;
     markets.par_iter_mut().for_each(|(market, _)| market.sort());
+    if let Some(until) = options.until {
+        markets.iter_mut().for_each(|(market, _)| market.cut(until));
+        markets.retain(|(market, _)| !market.points.is_empty());
+    }
     // By id: what a moment shows must not depend on which file or row came first.
     markets.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     let empty = [Metadata::default()];
@@ -169,14 +210,24 @@ fn finish(
     let mut series = Vec::with_capacity(markets.len());
     for (index, (market, file)) in markets.into_iter().enumerate() {
         let editions = known.get(&*market.id).map_or(&empty[..], Vec::as_slice);
-        let line = lines.get(&*market.id);
+        let told = |line: &&Line| options.until.is_none_or(|until| line.resolved_at <= until);
+        let line = lines.get(&*market.id).filter(told);
         report.replaced += market.replaced;
         report.rows += market.points.len() as u64;
         let first = editions.first().unwrap_or(&empty[0]);
         let event = events.of(first, index);
         let parts = parts(market, first, line, &mut report)?;
+        // Of the first edition nobody knows a better time than the beginning.
+        let mut editions = editions
+            .iter()
+            .map(edition)
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(until) = options.until {
+            let mut first = true;
+            editions.retain(|one| std::mem::take(&mut first) || one.from <= until);
+        }
         series.push(Series::new(Parts {
-            editions: editions.iter().map(edition).collect::<Result<_, _>>()?,
+            editions,
             file,
             event,
             ..parts

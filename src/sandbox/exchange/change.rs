@@ -93,10 +93,7 @@ impl LevelChange {
     pub fn mirror(self) -> Self {
         LevelChange {
             outcome: self.outcome.other(),
-            side: match self.side {
-                Side::Buy => Side::Sell,
-                Side::Sell => Side::Buy,
-            },
+            side: self.side.opposite(),
             price: self.price.complement(),
             total: self.total,
         }

@@ -491,10 +491,7 @@ impl World {
                 let (at, is) = if order.outcome == outcome {
                     (order.price, order.side)
                 } else if linked {
-                    let mirror = match order.side {
-                        Side::Buy => Side::Sell,
-                        Side::Sell => Side::Buy,
-                    };
+                    let mirror = order.side.opposite();
                     (10_000 - order.price, mirror)
                 } else {
                     continue;

@@ -1,26 +1,23 @@
 //! run_backtest: the live step over a recording, with a stored report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::app::config::Config;
+use crate::app::backtest::{BacktestRequest, Prepared, VERSION, allowed, moment};
 use crate::app::{App, AppError};
-use crate::backtest::analysis::{self, SEED};
-use crate::backtest::engine::{self, BacktestError, BacktestOptions, BacktestResult};
-use crate::backtest::report;
-use crate::backtest::summary::{BacktestSummary, WholeResult};
-use crate::domain::text::clean;
-use crate::domain::{Clock, SystemClock, Timestamp};
-use crate::market_data::recorded::{Dataset, DatasetOptions};
+use crate::backtest::summary::{BacktestSummary, SnapshotPoint};
 use crate::server::{Caller, ToolAnnotations, ToolError, ToolSpec, lenient};
-use crate::store::NewBacktest;
-use crate::strategy::StrategySet;
 
 /// How long a backtest may run for an agent.
 const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+/// Shortest time between two reports of progress, ms.
+const REPORT_MS: u64 = 100;
 
 /// The tools of this file.
 pub fn tools() -> Vec<ToolSpec<App>> {
@@ -28,10 +25,9 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "run_backtest",
             "Run a backtest",
-            "Replays recorded prices (a directory of CSV files with the columns timestamp, market_id, \
-             question, yes_price, volume, token_id) through the same strategies, limits, fees and \
-             settlement as live, on a fresh account. Books are synthesised from the price with an \
-             assumed spread: read `notes` before the numbers. The report is kept as a resource.",
+            "Replays recorded prices (CSV or Parquet files with timestamp, market_id, yes_price, …) through \
+             the same strategies, limits, fees and settlement as live, on a fresh account. Read `notes` \
+             before the numbers. The whole result is kept as resources.",
             ToolAnnotations { idempotent: true, ..ToolAnnotations::ADD },
             run_backtest,
         )
@@ -42,7 +38,7 @@ pub fn tools() -> Vec<ToolSpec<App>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BacktestArgs {
-    /// Directory on the server's machine.
+    /// Folder on the server's machine, below backtest.data_dirs.
     data_dir: String,
     /// First moment, RFC 3339 or a date; the recording's start when left out.
     #[serde(default, deserialize_with = "lenient::text")]
@@ -50,6 +46,9 @@ struct BacktestArgs {
     /// Last moment, RFC 3339 or a date (to the end of that day); the recording's end when left out.
     #[serde(default, deserialize_with = "lenient::text")]
     end: Option<String>,
+    /// Keys of config.yaml for this run, e.g. {"strategies.signal_trader.min_edge": 0.03}.
+    #[serde(default)]
+    set: Map<String, Value>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -58,110 +57,37 @@ struct BacktestOut {
     id: Option<i64>,
     /// Resource with the readable report.
     report_uri: Option<String>,
+    /// All resources of this run.
+    resources: Vec<String>,
+    data_hash: String,
+    version: &'static str,
     #[serde(flatten)]
+    #[schemars(with = "Shown")]
     summary: BacktestSummary,
 }
 
-/// A moment, or a whole day: `2024-01-31` as an end means the last millisecond of that day.
-pub fn moment(
-    what: &str,
-    text: Option<&str>,
-    end_of_day: bool,
-) -> Result<Option<Timestamp>, AppError> {
-    const DAY_MS: i64 = 86_400_000;
-    let Some(text) = text else { return Ok(None) };
-    let parsed = Timestamp::parse(text).ok_or_else(|| AppError::BadRequest {
-        message: format!("{what} `{}` is not a moment", clean(text, 40)),
-        hint: "Use RFC 3339, e.g. 2026-02-27T08:00:00Z, or a date.".to_owned(),
-    })?;
-    let whole_day = text.trim().len() == "2024-01-31".len() && text.contains('-');
-    Ok(Some(if end_of_day && whole_day {
-        parsed.plus_millis(DAY_MS - 1)
-    } else {
-        parsed
-    }))
+/// What the schema tells of a summary: all measures would take a tenth of what every client reads at its
+/// start. docs/backtesting.md has them.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "a schema only")]
+struct Shown {
+    metrics: Measures,
+    total_trades: u64,
+    final_equity: f64,
+    snapshots: Vec<SnapshotPoint>,
+    partial: bool,
+    notes: Vec<String>,
 }
 
-/// What is replayed.
-pub struct BacktestRequest {
-    /// Directory.
-    pub data_dir: PathBuf,
-    /// First moment.
-    pub start: Option<Timestamp>,
-    /// Last moment.
-    pub end: Option<Timestamp>,
-}
-
-/// Loads a recording and replays it. Blocking. Errors: the directory has no prices, or none in the
-/// period; or it was cancelled while loading (later, the result is what there was until then).
-pub fn replay(
-    config: &Config,
-    request: &BacktestRequest,
-    progress: &(dyn Fn(usize, usize) + Sync),
-    cancelled: &(dyn Fn() -> bool + Sync),
-) -> Result<BacktestResult, AppError> {
-    let dir = &request.data_dir;
-    if !dir.is_dir() {
-        return Err(AppError::BadRequest {
-            message: format!(
-                "{} is not a directory",
-                clean(&dir.display().to_string(), 200)
-            ),
-            hint: "Name a directory of CSV files on the server's machine.".to_owned(),
-        });
-    }
-    let options = DatasetOptions {
-        default_spread: config.backtest.default_spread,
-        depth: config.backtest.default_depth,
-        volume_kind: config.backtest.volume_kind,
-    };
-    let dataset = Dataset::load_unless(dir, options, cancelled)?;
-    let strategies = StrategySet::from_config(&config.strategies)
-        .map_err(|error| AppError::Config(error.to_string()))?;
-    let mut trading = config.trading();
-    trading.snapshot_interval_ms = i64::from(config.backtest.snapshot_interval) * 1000;
-    let name = name_of(dir);
-    let options = BacktestOptions {
-        start: request.start,
-        end: request.end,
-        balance: config.starting_balance,
-        trading,
-        title: format!("Backtest of {name}"),
-        progress,
-        cancelled,
-    };
-    let failed = |error: BacktestError| match error {
-        BacktestError::Empty { .. } => AppError::BadRequest {
-            message: error.to_string(),
-            hint: "Choose start and end inside the recording, or leave them out.".to_owned(),
-        },
-        BacktestError::Desk(error) => AppError::Desk(error),
-    };
-    let mut result = engine::run(&dataset, strategies.as_slice(), &options).map_err(failed)?;
-    analysis::analyse(&mut result, Some(&dataset), &options, SEED).map_err(failed)?;
-    result.report.data = name;
-    result.report.config = vec![
-        format!("starting balance {} pUSD", config.starting_balance),
-        format!("strategies: {}", strategies.names().join(", ")),
-        format!("default spread {}", config.backtest.default_spread),
-        format!("max position size {} pUSD", config.risk.max_position_size),
-        format!("max total exposure {} pUSD", config.risk.max_total_exposure),
-        format!("max daily loss {} pUSD", config.risk.max_daily_loss),
-    ];
-    Ok(result)
-}
-
-fn name_of(dir: &Path) -> String {
-    let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    whole
-        .file_name()
-        .map_or_else(|| "data".to_owned(), |n| clean(&n.to_string_lossy(), 80))
-}
-
-/// The whole result as JSON text: the summary with every trade.
-pub fn result_json(result: &BacktestResult) -> Result<String, AppError> {
-    serde_json::to_string(&WholeResult::of(result))
-        .map_err(|error| AppError::Other(error.to_string()))
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "a schema only")]
+struct Measures {
+    total_return: Option<f64>,
+    sharpe_ratio: Option<f64>,
+    max_drawdown: Option<f64>,
+    win_rate: Option<f64>,
+    profit_factor: Option<f64>,
+    total_trades: u64,
 }
 
 async fn run_backtest(
@@ -173,42 +99,44 @@ async fn run_backtest(
         start: moment("start", args.start.as_deref(), false)?,
         end: moment("end", args.end.as_deref(), true)?,
         data_dir: PathBuf::from(&args.data_dir),
+        settings: args.set,
     };
-    let out = super::blocking(&app, move |app| {
-        // Held by the work and not by the call: a cancelled call ends before its work does.
-        let _turn = app.begin_backtest()?;
-        let progress = |done: usize, total: usize| {
-            if done == total || done.is_multiple_of(200) {
-                caller.report(done as f64, Some(total as f64), "moments replayed");
-            }
-        };
-        let cancelled = || caller.cancelled.is_cancelled();
-        let result = replay(app.config(), &request, &progress, &cancelled)?;
-        let id = if app.desk().is_owner() {
-            Some(keep(app, &request, &result)?)
-        } else {
-            None
-        };
-        Ok(BacktestOut {
-            id,
-            report_uri: id.map(|id| format!("polymarket://backtests/{id}")),
-            summary: BacktestSummary::of(&result),
-        })
-    })
-    .await?;
-    Ok(out)
+    super::blocking(&app, move |app| carry_out(app, request, &caller)).await
 }
 
-fn keep(app: &App, request: &BacktestRequest, result: &BacktestResult) -> Result<i64, AppError> {
-    let json = result_json(result)?;
-    Ok(app.store().insert_backtest(&NewBacktest {
-        created_at: SystemClock.now(),
-        data_dir: &request.data_dir.display().to_string(),
-        title: &result.report.title,
-        result_json: &json,
-        report_md: &report::markdown(&result.report),
-        report_html: &report::html(&result.report),
-    })?)
+fn carry_out(
+    app: &App,
+    mut request: BacktestRequest,
+    caller: &Caller,
+) -> Result<BacktestOut, AppError> {
+    // Held by the work and not by the call: a cancelled call ends before its work does.
+    let _turn = app.begin_backtest()?;
+    request.data_dir = allowed(&request.data_dir, &app.config().backtest.data_dirs)?;
+    let began = Instant::now();
+    let told = AtomicU64::new(0);
+    let progress = |done: usize, total: usize| {
+        let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if done == total || now >= told.load(Ordering::Relaxed).saturating_add(REPORT_MS) {
+            told.store(now, Ordering::Relaxed);
+            caller.report(done as f64, Some(total as f64), "moments replayed");
+        }
+    };
+    let cancelled = || caller.cancelled.is_cancelled();
+    let prepared = Prepared::load(app.config(), &request, &cancelled)?;
+    let backtest = prepared.run(&progress, &cancelled)?;
+    let id = match app.desk().is_owner() {
+        true => Some(backtest.keep(&app.store())?),
+        false => None,
+    };
+    let uri = |end: &str| id.map(|id| format!("polymarket://backtests/{id}{end}"));
+    Ok(BacktestOut {
+        id,
+        report_uri: uri(""),
+        resources: ["", ".html", ".json", ".png"].into_iter().filter_map(uri).collect(),
+        summary: BacktestSummary::of(&backtest.result),
+        data_hash: backtest.data_hash,
+        version: VERSION,
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +159,94 @@ mod tests {
             data_dir: dir.path().display().to_string(),
             start: None,
             end: None,
+            set: Map::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn folders_elsewhere_are_not_read() {
+        let (account, dir) = (account().await, recording());
+        let up = format!("{}/..", dir.path().display());
+        for (folder, words) in [("/etc", "may be read"), ("../x", "`..`"), (&up, "`..`")] {
+            let mut args = over(&dir);
+            folder.clone_into(&mut args.data_dir);
+            let caller = Caller::new(CallerKind::Shell);
+            let refused = run_backtest(account.app.clone(), args, caller).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code, "bad_arguments");
+            assert!(refused.message.contains(words), "{}", refused.message);
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_count_for_this_run_and_the_whole_is_kept() {
+        let (account, dir) = (account().await, recording());
+        let caller = Caller::new(CallerKind::Shell);
+        let mut args = over(&dir);
+        args.set.insert("starting_balance".to_owned(), 250.into());
+        let done = run_backtest(account.app.clone(), args, caller)
+            .await
+            .unwrap();
+        assert_eq!(done.summary.final_equity, 250.0);
+        let id = done.id.unwrap();
+        let all = [
+            format!("polymarket://backtests/{id}"),
+            format!("polymarket://backtests/{id}.html"),
+        ];
+        assert_eq!(done.resources[..2], all);
+        let row = account.app.store().backtest(id).unwrap().unwrap();
+        assert_eq!(row.data_hash.as_ref(), Some(&done.data_hash));
+        assert_eq!(row.version.as_deref(), Some(VERSION));
+        let config: Value = serde_json::from_str(row.config_json.as_ref().unwrap()).unwrap();
+        assert_eq!(config["starting_balance"], 250.0);
+        assert!(config.get("venue").is_none() && config.get("monitoring").is_none());
+        let kept: Value = serde_json::from_str(&row.result_json).unwrap();
+        assert_eq!(kept["config"], config);
+        assert_eq!(kept["data_hash"], Value::from(done.data_hash));
+        // Neither the folder's place nor a time of day.
+        let place = dir.path().parent().unwrap().to_str().unwrap();
+        for text in [&row.result_json, &row.report_md, &row.report_html] {
+            assert!(!text.contains(&format!("{place}/")), "{text}");
+        }
+        let mut args = over(&dir);
+        args.set.insert("risk.max_fun".to_owned(), 1.into());
+        let caller = Caller::new(CallerKind::Shell);
+        let refused = run_backtest(account.app.clone(), args, caller)
+            .await
+            .unwrap_err();
+        assert!(refused.message.contains("max_fun"), "{}", refused.message);
+    }
+
+    /// A call that is cancelled while it runs: nobody waits for the answer, what there was is kept.
+    #[tokio::test]
+    async fn a_part_is_kept_and_labelled() {
+        let (account, dir) = (account().await, tempfile::tempdir().unwrap());
+        let mut csv = "timestamp,market_id,question,yes_price,volume,token_id\n".to_owned();
+        for second in 0..20_000 {
+            csv += &format!("{},a,A?,0.5,0,t1\n", 1_767_225_600 + second);
+        }
+        std::fs::write(dir.path().join("p.csv"), csv).unwrap();
+        let (sink, mut reports) = crate::server::caller::ProgressSink::channel();
+        let caller = Caller::new(CallerKind::Shell).with_progress(sink);
+        let cancelled = caller.cancelled.clone();
+        let running = tokio::spawn(run_backtest(account.app.clone(), over(&dir), caller));
+        reports.changed().await.unwrap();
+        cancelled.cancel();
+        let done = running.await.unwrap();
+        if let Ok(done) = &done {
+            // It was through before the word came.
+            assert!(done.summary.partial || done.summary.frames == 20_000);
+        }
+        let row = account.app.store().backtest(1).unwrap().unwrap();
+        let kept: Value = serde_json::from_str(&row.result_json).unwrap();
+        if kept["partial"] == true {
+            assert!(
+                row.summary.title.contains("a part only"),
+                "{}",
+                row.summary.title
+            );
+            assert!(kept["frames"].as_u64().unwrap() < 20_000);
+            assert!(row.report_md.contains("cancelled"));
         }
     }
 

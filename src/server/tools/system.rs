@@ -169,6 +169,7 @@ pub fn health(app: &App) -> Result<HealthOut, crate::app::AppError> {
             "the last request to the source failed: {error}; {hint}"
         ));
     }
+    problems.extend(app.clock_problems()?);
     problems.extend(background.problems);
     let (remarks, trouble) = app.owner_remarks();
     data.notes.extend(remarks);

@@ -124,6 +124,10 @@ struct TradeOut {
     /// When it reaches the exchange, RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     arrives_at: Option<String>,
+    /// Conditional orders attached to what filled, in words; one whose price the bid has passed
+    /// already says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exits: Vec<String>,
     /// Why it did not fill, or why it was placed.
     reason: String,
     /// Preview only: every limit with its verdict.
@@ -163,6 +167,7 @@ impl TradeOut {
             queue_ahead: report.queue_ahead,
             expires_at: report.expires_at,
             arrives_at: report.arrives_at,
+            exits: report.exits,
             reason: report.reason,
             limits: None,
             would_pass: None,

@@ -56,6 +56,7 @@ pub(super) fn apply(conn: &Connection, stamped: &StampedEvent) -> Result<(), Fau
             signal_id,
             code,
             message,
+            ..
         } => {
             let signal_id = signal_id.map(|id| row_id(step.seq, id)).transpose()?;
             step.refused(params![

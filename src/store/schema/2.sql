@@ -54,6 +54,9 @@ CREATE INDEX orders_by_market ON orders (market_id, id);
 CREATE INDEX orders_by_strategy ON orders (strategy, id);
 CREATE INDEX orders_by_status ON orders (status, id);
 
+-- What came of one order.
+CREATE INDEX trades_by_order ON trades (order_id) WHERE order_id IS NOT NULL;
+
 -- One row per estimate, with its score once its market has resolved.
 CREATE TABLE estimates (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -103,7 +103,7 @@ fn a_database_of_version_1_keeps_its_data_and_gains_the_new_tables() {
             error,
             StoreError::OlderSchema {
                 found: 1,
-                needed: 2,
+                needed: 3,
                 ..
             }
         ),

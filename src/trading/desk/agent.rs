@@ -62,6 +62,26 @@ pub struct OrderPreview {
     pub cash: Usdc,
 }
 
+impl OrderPreview {
+    /// Of an order whose client's id was used before: placing it changes nothing, and gives what came of
+    /// the first one.
+    #[must_use]
+    pub fn of_placed(report: OrderReport, ledger: &Ledger, placed: &ClientOrder) -> Self {
+        let order = &placed.order;
+        OrderPreview {
+            report,
+            checks: vec![LimitCheck {
+                limit: "client_order_id".to_owned(),
+                value: format!("used before, for order {}: this is its result", order.id),
+                allowed: "a new id for a new order".to_owned(),
+                passed: true,
+            }],
+            market_exposure: ledger.market_exposure(&order.market_id),
+            cash: ledger.cash(),
+        }
+    }
+}
+
 /// Events of a step with its verdict; events count (and are stored) whatever the verdict.
 pub type Verdict<T> = Result<(Result<T, Refusal>, Vec<StampedEvent>), DeskError>;
 
@@ -79,6 +99,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         id: ledger.next_order_id(),
         client_order_id: wanted.client_order_id.clone(),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: wanted.strategy.clone(),
         market_id: market.id.clone(),
         event_id: market.event_id.clone(),
@@ -94,6 +115,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         expires_at: wanted.expires_at,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: wanted.reason.clone(),
         stop_loss: wanted.stop_loss,
@@ -158,23 +180,32 @@ pub fn agent_order(
             return Ok((Err(refusal), step.recorder.into_events()));
         }
     };
-    let placed = step.submit(approved, &market)?;
-    let waits = placed.status == report::RESTING || placed.status == report::IN_FLIGHT;
-    if placed.fills.is_empty() && !waits {
-        step.reject(row, "unfilled", placed.reason.clone())?;
-    } else {
-        step.recorder
-            .record(LedgerEvent::SignalExecuted { signal_id: row })?;
-    }
+    let mut placed = step.submit(approved, &market)?;
+    step.conclude_signals(&order, &placed)?;
     if !placed.fills.is_empty() {
         if order.side == Side::Buy {
-            step.attach_exits(&order, &market, false)?;
+            placed.exits = step.attach_exits(&order, &market, false)?;
         }
         step.mark()?;
         step.watch_losses()?;
         step.take_snapshot(true)?;
     }
     Ok((Ok(placed), step.recorder.into_events()))
+}
+
+/// The answer to an order whose client's id was used before, for `placed`: nothing happens. Refused
+/// when it asks for something else than the first one, and when its market is not in the snapshot.
+pub fn known_order(
+    ledger: &Ledger,
+    wanted: &AgentOrder,
+    placed: &ClientOrder,
+    snapshot: &Snapshot,
+) -> (Result<OrderReport, Refusal>, Vec<StampedEvent>) {
+    let verdict = match snapshot.market(&wanted.market_id) {
+        Some(view) => repeated(ledger, wanted, placed, &view.market),
+        None => Err(no_market(wanted)),
+    };
+    (verdict, Vec::new())
 }
 
 /// What is wrong with the terms themselves: exits that could not wait.

@@ -2,11 +2,12 @@
 //!
 //! Without a latency an order meets the book that it was decided on, in the same step. With one
 //! (`execution.latency_ms`) it is in flight until a step whose moment is not before its arrival. The
-//! venue's rules are checked again then; the operator's limits were judged when it was sent, and its
-//! claim on cash or shares has stood since.
+//! venue's rules are checked again then, and whether a halt is in force or due; the operator's other
+//! limits were judged when it was sent, and its claim on cash or shares has stood since.
 
 use crate::domain::{
-    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Usdc, notional,
+    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Timestamp,
+    TokenId, Usdc, notional,
 };
 
 use super::super::matching::{self, Matched};
@@ -15,7 +16,7 @@ use super::super::risk::{Approved, Candidate, Refusal};
 use super::super::venue_rules;
 use super::agent::AGENT;
 use super::basket::Leg;
-use super::{DeskError, Step, unfilled_reason};
+use super::{DeskError, Step, signals, unfilled_reason};
 
 impl Step<'_> {
     /// Hands an approved order to the paper exchange: it is matched at once, or sent on its way.
@@ -83,19 +84,38 @@ impl Step<'_> {
                 .max(1);
             let group: Vec<Order> = due.iter().skip(next).take(legs).cloned().collect();
             next += legs;
+            let gathered = group.iter().all(|leg| self.view(&leg.market_id).is_some());
+            if !gathered || self.stopped_by_halt(&group)? {
+                continue;
+            }
             match group.as_slice() {
                 [single] if single.basket.is_none() || single.side == Side::Sell => {
                     self.arrive(single)?;
                 }
                 _ => {
-                    let gathered = group.iter().all(|leg| self.view(&leg.market_id).is_some());
-                    if gathered {
-                        self.run_legs(group.into_iter().map(Leg::Arrived).collect())?;
-                    }
+                    self.run_legs(group.into_iter().map(Leg::Arrived).collect())?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Turns buys away that a halt does not let through. A basket's legs are looked at together and
+    /// before the first: stopping half of them would leave a bet.
+    fn stopped_by_halt(&mut self, group: &[Order]) -> Result<bool, DeskError> {
+        if group.iter().all(|order| order.side == Side::Sell) {
+            return Ok(false);
+        }
+        let Err(refusal) = self.gate().lets_buys_through() else {
+            return Ok(false);
+        };
+        let reason = format!("refused on arrival: {}", refusal.message);
+        for order in group {
+            if let Some(view) = self.view(&order.market_id) {
+                self.turned_away(order, &view.market, OrderOutcome::Cancelled, &reason)?;
+            }
+        }
+        Ok(true)
     }
 
     /// One order arrives. Nothing happens when its market is not among those gathered.
@@ -108,6 +128,7 @@ impl Step<'_> {
         let report = self.meet(order, &market);
         self.firing = None;
         let report = report?;
+        self.conclude_signals(order, &report)?;
         if let Some(fired) = order.fired_by {
             self.conditional_sold(fired, order, &report.reason)?;
         }
@@ -159,7 +180,9 @@ impl Step<'_> {
             return Ok(Some(refusal));
         }
         let matched = match &book {
-            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            Some(book) if order.order_type.takes() => {
+                matching::take(order, book, order.fee.unwrap_or(market.fee))?
+            }
             _ => Matched::default(),
         };
         self.not_affordable(order, &matched)
@@ -203,6 +226,7 @@ impl Step<'_> {
         reason: &str,
     ) -> Result<OrderReport, DeskError> {
         self.close_order(order.id, outcome, order.shares, reason)?;
+        signals::reject_open(&mut self.recorder, order, reason)?;
         let matched = Matched {
             fills: Vec::new(),
             unfilled: order.shares,
@@ -222,7 +246,9 @@ impl Step<'_> {
     ) -> Result<OrderReport, DeskError> {
         let book = self.book(&order.token_id);
         let matched = match &book {
-            Some(book) if order.order_type.takes() => matching::take(order, book, market.fee)?,
+            Some(book) if order.order_type.takes() => {
+                matching::take(order, book, order.fee.unwrap_or(market.fee))?
+            }
             _ => Matched {
                 fills: Vec::new(),
                 unfilled: order.shares,
@@ -249,10 +275,12 @@ impl Step<'_> {
         report.reason.clone_from(&reason);
         if rests {
             let queue_ahead = self.queue_at(order);
+            let prints_to = self.prints_in(&order.token_id);
             self.recorder.record(LedgerEvent::OrderRested {
                 order_id: order.id,
                 remaining: matched.unfilled,
                 queue_ahead,
+                prints_to,
             })?;
             report.rests(matched.unfilled, queue_ahead);
         } else {
@@ -270,6 +298,17 @@ impl Step<'_> {
         self.snapshot
             .book(&order.token_id)
             .map_or(Shares::ZERO, |book| book.size_at(order.side, order.limit))
+    }
+
+    /// The exchange's time up to which trades of others are part of a token's book, where that is
+    /// later than our own clock: those were there before an order that rests now, whatever our clock
+    /// says.
+    fn prints_in(&self, token: &TokenId) -> Option<Timestamp> {
+        let changed = self.snapshot.book(token).map(|book| book.changed_at);
+        let told = self.snapshot.prints.iter();
+        let told = told.filter(|print| print.token == *token).map(|p| p.at);
+        let newest = told.chain(changed).max()?;
+        (newest > self.recorder.at()).then_some(newest)
     }
 
     /// True while a sale that this conditional order set off is on its way.

@@ -95,13 +95,14 @@ impl Step<'_> {
             }
         };
         if self.config.execution.latency_ms > 0 {
-            // All legs leave together; they are run in this order when they arrive.
+            // All legs leave together; they are run in this order when they arrive, and their
+            // signals wait until then.
             for leg in approved {
                 if let Some(view) = self.view(&leg.get().market_id) {
                     self.submit(leg, &view.market)?;
                 }
             }
-            return self.executed(&rows);
+            return Ok(());
         }
         let legs = approved.into_iter().map(Leg::New).collect();
         let Some(failure) = self.run_legs(legs)? else {
@@ -148,6 +149,7 @@ impl Step<'_> {
                 }
                 Leg::Arrived(order) => {
                     let report = self.meet(&order, &view.market)?;
+                    self.conclude_signals(&order, &report)?;
                     (order, report)
                 }
                 Leg::New(approved) => {
@@ -286,6 +288,7 @@ impl Step<'_> {
                 id,
                 client_order_id: None,
                 signal_id: Some(row),
+                supporters: Vec::new(),
                 strategy: basket.strategy.clone(),
                 market_id: leg.market_id.clone(),
                 event_id: self
@@ -301,6 +304,7 @@ impl Step<'_> {
                 expires_at: None,
                 arrives_at: None,
                 fired_by: None,
+                fee: None,
                 basket: Some(number),
                 reason: basket.reason.clone(),
                 stop_loss: None,

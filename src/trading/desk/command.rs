@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::domain::{ConfigChange, HaltCause, LedgerEvent, OrderOutcome, StampedEvent, Timestamp};
 
 use super::super::config::RiskConfig;
-use super::super::ledger::{Ledger, Recorder};
+use super::super::ledger::{Ledger, LedgerError, Recorder};
 use super::super::risk::{Refusal, halts};
 use super::DeskError;
 use super::agent::Verdict;
 use super::input::CancelScope;
+use super::signals;
 
 /// Withdraws orders that rest or are on their way; gives their numbers. Refused when a single order
 /// is neither.
@@ -48,6 +49,27 @@ pub(super) fn cancel(
     let mut recorder = Recorder::new(ledger, now);
     withdraw(&mut recorder, &ids, &format!("cancelled by {by}"))?;
     Ok((Ok(ids), recorder.into_events()))
+}
+
+/// Why an order on its way is closed that nobody was there to deliver.
+const NOT_DELIVERED: &str = "not delivered: the server was away";
+
+/// The owner of the ledger is back at `now`: orders that were to arrive while nobody was there did
+/// not. Whether they would have filled cannot be told any more, and a market that has moved since is
+/// not what they were decided on.
+pub(super) fn returned(
+    ledger: &mut Ledger,
+    now: Timestamp,
+) -> Result<Vec<StampedEvent>, DeskError> {
+    let due: Vec<u64> = ledger
+        .in_flight()
+        .filter(|(order, _)| order.arrives_at.is_none_or(|moment| moment <= now))
+        .map(|(order, _)| order.id)
+        .collect();
+    let due = with_whole_baskets(ledger, due);
+    let mut recorder = Recorder::new(ledger, now);
+    withdraw(&mut recorder, &due, NOT_DELIVERED)?;
+    Ok(recorder.into_events())
 }
 
 /// Pulls the kill switch; gives the numbers of the resting orders that were withdrawn. A halt of
@@ -130,7 +152,7 @@ pub(super) fn configure(
 }
 
 /// Legs of a basket that are on their way are withdrawn together: one alone would be a bet.
-fn with_whole_baskets(ledger: &Ledger, ids: Vec<u64>) -> Vec<u64> {
+pub(super) fn with_whole_baskets(ledger: &Ledger, ids: Vec<u64>) -> Vec<u64> {
     let baskets: Vec<u64> = ledger
         .in_flight()
         .filter(|(order, _)| ids.contains(&order.id))
@@ -145,17 +167,25 @@ fn with_whole_baskets(ledger: &Ledger, ids: Vec<u64>) -> Vec<u64> {
         .collect()
 }
 
-fn withdraw(recorder: &mut Recorder<'_>, ids: &[u64], reason: &str) -> Result<(), DeskError> {
+/// Closes orders that rest or are on their way as cancelled, and rejects signals that only they could
+/// have executed. Errors: as [`Recorder::record`].
+pub(super) fn withdraw(
+    recorder: &mut Recorder<'_>,
+    ids: &[u64],
+    reason: &str,
+) -> Result<(), LedgerError> {
     for id in ids {
-        let Some((_, unfilled)) = recorder.ledger().open_order(*id) else {
+        let Some((order, unfilled)) = recorder.ledger().open_order(*id) else {
             continue;
         };
+        let order = order.clone();
         recorder.record(LedgerEvent::OrderClosed {
             order_id: *id,
             outcome: OrderOutcome::Cancelled,
             unfilled,
             reason: reason.to_owned(),
         })?;
+        signals::reject_open(recorder, &order, reason)?;
     }
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! Signals on one outcome: aggregated, sized, judged, matched.
 
-use crate::domain::{LedgerEvent, Market, Order, OrderType, Side, Signal, Usdc};
+use crate::domain::{Book, Market, Order, OrderType, Side, Signal, Usdc};
 
 use super::super::aggregation::{self, Logged};
 use super::super::config::Mode;
 use super::super::ledger::Scope;
-use super::super::report::IN_FLIGHT;
 use super::super::sizing::{self, Purse};
 use super::super::venue_rules;
 use super::{DeskError, Step};
@@ -82,12 +81,30 @@ impl Step<'_> {
             }
             return Ok(());
         }
+        let book = self.book(&signal.token_id);
+        let bid = book.as_ref().and_then(Book::best_bid);
+        // A strategy's own exit that the bid of now sets off already guards nothing: the spread alone
+        // would sell what was just bought. The default, if there is one, takes its place.
+        let stop_loss = signal
+            .stop_loss
+            .filter(|stop| bid.is_none_or(|bid| bid > *stop));
+        let take_profit = signal
+            .take_profit
+            .filter(|profit| bid.is_none_or(|bid| bid < *profit));
+        let left_out = (stop_loss, take_profit) != (signal.stop_loss, signal.take_profit);
+        if signal.side == Side::Buy && left_out {
+            self.report.notes.push(format!(
+                "an exit of {} for {} is left out: the bid has passed its price",
+                signal.strategy, signal.outcome
+            ));
+        }
         let held = self.ledger().sellable(&signal.token_id);
         let shares = venue_rules::shares_for(signal.side, sized.size, signal.target_price, held);
         let order = Order {
             id: self.ledger().next_order_id(),
             client_order_id: None,
             signal_id: Some(logged.id),
+            supporters: logged.supporters.clone(),
             strategy: signal.strategy.clone(),
             market_id: signal.market_id.clone(),
             event_id: view.market.event_id.clone(),
@@ -100,13 +117,13 @@ impl Step<'_> {
             expires_at: None,
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: None,
             reason: format!("{}; {}", signal.reason, sized.explanation),
-            stop_loss: signal.stop_loss,
-            take_profit: signal.take_profit,
+            stop_loss,
+            take_profit,
             trail_percent: None,
         };
-        let book = self.book(&signal.token_id);
         let approved = match self.approve(order.clone(), &view.market, book.as_ref()) {
             Ok(approved) => approved,
             Err(refusal) => {
@@ -118,14 +135,7 @@ impl Step<'_> {
             }
         };
         let report = self.submit(approved, &view.market)?;
-        for row in rows() {
-            if report.fills.is_empty() && report.status != IN_FLIGHT {
-                self.reject(*row, "unfilled", report.reason.clone())?;
-            } else {
-                self.recorder
-                    .record(LedgerEvent::SignalExecuted { signal_id: *row })?;
-            }
-        }
+        self.conclude_signals(&order, &report)?;
         if signal.side == Side::Buy && !report.fills.is_empty() {
             self.attach_exits(&order, &view.market, self.config.conditional.enabled)?;
         }

@@ -1,14 +1,19 @@
 //! Conditional orders: evaluated before strategies, in shares of the position, against the bid.
 
 use crate::domain::{
-    ConditionalOrder, ConditionalSale, FiredBy, LedgerEvent, Market, Order, OrderType, Price,
+    Book, ConditionalOrder, ConditionalSale, FiredBy, LedgerEvent, Market, Order, OrderType, Price,
     Shares, Side, TokenId, Usdc,
 };
 
 use super::super::conditional::{self, ExitPrices, Finding};
+use super::super::ledger::Recorder;
 use super::super::report::{ExitReport, IN_FLIGHT};
+use super::super::risk::{Approved, Refusal, RiskGate};
 use super::super::venue_rules;
-use super::{DeskError, Step};
+use super::{DeskError, Step, command};
+
+/// Why a resting sale gives its shares back.
+const WITHDRAWN_FOR_EXIT: &str = "an exit of the same position was triggered";
 
 impl Step<'_> {
     /// Lets every active conditional order look at its bid, oldest first. A missing bid triggers
@@ -124,7 +129,8 @@ impl Step<'_> {
             ));
             return Ok(());
         }
-        // Shares that rest for sale elsewhere come back first: an exit goes before a quote.
+        // Shares that rest for sale elsewhere come back first: an exit goes before a quote. Only if
+        // the gate lets the exit through: else they would be withdrawn for nothing.
         let quoted: Vec<u64> = self
             .ledger()
             .resting()
@@ -132,12 +138,10 @@ impl Step<'_> {
             .filter(|(_, r)| r.order.token_id == *token && r.order.side == Side::Sell)
             .map(|(id, _)| *id)
             .collect();
-        for id in quoted {
-            self.cancel_resting(id, "an exit of the same position was triggered")?;
-        }
         let shares = conditional.shares.min(self.ledger().held(token));
         let order = self.sale(conditional, market, (bid, limit, shares));
-        let approved = match self.approve(order.clone(), market, book.as_ref()) {
+        let verdict = self.approve_without(&quoted, &order, market, book.as_ref())?;
+        let approved = match verdict {
             Ok(approved) => approved,
             Err(refusal) => {
                 self.report
@@ -146,6 +150,7 @@ impl Step<'_> {
                 return self.record_refusal(&order, &refusal);
             }
         };
+        command::withdraw(&mut self.recorder, &quoted, WITHDRAWN_FOR_EXIT)?;
         let order = approved.get().clone();
         self.firing = Some(id);
         let report = self.submit(approved, market);
@@ -162,6 +167,30 @@ impl Step<'_> {
             &order,
             &report.reason,
         )
+    }
+
+    /// What the gate says to a sale once these orders are withdrawn, which are not yet.
+    fn approve_without(
+        &self,
+        withdrawn: &[u64],
+        order: &Order,
+        market: &Market,
+        book: Option<&Book>,
+    ) -> Result<Result<Approved<Order>, Refusal>, DeskError> {
+        if withdrawn.is_empty() {
+            return Ok(self.approve(order.clone(), market, book));
+        }
+        if let Err(refusal) = self.not_resolved(&order.market_id) {
+            return Ok(Err(refusal));
+        }
+        let mut draft = self.ledger().clone();
+        let mut recorder = Recorder::new(&mut draft, self.recorder.at());
+        command::withdraw(&mut recorder, withdrawn, WITHDRAWN_FOR_EXIT)?;
+        let gate = RiskGate {
+            ledger: recorder.ledger(),
+            ..self.gate()
+        };
+        Ok(gate.approve(order.clone(), market, book))
     }
 
     /// Records what a conditional order's sale brought: it is done, or goes on waiting with what it
@@ -228,6 +257,7 @@ impl Step<'_> {
             id: self.ledger().next_order_id(),
             client_order_id: None,
             signal_id: None,
+            supporters: Vec::new(),
             strategy: conditional.parent_strategy.clone(),
             market_id: conditional.market_id.clone(),
             event_id: market.event_id.clone(),
@@ -246,6 +276,7 @@ impl Step<'_> {
                 conditional: conditional.id,
                 bid,
             }),
+            fee: None,
             basket: None,
             reason: format!(
                 "Conditional {} triggered at {bid}",
@@ -354,18 +385,22 @@ impl Step<'_> {
 
     /// Attaches stop, profit and trailing orders to what a buy filled in this step: those that the
     /// order names, and the configured defaults where `defaults` is set and the order names none.
-    /// Those of one buy are a group: one cancels other.
+    /// Those of one buy are a group: one cancels other. Gives what was attached, in words.
+    ///
+    /// A default that the bid has passed already is left out. One that the order names is not: who
+    /// asked for it relies on it, and the bid may have fallen while the order rested or was on its
+    /// way. It is looked at like every other, next time.
     pub(super) fn attach_exits(
         &mut self,
         order: &Order,
         market: &Market,
         defaults: bool,
-    ) -> Result<(), DeskError> {
+    ) -> Result<Vec<String>, DeskError> {
         // What this order bought and paid; the position may hold older shares at other prices.
         let (filled, spent) = self.filled_of(order.id);
         let filled = filled.min(self.ledger().held(&order.token_id));
         if order.side != Side::Buy || filled.is_zero() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let paid = Price::from_f64_rounded(spent.to_f64() / filled.to_f64())?;
         let bid = self
@@ -381,6 +416,7 @@ impl Step<'_> {
         let wanted = conditional::exits_for(order, &prices, automatic);
         let first = self.ledger().next_conditional_id();
         let group = (wanted.len() > 1).then_some(first);
+        let mut attached = Vec::with_capacity(wanted.len());
         for exit in wanted {
             let conditional = ConditionalOrder {
                 id: self.ledger().next_conditional_id(),
@@ -398,16 +434,37 @@ impl Step<'_> {
                 reason: exit.reason,
                 created_at: self.recorder.at(),
             };
-            if bid.is_some_and(|bid| conditional.fires_at(bid)) {
+            let passed = bid.filter(|bid| conditional.fires_at(*bid));
+            if passed.is_some() && exit.automatic {
                 self.report.notes.push(format!(
                     "{} not attached to {}: it would fire at once",
                     conditional.reason, order.outcome
                 ));
                 continue;
             }
+            let mut words = format!(
+                "{} on {filled} shares: conditional order {}",
+                conditional.reason, conditional.id
+            );
+            if let Some(bid) = passed {
+                words.push_str(&format!(
+                    "; the bid {bid} has passed its price already, so it fires at the next look \
+                     that believes the book"
+                ));
+                self.report.notes.push(words.clone());
+            }
+            attached.push(words);
             self.recorder
                 .record(LedgerEvent::ConditionalCreated { conditional })?;
         }
-        Ok(())
+        let report = self
+            .report
+            .orders
+            .iter_mut()
+            .rfind(|report| report.order_id == order.id);
+        if let Some(report) = report {
+            report.exits.clone_from(&attached);
+        }
+        Ok(attached)
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::{
 use crate::strategy::Strategy;
 
 use super::super::config::TradingConfig;
-use super::super::ledger::Ledger;
+use super::super::ledger::{ClientOrder, Ledger};
 use super::super::report::{OrderReport, TickReport};
 use super::super::risk::Refusal;
 use super::agent::{self, AgentOrder};
@@ -22,6 +22,10 @@ use super::{DeskError, books_changed, tick};
 /// references of its own (`S`) in place of snapshots.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "inputs come one at a time, and a snapshot is behind pointers"
+)]
 pub enum Input<S = Snapshot> {
     /// Opens the account and pays the starting balance in.
     Open {
@@ -39,6 +43,12 @@ pub enum Input<S = Snapshot> {
         /// When.
         at: Timestamp,
     },
+    /// A process owns the ledger again after nobody did: orders that were due by then were not
+    /// delivered.
+    Returned {
+        /// When.
+        at: Timestamp,
+    },
     /// A tick on everything gathered for it.
     Tick(S),
     /// Books changed between two ticks: marks, resting orders and exits look at them; strategies
@@ -50,6 +60,10 @@ pub enum Input<S = Snapshot> {
     Order {
         /// What is wanted.
         order: AgentOrder,
+        /// The order that was placed before under its client's id, where the ledger keeps it no more
+        /// and the database knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known: Option<Box<ClientOrder>>,
         /// Its market and books.
         snapshot: S,
     },
@@ -124,11 +138,17 @@ impl<S> Input<S> {
                 settings: settings.clone(),
                 at: *at,
             },
+            Input::Returned { at } => Input::Returned { at: *at },
             Input::Tick(snapshot) => Input::Tick(convert(snapshot)?),
             Input::Books(snapshot) => Input::Books(convert(snapshot)?),
             Input::Arrive(snapshot) => Input::Arrive(convert(snapshot)?),
-            Input::Order { order, snapshot } => Input::Order {
+            Input::Order {
+                order,
+                known,
+                snapshot,
+            } => Input::Order {
                 order: order.clone(),
+                known: known.clone(),
                 snapshot: convert(snapshot)?,
             },
             Input::Cancel { scope, by, at } => Input::Cancel {
@@ -159,6 +179,19 @@ impl<S> Input<S> {
     }
 }
 
+impl Input {
+    /// An agent's order on `snapshot`. Whether its client's id was used before is looked up by who
+    /// carries it out.
+    #[must_use]
+    pub fn order(order: AgentOrder, snapshot: Snapshot) -> Self {
+        Input::Order {
+            order,
+            known: None,
+            snapshot,
+        }
+    }
+}
+
 /// Which resting orders to withdraw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,7 +209,7 @@ pub enum CancelScope {
 /// What came of an input; which variant follows from the input.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// [`Input::Open`] and [`Input::Configure`].
+    /// [`Input::Open`], [`Input::Configure`] and [`Input::Returned`].
     Done,
     /// [`Input::Tick`], [`Input::Books`] and [`Input::Arrive`].
     Ticked(Box<TickReport>),
@@ -219,6 +252,7 @@ pub fn step(
         Input::Configure { settings, at } => {
             (Output::Done, command::configure(ledger, settings, *at)?)
         }
+        Input::Returned { at } => (Output::Done, command::returned(ledger, *at)?),
         Input::Tick(snapshot) => {
             let (report, events) = tick(ledger, snapshot, strategies, config)?;
             (Output::Ticked(Box::new(report)), events)
@@ -231,8 +265,15 @@ pub fn step(
             let (report, events) = super::arrive(ledger, snapshot, config)?;
             (Output::Ticked(Box::new(report)), events)
         }
-        Input::Order { order, snapshot } => {
-            let (verdict, events) = agent::agent_order(ledger, order, snapshot, config)?;
+        Input::Order {
+            order,
+            known,
+            snapshot,
+        } => {
+            let (verdict, events) = match known {
+                Some(known) => agent::known_order(ledger, order, known, snapshot),
+                None => agent::agent_order(ledger, order, snapshot, config)?,
+            };
             (Output::Ordered(Box::new(verdict)), events)
         }
         Input::Cancel { scope, by, at } => {

@@ -4,10 +4,10 @@
 use crate::domain::{Book, HaltCause, LedgerEvent, Market, MarketId, Order, Side};
 
 use super::super::risk::{Approved, Refusal, halts};
-use super::{DeskError, Step};
+use super::{DeskError, Step, command};
 
 /// Who halts and resumes when nobody asks.
-const DESK: &str = "desk";
+pub const DESK: &str = "desk";
 
 impl Step<'_> {
     /// The daily loss is counted from the equity that stood when the UTC day began: the last marks
@@ -37,8 +37,8 @@ impl Step<'_> {
     }
 
     /// After marking: raises the peak, and halts when the day's loss or the fall from the peak has
-    /// reached its limit; resting buys are withdrawn then. A peak of prices that nobody pays is
-    /// none, so it rises only where every position has a bid.
+    /// reached its limit; buys that rest or are on their way are withdrawn then. A peak of prices
+    /// that nobody pays is none, so it rises only where every position has a bid.
     pub(super) fn watch_losses(&mut self) -> Result<(), DeskError> {
         let equity = self.ledger().equity();
         if equity.complete && self.ledger().peak().is_none_or(|peak| equity.total > peak) {
@@ -58,15 +58,13 @@ impl Step<'_> {
         })?;
         let waiting: Vec<u64> = self
             .ledger()
-            .resting()
-            .iter()
-            .filter(|(_, resting)| resting.order.side == Side::Buy)
-            .map(|(id, _)| *id)
+            .open_orders()
+            .filter(|(order, _)| order.side == Side::Buy)
+            .map(|(order, _)| order.id)
             .collect();
-        for id in waiting {
-            self.cancel_resting(id, &format!("withdrawn: trading was halted: {reason}"))?;
-        }
-        Ok(())
+        let waiting = command::with_whole_baskets(self.ledger(), waiting);
+        let reason = format!("withdrawn: trading was halted: {reason}");
+        Ok(command::withdraw(&mut self.recorder, &waiting, &reason)?)
     }
 
     /// Withdraws resting orders that the limits no longer allow. What the market traded through since
@@ -127,6 +125,8 @@ impl Step<'_> {
             limit: Some(order.limit),
             shares: Some(order.shares),
             signal_id: order.signal_id,
+            event_id: order.event_id.clone(),
+            order_type: Some(order.order_type),
             code: refusal.code.clone(),
             message: refusal.message.clone(),
         })?;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    LedgerEvent, Order, OrderType, Quote, QuoteSide, RestingOrder, Rounding, Side, Signal,
-    StrategyName, TokenId, Usdc, notional,
+    Order, OrderType, Quote, QuoteSide, RestingOrder, Rounding, Side, Signal, StrategyName,
+    TokenId, Usdc, notional,
 };
 
 use super::super::config::Mode;
@@ -105,6 +105,7 @@ impl Step<'_> {
             id: self.ledger().next_order_id(),
             client_order_id: None,
             signal_id: Some(row),
+            supporters: Vec::new(),
             strategy: quote.strategy.clone(),
             market_id: quote.market_id.clone(),
             event_id: view.market.event_id.clone(),
@@ -118,6 +119,7 @@ impl Step<'_> {
             expires_at: None,
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: None,
             reason: quote.reason.to_string(),
             stop_loss: None,
@@ -127,9 +129,8 @@ impl Step<'_> {
         let book = self.book(&quote.token_id);
         match self.approve(order.clone(), &view.market, book.as_ref()) {
             Ok(approved) => {
-                self.submit(approved, &view.market)?;
-                self.recorder
-                    .record(LedgerEvent::SignalExecuted { signal_id: row })?;
+                let report = self.submit(approved, &view.market)?;
+                self.conclude_signals(&order, &report)?;
                 Ok(None)
             }
             Err(refusal) => {

@@ -160,6 +160,17 @@ impl Step<'_> {
         };
         if let Some(level) = matching::trade_through(&resting, &book)? {
             self.record_fill(order, &level, How::Passed)?;
+            let levels = matching::depth::passed(
+                &book,
+                self.ledger(),
+                order.side,
+                order.limit,
+                level.shares,
+            );
+            self.recorder.record(LedgerEvent::DepthUsed {
+                token_id: order.token_id.clone(),
+                levels,
+            })?;
             rest.now.remaining = rest.now.remaining.minus(level.shares);
             rest.now.queue_ahead = Shares::ZERO;
             rest.now.accounted = rest.now.accounted.max(seen_at);
@@ -211,7 +222,7 @@ impl Step<'_> {
         }
         self.report.orders.push(report);
         match order.side {
-            Side::Buy => self.attach_exits(&order, market, false),
+            Side::Buy => self.attach_exits(&order, market, false).map(drop),
             Side::Sell => self.fit_conditionals(&order.token_id),
         }
     }

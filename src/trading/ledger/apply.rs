@@ -11,8 +11,8 @@ use crate::domain::{
 
 use super::super::estimates::Scored;
 use super::{
-    ClientOrder, Halt, Ledger, LedgerError, MOST_TAKES, ORDER_RATE_WINDOW_MS, RECENT_TRADES,
-    REMEMBERED_TAKES_MS, RecentTrade, Stranded, Take,
+    CLIENT_ORDERS_KEPT, ClientOrder, Halt, Ledger, LedgerError, ORDER_RATE_WINDOW_MS,
+    RECENT_TRADES, RecentTrade, Stranded,
 };
 
 impl Ledger {
@@ -71,7 +71,12 @@ impl Ledger {
                 order_id,
                 remaining,
                 queue_ahead,
-            } => self.rest(at, *order_id, *remaining, *queue_ahead)?,
+                prints_to,
+            } => {
+                let prints_to = prints_to.map_or(at, |told| told.max(at));
+                self.rest(at, *order_id, *remaining, *queue_ahead, prints_to)?;
+            }
+            LedgerEvent::DepthUsed { token_id, levels } => self.set_used(at, token_id, levels),
             LedgerEvent::QueueAdvanced {
                 order_id,
                 queue_ahead,
@@ -85,12 +90,7 @@ impl Ledger {
                 let resting = self.resting.remove(order_id).map(|resting| resting.order);
                 let order = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
                 self.strand(&order, *outcome);
-                if let Some(placed) = order
-                    .client_order_id
-                    .and_then(|id| self.client_orders.get_mut(&id).map(Arc::make_mut))
-                {
-                    placed.outcome = Some(*outcome);
-                }
+                self.close_client_order(&order, *outcome);
             }
             LedgerEvent::ConditionalCreated { conditional } => {
                 is_new(
@@ -206,7 +206,8 @@ impl Ledger {
     fn accept(&mut self, at: Timestamp, order: &Order) -> Result<(), LedgerError> {
         is_new("order", order.id, self.orders)?;
         if let Some(client_id) = &order.client_order_id {
-            // The first order's result is what the same id gives ever after.
+            // The first order's result is what the same id gives ever after. An id that is kept no
+            // more is known to the database, which takes none twice.
             if self.client_orders.contains_key(client_id) {
                 return Err(LedgerError::Repeated {
                     what: "client order",
@@ -236,6 +237,26 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes how an order under a client's id ended, and forgets the oldest of those that are over.
+    fn close_client_order(&mut self, order: &Order, outcome: OrderOutcome) {
+        let Some(id) = &order.client_order_id else {
+            return;
+        };
+        let Some(placed) = self.client_orders.get_mut(id).map(Arc::make_mut) else {
+            return;
+        };
+        placed.outcome = Some(outcome);
+        self.closed_clients.insert_mut(order.id, id.clone());
+        if self.closed_clients.size() <= CLIENT_ORDERS_KEPT {
+            return;
+        }
+        let oldest = self.closed_clients.first();
+        if let Some((number, id)) = oldest.map(|(number, id)| (*number, id.clone())) {
+            self.closed_clients.remove_mut(&number);
+            self.client_orders.remove_mut(&id);
+        }
+    }
+
     /// The queue never becomes longer, and what it accounts for never older.
     fn advance_queue(
         &mut self,
@@ -261,6 +282,7 @@ impl Ledger {
         order_id: u64,
         remaining: Shares,
         queue_ahead: Shares,
+        prints_to: Timestamp,
     ) -> Result<(), LedgerError> {
         match self.in_flight.remove(&order_id) {
             None => Err(unknown_order(order_id)),
@@ -274,7 +296,7 @@ impl Ledger {
                     remaining,
                     placed_at: at,
                     queue_ahead,
-                    prints_to: at,
+                    prints_to,
                 };
                 self.resting.insert(order_id, resting);
                 Ok(())
@@ -396,7 +418,7 @@ impl Ledger {
         let cash = self.cash.checked_add(proceeds)?;
         self.close_shares(token, shares, proceeds, Usdc::ZERO)?;
         self.cash = cash;
-        self.takes.remove(token);
+        self.used.remove(token);
         self.stranded.remove(token);
         Ok(())
     }
@@ -513,25 +535,9 @@ impl Ledger {
         {
             placed.fills.push(fill.clone());
         }
-        if fill.print {
-            // Not taken from the book: the trade that shows it has left the book already.
-            self.remember_trade(at, fill);
-            return;
-        }
-        let takes = Arc::make_mut(self.takes.entry(fill.token_id.clone()).or_default());
-        // In order of time, so that those since a moment are found fast.
-        let at_or_later = takes.last().map_or(at, |last| last.at.max(at));
-        let forgotten = takes.partition_point(|t| at_or_later.since(t.at) > REMEMBERED_TAKES_MS);
-        takes.drain(..forgotten);
-        takes.push(Take {
-            at: at_or_later,
-            side: fill.side,
-            price: fill.price,
-            shares: fill.shares,
-            maker: fill.maker,
-        });
-        if takes.len() > MOST_TAKES {
-            merge_oldest(takes);
+        // What a maker's fill used up stands at other prices than its own: it is told apart.
+        if !fill.maker {
+            self.use_up(at, &fill.token_id, fill.side, fill.price, fill.shares);
         }
         self.remember_trade(at, fill);
     }
@@ -573,26 +579,6 @@ impl Ledger {
     fn totals(&mut self, strategy: &StrategyName) -> &mut super::StrategyTotals {
         self.strategies.entry(strategy.clone()).or_default()
     }
-}
-
-/// Adds up the older half of the takes by level, at the time of the newest of each: a book that was
-/// refreshed in between then seems a little emptier than it is, never fuller.
-fn merge_oldest(takes: &mut Vec<Take>) {
-    let newest = takes.split_off(takes.len().saturating_sub(MOST_TAKES / 2));
-    let mut merged: Vec<Take> = Vec::new();
-    for take in takes.drain(..) {
-        let level = |other: &Take| (other.side, other.price, other.maker);
-        match merged.iter_mut().find(|one| level(one) == level(&take)) {
-            Some(one) => {
-                one.shares = one.shares.plus(take.shares);
-                one.at = one.at.max(take.at);
-            }
-            None => merged.push(take),
-        }
-    }
-    merged.sort_by_key(|take| take.at);
-    merged.extend(newest);
-    *takes = merged;
 }
 
 fn unknown_order(id: u64) -> LedgerError {

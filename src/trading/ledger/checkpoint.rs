@@ -8,7 +8,7 @@ use super::{Ledger, LedgerError};
 /// Format of [`Ledger::to_checkpoint`]. Count up when the meaning of a field changes, or an optional
 /// one is new; any other field that is new or gone is noticed by itself, since every such field must be
 /// there and no other may.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
 
 /// A state that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ mod tests {
     /// Whoever adds, removes or renames a field comes by here, and counts the format up when an older
     /// state could still be read and would mean something else (an optional field that is new).
     #[test]
-    fn the_fields_are_those_of_format_1() {
+    fn the_fields_are_those_of_format_2() {
         let state: serde_json::Value =
             serde_json::from_slice(&Ledger::default().to_checkpoint().unwrap()).unwrap();
         let mut fields: Vec<&str> = state
@@ -89,6 +89,7 @@ mod tests {
                 "baskets",
                 "cash",
                 "client_orders",
+                "closed_clients",
                 "conditionals",
                 "conditionals_created",
                 "day",
@@ -117,11 +118,11 @@ mod tests {
                 "source",
                 "stranded",
                 "strategies",
-                "takes",
                 "ticks",
+                "used",
             ]
         );
-        assert_eq!(CHECKPOINT_FORMAT, 1);
+        assert_eq!(CHECKPOINT_FORMAT, 2);
     }
 
     #[test]

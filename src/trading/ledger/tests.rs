@@ -1,6 +1,8 @@
 //! The account by hand: what each kind of event does, and what is refused.
 
-use crate::domain::{ConditionalKind, Estimate, Fill, OrderType, Rounding, Side, Signal, notional};
+use crate::domain::{
+    ConditionalKind, Estimate, Fill, OrderType, Rounding, Side, Signal, UsedLevel, notional,
+};
 
 use super::super::test_support::{NOON, after, audit, order, p, sh, signal, usd};
 use super::*;
@@ -337,6 +339,7 @@ fn what_contradicts_its_order_or_payout_is_refused() {
         order_id: 1,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     log.add(LedgerEvent::Filled { fill: good.clone() });
     log.refused(LedgerEvent::Filled { fill: good });
@@ -401,7 +404,7 @@ fn a_client_order_keeps_its_fills_and_its_end_and_its_id_is_used_once() {
 }
 
 #[test]
-fn takes_are_found_by_the_time_of_the_book_and_forgotten_after_a_week() {
+fn what_fills_use_up_is_added_by_level_and_forgotten_after_a_week() {
     let mut log = Log::with("100");
     let mut buy = |at: Timestamp, price: &str, shares: &str| {
         let id = log.ledger.next_order_id();
@@ -418,27 +421,42 @@ fn takes_are_found_by_the_time_of_the_book_and_forgotten_after_a_week() {
     };
     buy(after(0), "0.50", "1");
     buy(after(10), "0.51", "2");
-    let ledger = buy(after(20), "0.52", "3");
+    let ledger = buy(after(20), "0.51", "3");
     let token = TokenId::new("m-yes");
-    let since = |ledger: &Ledger, at| -> Vec<String> {
-        let takes = ledger.takes_since(&token, at).iter();
-        takes.map(|take| take.shares.to_string()).collect()
+    let used = |ledger: &Ledger| -> Vec<(String, String, Timestamp)> {
+        let used = ledger.used(&token).iter();
+        used.map(|used| (used.price.to_string(), used.shares.to_string(), used.at))
+            .collect()
     };
-    assert_eq!(since(&ledger, after(0)), ["1", "2", "3"]);
+    let row = |price: &str, shares: &str, at| (price.to_owned(), shares.to_owned(), at);
     assert_eq!(
-        since(&ledger, after(10)),
-        ["2", "3"],
-        "a take at the book's own time counts"
+        used(&ledger),
+        [row("0.5", "1", after(0)), row("0.51", "5", after(20))]
     );
-    assert_eq!(since(&ledger, after(11)), ["3"]);
-    assert!(since(&ledger, after(21)).is_empty());
     let week = 7 * 86_400;
     let ledger = buy(after(week + 10), "0.52", "4");
     assert_eq!(
-        since(&ledger, after(0)),
-        ["2", "3", "4"],
+        used(&ledger),
+        [
+            row("0.51", "5", after(20)),
+            row("0.52", "4", after(week + 10))
+        ],
         "the first is older than a week"
     );
+    // Two of the five are gone; none is left of the others.
+    let levels = [("0.51", "3"), ("0.52", "0")].map(|(price, shares)| UsedLevel {
+        side: Side::Buy,
+        price: p(price),
+        shares: sh(shares),
+    });
+    log.at(
+        after(week + 11),
+        LedgerEvent::DepthUsed {
+            token_id: token.clone(),
+            levels: levels.to_vec(),
+        },
+    );
+    assert_eq!(used(&log.ledger), [row("0.51", "3", after(20))]);
 }
 
 #[test]
@@ -458,6 +476,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
         order_id: 2,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     assert_eq!(log.ledger.available_cash(), usd("60"));
     log.add(LedgerEvent::Filled {
@@ -478,6 +497,7 @@ fn a_resting_buy_claims_cash_and_a_resting_sale_claims_shares() {
         order_id: 3,
         remaining,
         queue_ahead: Shares::ZERO,
+        prints_to: None,
     });
     let token = TokenId::new("m-yes");
     assert_eq!(
@@ -636,4 +656,48 @@ fn the_recorder_never_goes_back_in_time() {
     earlier.record(LedgerEvent::Deposited { amount }).unwrap();
     assert_eq!(earlier.events()[0].seq, 2);
     assert_eq!(ledger.last_at(), after(60));
+}
+
+#[test]
+fn client_orders_that_are_over_are_kept_for_a_while_and_open_ones_always() {
+    let mut ledger = Ledger::default();
+    let mut record = |event: LedgerEvent| {
+        let seq = ledger.seq() + 1;
+        let at = NOON;
+        ledger.apply(&StampedEvent { seq, at, event }).unwrap();
+        ledger.clone()
+    };
+    let kept = u64::try_from(CLIENT_ORDERS_KEPT).unwrap();
+    let placed = |id: u64| Order {
+        client_order_id: Some(format!("c{id}")),
+        ..order(id, Side::Sell, "0.5", "5", OrderType::Gtc)
+    };
+    record(LedgerEvent::Deposited { amount: usd("1") });
+    // Order 1 stays open; so many more are over, and one.
+    for id in 1..=kept + 2 {
+        record(LedgerEvent::OrderAccepted { order: placed(id) });
+        if id > 1 {
+            record(LedgerEvent::OrderClosed {
+                order_id: id,
+                outcome: OrderOutcome::Unfilled,
+                unfilled: sh("5"),
+                reason: "test".to_owned(),
+            });
+        }
+    }
+    let now = record(LedgerEvent::Deposited { amount: usd("1") });
+    let known = |ledger: &Ledger, id: u64| ledger.client_order(&format!("c{id}")).is_some();
+    assert!(known(&now, 1), "open");
+    assert!(!known(&now, 2), "the oldest that is over");
+    assert!((3..=kept + 2).all(|id| known(&now, id)));
+    let bytes = now.to_checkpoint().unwrap();
+    assert_eq!(Ledger::from_checkpoint(now.seq(), &bytes).unwrap(), now);
+    // Once it is over, it is the oldest.
+    let now = record(LedgerEvent::OrderClosed {
+        order_id: 1,
+        outcome: OrderOutcome::Cancelled,
+        unfilled: sh("5"),
+        reason: "test".to_owned(),
+    });
+    assert!(!known(&now, 1) && known(&now, 3));
 }

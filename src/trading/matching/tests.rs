@@ -1,7 +1,8 @@
 //! Matching, worked out by hand.
 
 use crate::domain::{
-    BookFeed, FeeSchedule, LedgerEvent, OrderType, RestingOrder, Shares, Side, Timestamp, Usdc,
+    BookFeed, BookOrigin, FeeSchedule, LedgerEvent, OrderType, RestingOrder, Shares, Side,
+    Timestamp, Usdc, UsedLevel,
 };
 
 use super::super::ledger::{Ledger, Recorder};
@@ -248,7 +249,7 @@ fn level(price: &str, size: &str) -> (String, String) {
 }
 
 #[test]
-fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
+fn depth_that_was_taken_stays_taken_for_as_long_as_its_level_stands() {
     let ledger = traded(
         after(60),
         &[
@@ -263,16 +264,30 @@ fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
         remaining_book(&stale, None, &ledger).bids()[0].size,
         sh("7")
     );
-    let fresh = book(
-        "m-yes",
-        Timestamp::from_millis(after(60).millis() + 1),
-        &[],
-        &asks,
-    );
+    // A minute later the bids have changed. Nobody has told the exchange of our purchase.
+    let later = book("m-yes", after(120), &[("0.48", "7")], &asks);
+    assert_eq!(asks_left(&later, &ledger), [level("0.51", "16")]);
+    assert_eq!(depth::freed(&later, &ledger), []);
+    // 3 more came to 0.50. Of 0.51 all but 1 have gone: that one is taken to be of the 4.
+    let moved = book("m-yes", after(120), &[], &[("0.50", "13"), ("0.51", "1")]);
+    assert_eq!(asks_left(&moved, &ledger), [level("0.5", "3")]);
+    let used = |price: &str, shares: &str| UsedLevel {
+        side: Side::Buy,
+        price: p(price),
+        shares: sh(shares),
+    };
+    assert_eq!(depth::freed(&moved, &ledger), [used("0.51", "1")]);
+    let emptied = book("m-yes", after(120), &[], &[("0.52", "9")]);
+    assert_eq!(asks_left(&emptied, &ledger), [level("0.52", "9")]);
     assert_eq!(
-        asks_left(&fresh, &ledger),
-        [level("0.5", "10"), level("0.51", "20")]
+        depth::freed(&emptied, &ledger),
+        [used("0.5", "0"), used("0.51", "0")]
     );
+    // A book from before the purchase says nothing of what happened since, nor does a crossed one.
+    let older = book("m-yes", after(59), &[], &[("0.52", "9")]);
+    assert_eq!(depth::freed(&older, &ledger), []);
+    let crossed = book("m-yes", after(120), &[("0.53", "1")], &[("0.52", "9")]);
+    assert_eq!(depth::freed(&crossed, &ledger), []);
     let other = book("m-no", after(60), &[], &asks);
     assert_eq!(
         asks_left(&other, &ledger).len(),
@@ -281,12 +296,56 @@ fn depth_that_was_taken_is_gone_until_the_book_is_newer() {
     );
 }
 
+/// The exchange's clock does not come into it: one that is ahead of ours gave the same shares twice.
+#[test]
+fn what_is_used_does_not_depend_on_the_exchanges_clock() {
+    let ledger = traded(after(60), &[(Side::Buy, "0.50", "0.50", "10", false)]);
+    for seconds in [0, 59, 65, 7_200] {
+        let same = book("m-yes", after(61), &[], &[("0.50", "10")]).with_changed_at(after(seconds));
+        assert_eq!(asks_left(&same, &ledger), [], "changed at {seconds}");
+    }
+}
+
+#[test]
+fn a_book_made_from_a_price_is_made_anew_with_each_row() {
+    let ledger = traded(after(60), &[(Side::Buy, "0.50", "0.50", "10", false)]);
+    let made = |at| {
+        Book::new(
+            "m-yes".into(),
+            Vec::new(),
+            vec![crate::domain::Level {
+                price: p("0.50"),
+                size: sh("30"),
+            }],
+            at,
+            BookOrigin::Synthetic,
+        )
+    };
+    assert_eq!(asks_left(&made(after(60)), &ledger), [level("0.5", "20")]);
+    let next = made(after(61));
+    assert_eq!(asks_left(&next, &ledger), [level("0.5", "30")]);
+    assert_eq!(depth::freed(&next, &ledger)[0].shares, Shares::ZERO);
+    // The same row seen a minute later is no new one.
+    let mut again = made(after(60));
+    again.at = after(120);
+    assert_eq!(asks_left(&again, &ledger), [level("0.5", "20")]);
+}
+
 #[test]
 fn a_resting_fill_uses_up_the_depth_that_passed_it() {
     // 15 shares were bought at 0.52 by a resting order, out of 10 at 0.50 and 20 at 0.51.
-    let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let mut ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
     let asks = [("0.50", "10"), ("0.51", "20"), ("0.52", "30")];
     let stale = book("m-yes", after(60), &[], &asks);
+    let levels = depth::passed(&stale, &ledger, Side::Buy, p("0.52"), sh("15"));
+    let used: Vec<_> = levels.iter().map(|l| (l.price, l.shares)).collect();
+    assert_eq!(used, [(p("0.50"), sh("10")), (p("0.51"), sh("5"))]);
+    Recorder::new(&mut ledger, after(60))
+        .record(LedgerEvent::DepthUsed {
+            token_id: "m-yes".into(),
+            levels,
+        })
+        .unwrap();
     assert_eq!(
         asks_left(&stale, &ledger),
         [level("0.51", "15"), level("0.52", "30")],
@@ -299,6 +358,12 @@ fn a_resting_fill_uses_up_the_depth_that_passed_it() {
         None,
         "nobody gets the same shares twice"
     );
+    // 6 more at 0.51 pass what is left of a bid at 0.52: 5 of the 21 are used, and 6 are asked for.
+    let later = book("m-yes", after(90), &[], &[("0.51", "26")]);
+    let left = remaining_book(&later, None, &ledger);
+    let levels = depth::passed(&left, &ledger, Side::Buy, p("0.52"), sh("6"));
+    assert_eq!(levels.len(), 1);
+    assert_eq!(levels[0].shares, sh("11"));
 }
 
 #[test]
@@ -342,11 +407,21 @@ fn what_was_taken_of_one_outcome_is_gone_from_the_book_of_the_other() {
     let sizes: Vec<Shares> = left.bids().iter().map(|level| level.size).collect();
     assert_eq!(sizes, [sh("6"), sh("7")]);
     assert_eq!(left.asks(), no.asks());
-    let newer = book("m-no", after(61), &[("0.49", "10")], &[]);
-    assert_eq!(remaining_book(&newer, Some(&yes), &ledger), newer);
+    // A minute later one more stands there, and the bid at 0.48 is gone.
+    let newer = book("m-no", after(61), &[("0.49", "11")], &[]);
+    let left = remaining_book(&newer, Some(&yes), &ledger);
+    assert_eq!(left.bids()[0].size, sh("7"));
     // 15 Yes bought by a resting bid at 0.52, which offers of Yes below it passed: bids for No above
     // 0.48, best first.
-    let ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let mut ledger = traded(after(60), &[(Side::Buy, "0.52", "0.52", "15", true)]);
+    let asks = book("m-yes", after(60), &[], &[("0.50", "10"), ("0.51", "20")]);
+    let levels = depth::passed(&asks, &ledger, Side::Buy, p("0.52"), sh("15"));
+    Recorder::new(&mut ledger, after(60))
+        .record(LedgerEvent::DepthUsed {
+            token_id: yes.clone(),
+            levels,
+        })
+        .unwrap();
     let no = book(
         "m-no",
         after(60),

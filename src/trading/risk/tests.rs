@@ -65,6 +65,11 @@ impl Desk {
     #[track_caller]
     fn passes(&self, order: Order) {
         let approved = self.judge(order.clone()).unwrap();
+        // As it was asked for, on the market's fee terms.
+        let order = Order {
+            fee: Some(self.market.fee),
+            ..order
+        };
         assert_eq!(approved.get(), &order);
         assert_eq!(approved.into_inner(), order);
     }

@@ -246,6 +246,7 @@ impl State {
                     trail_percent: trail_percent.map(|part| part.0),
                     reason: "golden".to_owned(),
                 },
+                known: None,
                 snapshot: self.snapshot(told),
             },
             Action::CancelAll => Input::Cancel {
@@ -426,6 +427,7 @@ pub fn words(event: &LedgerEvent) -> Option<String> {
             order_id,
             remaining,
             queue_ahead,
+            ..
         } => format!("order {order_id} rests {remaining} behind {queue_ahead}"),
         LedgerEvent::QueueAdvanced {
             order_id,

@@ -80,6 +80,17 @@ impl Trader {
         failure
     }
 
+    /// The failure of the same call from a shell, which the server answers through its control socket.
+    #[track_caller]
+    pub fn shell(&self, tool: &str, arguments: &Value) -> Value {
+        self.workspace.call(&[], tool, arguments).failed().json()
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.workspace.path("server.log")).unwrap()
+    }
+
     pub fn health(&mut self) -> Value {
         self.server.call("health_check", json!({}))
     }
@@ -121,6 +132,21 @@ impl Trader {
             portfolio: self.server.call("get_portfolio", json!({})),
             ledger: Ledger::read(&self.workspace.db()),
         }
+    }
+
+    /// The best ask, once the order that stories place fits into it: books of a busy day are thin at
+    /// times.
+    pub fn deep_ask(&mut self) -> f64 {
+        let token = self.listed.token.clone();
+        for _ in 0..200 {
+            let (price, shares) = self.exchange.asks(&token)[0];
+            if shares >= 5.05 {
+                return price;
+            }
+            self.exchange.step_until_moved(&token);
+            self.until_current();
+        }
+        panic!("the best ask never holds 5.05 shares");
     }
 
     /// Demands that the only purchase so far is this one, at this price: 5.05 shares.

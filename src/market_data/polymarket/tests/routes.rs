@@ -266,6 +266,28 @@ async fn a_check_notes_a_wrong_clock_and_a_new_order_format() {
         "{notes:?}"
     );
     assert!(notes[1].contains("orders in version 3"), "{notes:?}");
+    let ahead = client.clock_ahead().unwrap();
+    assert!((90_000..93_000).contains(&ahead), "{ahead}");
+}
+
+#[tokio::test]
+async fn the_clock_is_asked_about_until_it_is_known_and_while_it_is_grossly_wrong() {
+    // 90 s behind at first, then right.
+    let (venue, base) = Venue::start(|seen, number| match seen.path.as_str() {
+        "/clob/time" if number < 2 => ok(json!(SystemClock.now().secs() - 90)),
+        "/clob/time" => ok(json!(SystemClock.now().secs())),
+        _ => missing(),
+    })
+    .await;
+    let client = client(&base);
+    assert_eq!(client.clock_ahead(), None);
+    for (wanted, asked) in [(90, 1), (90, 2), (0, 3), (0, 3)] {
+        let ahead = client.measured_clock(60_000).await.unwrap();
+        // The exchange states whole seconds.
+        assert!((0..3_000).contains(&(ahead - wanted * 1000)), "{ahead}");
+        assert_eq!(client.clock_ahead().unwrap() / 60_000, ahead / 60_000);
+        assert_eq!(venue.seen().len(), asked);
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn order(id: u64) -> Order {
         id,
         client_order_id: Some(format!("mine-{id}")),
         signal_id: None,
+        supporters: Vec::new(),
         strategy: if id.is_multiple_of(2) { "even" } else { "odd" }.into(),
         market_id: "7".into(),
         event_id: None,
@@ -28,6 +29,7 @@ fn order(id: u64) -> Order {
         expires_at: None,
         arrives_at: None,
         fired_by: None,
+        fee: None,
         basket: None,
         reason: "asked".to_owned(),
         stop_loss: None,
@@ -55,6 +57,7 @@ fn account() -> (tempfile::TempDir, Store, Ledger) {
                 order_id: id,
                 remaining: Shares::whole(10),
                 queue_ahead: Shares::whole(30),
+                prints_to: None,
             });
         }
     }

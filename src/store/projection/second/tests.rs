@@ -12,6 +12,7 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             id,
             client_order_id: client.map(str::to_owned),
             signal_id: None,
+            supporters: Vec::new(),
             strategy: strategy.into(),
             market_id: market.into(),
             event_id: Some("16084".into()),
@@ -24,6 +25,7 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             expires_at: Some(at(600)),
             arrives_at: None,
             fired_by: None,
+            fee: None,
             basket: Some(3),
             reason: "because".to_owned(),
             stop_loss: None,
@@ -79,6 +81,7 @@ fn an_order_is_followed_from_its_acceptance_to_its_end() {
                     order_id: 7,
                     remaining: Shares::whole(6),
                     queue_ahead: Shares::whole(250),
+                    prints_to: None,
                 },
                 LedgerEvent::QueueAdvanced {
                     order_id: 7,
@@ -327,6 +330,8 @@ fn refusals_are_kept_with_what_was_wanted() {
         limit: Some(price("0.25")),
         shares: Some(Shares::whole(5)),
         signal_id: None,
+        event_id: None,
+        order_type: None,
         code: code.to_owned(),
         message: "too much".to_owned(),
     };

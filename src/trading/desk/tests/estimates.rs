@@ -331,11 +331,12 @@ fn a_position_is_won_when_it_brought_more_than_it_cost_with_all_fees() {
         account
             .order(&wanted(Side::Buy, "10", "0.50"), &scene)
             .unwrap();
-        for at in [10, 20] {
+        // Ten more stand there for the second sale.
+        for (at, size) in [(10, "10"), (20, "20")] {
             let scene = Scene::new(after(at))
                 .with(
                     charged(),
-                    vec![book("m-yes", after(at), &[(bid, "10")], &[])],
+                    vec![book("m-yes", after(at), &[(bid, size)], &[])],
                 )
                 .build();
             let half = wanted(

@@ -1,12 +1,12 @@
 //! Conditional orders: when they fire, what they sell, what becomes of the others.
 
 use crate::domain::{
-    ConditionalKind, ConditionalOrder, Intent, LedgerEvent, Order, OrderType, Price, Side, Signal,
-    Snapshot,
+    ConditionalKind, ConditionalOrder, Intent, LedgerEvent, Market, Order, OrderType, Price, Side,
+    Signal, Snapshot,
 };
 use crate::strategy::Strategy;
 use crate::trading::config::TradingConfig;
-use crate::trading::desk::NewConditional;
+use crate::trading::desk::{AgentOrder, NewConditional};
 use crate::trading::ledger::Recorder;
 use crate::trading::report::TickReport;
 use crate::trading::test_support::{
@@ -409,6 +409,8 @@ fn exits_hang_on_what_this_order_paid_and_cover_what_it_bought() {
     );
 }
 
+/// A default; and a strategy's own price that the bid has passed when it decides. One that was named
+/// in time is another matter: see below.
 #[test]
 fn an_exit_that_would_fire_at_once_is_not_attached() {
     let mut account = Account::new("1000").configured(enabled);
@@ -465,4 +467,104 @@ fn without_a_bid_the_stop_hangs_below_the_price_paid() {
         .map(|order| order.trigger_price)
         .collect();
     assert_eq!(triggers, [p("0.45"), p("0.60")]);
+}
+
+/// Who names a stop relies on it: also where the market falls through it before the order fills.
+#[test]
+fn a_named_stop_is_kept_though_the_market_fell_through_it_before_the_fill() {
+    let stopped = |order_type| AgentOrder {
+        order_type,
+        stop_loss: Some(p("0.45")),
+        ..wanted(Side::Buy, "4.8", "0.48")
+    };
+    let before = Scene::new(after(1))
+        .yes(&[("0.48", "100")], &[("0.50", "100")])
+        .build();
+    // Rests at the bid; the market falls through both prices at once. 10 × 0.48 bought, and sold at
+    // 0.42 in the same look, whose spread of 0.02 is believed: 100 − 4.8 + 4.2.
+    let mut account = Account::new("100");
+    account.order(&stopped(OrderType::Gtc), &before).unwrap();
+    let fallen = |at: i64, bid: &str, ask: &str| {
+        Scene::new(after(at))
+            .yes(&[(bid, "100")], &[(ask, "100")])
+            .build()
+    };
+    let report = account.books(&fallen(2, "0.42", "0.44"));
+    assert_eq!(
+        report.orders[0].exits,
+        [
+            "Ordered stop-loss at 0.45 on 10 shares: conditional order 1; the bid 0.42 has passed \
+             its price already, so it fires at the next look that believes the book"
+        ]
+    );
+    assert_eq!(account.held("m-yes"), sh("0"));
+    assert_eq!(account.ledger.cash(), usd("99.4"));
+    // On a book that is not believed it waits for its confirmation.
+    let mut account = Account::new("100");
+    account.order(&stopped(OrderType::Gtc), &before).unwrap();
+    account.books(&fallen(2, "0.30", "0.47"));
+    assert_eq!(kinds(&account), [(StopLoss, "0.45".into(), "10".into())]);
+    account.books(&fallen(21, "0.30", "0.47"));
+    assert_eq!(account.held("m-yes"), sh("10"), "19 s");
+    account.books(&fallen(22, "0.30", "0.47"));
+    assert_eq!(account.held("m-yes"), sh("0"), "20 s");
+    // A FAK that took a while to arrive.
+    let mut account = Account::new("100").configured(|c| c.execution.latency_ms = 2_000);
+    account.order(&stopped(OrderType::Fak), &before).unwrap();
+    let report = account.arrive(&fallen(3, "0.42", "0.44"));
+    assert!(report.orders[0].exits[0].contains("has passed its price already"));
+    assert_eq!(kinds(&account), [(StopLoss, "0.45".into(), "10".into())]);
+    // One that lies below the bid is named without that remark.
+    let mut account = Account::new("100");
+    let now = AgentOrder {
+        stop_loss: Some(p("0.45")),
+        ..wanted(Side::Buy, "5", "0.50")
+    };
+    let placed = account.order(&now, &before).unwrap();
+    assert_eq!(
+        placed.exits,
+        ["Ordered stop-loss at 0.45 on 10 shares: conditional order 1"]
+    );
+}
+
+#[test]
+fn an_exit_that_the_gate_refuses_leaves_the_resting_sale_where_it_is() {
+    // 0.5 pUSD of cash left. A fee of 0.07 a share at any price: 20 shares sold at 0.02 would bring
+    // 0.4 and cost 1.4.
+    let mut account = Account::new("10.5").bought("10", "0.50", NOON);
+    account
+        .conditional(&conditional(StopLoss, "0.40"), NOON)
+        .unwrap();
+    let resting = AgentOrder {
+        order_type: OrderType::Gtc,
+        ..wanted(Side::Sell, "12", "0.60")
+    };
+    account
+        .order(&resting, &scene(1, &[("0.50", "100")]))
+        .unwrap();
+    let dear = Market {
+        fee: crate::domain::FeeSchedule::new("0.07", 0).unwrap(),
+        ..market("m")
+    };
+    let fallen = book("m-yes", after(2), &[("0.02", "100")], &[("0.03", "100")]);
+    let report = account.look(&Scene::new(after(2)).with(dear, vec![fallen]).build());
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("could not sell: cash")),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(account.held("m-yes"), sh("20"));
+    assert_eq!(
+        account.ledger.resting().len(),
+        1,
+        "the sale goes on resting"
+    );
+    assert_eq!(account.ledger.conditionals().len(), 1);
+    // Without the fee it fires, and the shares come back for it.
+    account.look(&scene(3, &[("0.40", "100")]));
+    assert_eq!(account.held("m-yes"), sh("0"));
+    assert!(account.ledger.resting().is_empty());
 }

@@ -44,7 +44,14 @@ fn place(
     order: AgentOrder,
     snapshot: Snapshot,
 ) -> Result<OrderReport, Refusal> {
-    let output = account.put(&Input::Order { order, snapshot }, &[]);
+    let output = account.put(
+        &Input::Order {
+            order,
+            known: None,
+            snapshot,
+        },
+        &[],
+    );
     let Output::Ordered(verdict) = output else {
         panic!("{output:?}");
     };
@@ -218,15 +225,21 @@ fn account(before: Before) -> Account {
 fn refused(account: &Account, since: u64) -> Vec<String> {
     account.since(since, |event| match event {
         LedgerEvent::OrderRefused {
+            market_id,
+            event_id,
             code,
             message,
             side: Some(_),
             limit: Some(_),
             shares: Some(_),
             signal_id: Some(_),
+            order_type: Some(_),
             ..
         } => {
             assert!(!message.is_empty());
+            // What an exposure to the event is recomputed by.
+            let event = ["m", "n"].contains(&market_id.as_str()).then_some("e");
+            assert_eq!(event_id.as_ref().map(EventId::as_str), event);
             Some(code.clone())
         }
         _ => None,
@@ -337,9 +350,9 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
     let bid = |market: &str, price: &str, shares: &str| {
         quote("maker", market, Some((price, shares)), None)
     };
-    // 4 pUSD may be in use: 3 are after the first. 1.20 do not fit, so 1.60 are not asked about;
-    // 0.80 are, and fit.
-    let mut account = account(&[]).configured(|c| c.risk.max_strategy_exposure = usd("4"));
+    // 5 pUSD may be in use: 3 are after the first. 2.40 do not fit, so 2.70 are not asked about;
+    // 1.80 are, and fit.
+    let mut account = account(&[]).configured(|c| c.risk.max_strategy_exposure = usd("5"));
     let since = account.ledger.seq();
     let report = account.tick(
         &scene(0, 0),
@@ -347,9 +360,9 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
             "maker",
             vec![
                 bid("m", "0.30", "10"),
-                bid("n", "0.12", "10"),
-                bid("n", "0.16", "10"),
-                bid("o", "0.10", "8"),
+                bid("n", "0.40", "6"),
+                bid("n", "0.30", "9"),
+                bid("o", "0.30", "6"),
                 bid("o", "0.30", "10"),
             ],
         )],
@@ -369,7 +382,7 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
         vec![
             says(
                 "maker",
-                vec![bid("m", "0.30", "20"), bid("n", "0.30", "30")],
+                vec![bid("m", "0.31", "20"), bid("n", "0.31", "30")],
             ),
             says(
                 "other",

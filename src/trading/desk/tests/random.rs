@@ -13,9 +13,12 @@ use crate::domain::{
 use crate::trading::config::{RiskConfig, SizingMethod, TradingConfig};
 use crate::trading::desk::{AgentOrder, CancelScope, Input as Command, NewConditional};
 use crate::trading::ledger::Ledger;
+use crate::trading::matching::remaining_book;
 use crate::trading::test_support::{
     Account, NOON, Scene, basket, market, says, sh, signal, usd, wanted,
 };
+
+mod judge;
 
 const MARKETS: [&str; 2] = ["m", "n"];
 
@@ -162,8 +165,10 @@ fn token_id(token: usize) -> TokenId {
     TokenId::new(format!("{}-{outcome}", market_of(token)))
 }
 
+/// Both markets are of one event.
 fn odd_market(id: &str) -> Market {
     Market {
+        event_id: Some("e".into()),
         fee: FeeSchedule::new("0.07", 1).unwrap(),
         ..market(id)
     }
@@ -178,8 +183,12 @@ pub(crate) struct Life {
     prints: Vec<Print>,
     /// Shares that each trade of others gave so far, by its place in `prints`.
     printed: Vec<Shares>,
-    /// What each book gave so far, by token and time of the book.
-    given: BTreeMap<(TokenId, Timestamp), Vec<Fill>>,
+    /// What each level gave so far, by token, side of our orders and price.
+    given: BTreeMap<(TokenId, Side, Price), Shares>,
+    /// When orders were accepted.
+    accepted: Vec<Timestamp>,
+    /// The account as it was before the first leg of a basket: its legs are judged together.
+    judged: Option<(u64, Ledger)>,
     /// The ledger event by event, to see each decision where it was taken.
     follower: Ledger,
     followed: usize,
@@ -189,24 +198,27 @@ impl Life {
     pub(crate) fn new(kelly: bool) -> Self {
         let account = Account::new("150").configured(|config| {
             config.risk = RiskConfig {
-                max_position_size: usd("40"),
+                max_position_size: usd("25"),
                 max_daily_loss: usd("25"),
                 max_open_orders: 3,
                 max_market_exposure: usd("70"),
                 max_total_exposure: usd("110"),
                 max_event_exposure: usd("90"),
-                max_strategy_exposure: usd("80"),
+                max_strategy_exposure: usd("75"),
                 max_drawdown_pct: Price::from_micros(400_000).unwrap(),
-                max_orders_per_minute: 30,
+                max_orders_per_minute: 12,
+                max_price_distance: cent(15),
+                min_liquidity: usd("2"),
                 max_spread: Price::ZERO,
                 max_book_age_seconds: 600,
-                ..RiskConfig::default()
             };
             config.conditional.enabled = true;
             config.conditional.trailing_stop_enabled = true;
             if kelly {
                 config.sizing.method = SizingMethod::FractionalKelly;
                 config.sizing.kelly_fraction = 1.0;
+                // Below the event's, which else comes first.
+                config.risk.max_total_exposure = usd("85");
             }
         });
         Life {
@@ -217,6 +229,8 @@ impl Life {
             printed: Vec::new(),
             over: BTreeMap::new(),
             given: BTreeMap::new(),
+            accepted: Vec::new(),
+            judged: None,
             follower: Ledger::default(),
             followed: 0,
         }
@@ -277,6 +291,9 @@ impl Life {
                 let id = token_id(token);
                 let (bids, asks) = (side(bids, false), side(asks, true));
                 let book = Book::new(id.clone(), bids, asks, self.now, BookOrigin::Venue);
+                if book.is_sound() {
+                    self.see(&book);
+                }
                 self.books.insert(id, book);
             }
             Input::Tick { seconds, intents } => {
@@ -401,9 +418,25 @@ impl Life {
         let limits = self.account.config.risk.clone();
         for stamped in events {
             match &stamped.event {
-                LedgerEvent::OrderAccepted { order } => self.is_allowed(order, &limits),
-                LedgerEvent::Filled { fill } if fill.print => self.is_in_a_print(fill),
-                LedgerEvent::Filled { fill } => self.is_in_the_book(fill),
+                LedgerEvent::OrderAccepted { order } => {
+                    self.begin_basket(order);
+                    self.is_allowed(order, stamped.at, &limits);
+                    self.accepted.push(stamped.at);
+                }
+                LedgerEvent::Filled { fill } => {
+                    let halt = self.follower.halt();
+                    assert!(
+                        fill.side == Side::Sell || halt.is_none(),
+                        "bought while {halt:?}: {fill:?}"
+                    );
+                    if fill.print {
+                        self.is_in_a_print(fill);
+                    } else {
+                        let age = stamped.at.since(self.books[&fill.token_id].at);
+                        assert!(age <= 600_000, "on a book of {age} ms: {fill:?}");
+                        self.is_in_the_book(fill);
+                    }
+                }
                 LedgerEvent::Settled { token_id, .. } => {
                     assert!(!self.follower.held(token_id).is_zero(), "paid for nothing");
                 }
@@ -435,94 +468,6 @@ impl Life {
         }
         for conditional in self.account.ledger.conditionals().values() {
             assert!(conditional.shares <= self.account.ledger.held(&conditional.token_id));
-        }
-    }
-
-    fn is_allowed(&self, order: &Order, limits: &RiskConfig) {
-        let ledger = &self.follower;
-        assert!(
-            !self.over.contains_key(order.market_id.as_str()),
-            "traded after the end"
-        );
-        assert!(order.limit.is_multiple_of(cent(1)));
-        if order.side == Side::Sell {
-            assert!(
-                order.shares <= ledger.sellable(&order.token_id),
-                "{order:?}"
-            );
-            return;
-        }
-        let cost = notional(order.limit, order.shares, Rounding::Up).unwrap();
-        assert!(cost <= limits.max_position_size, "{order:?}");
-        let market = ledger.market_exposure(&order.market_id).plus(cost);
-        assert!(market <= limits.max_market_exposure, "{order:?}");
-        assert!(
-            ledger.total_exposure().plus(cost) <= limits.max_total_exposure,
-            "{order:?}"
-        );
-        assert!(cost <= ledger.available_cash(), "{order:?}");
-        // Legs are judged together, before the first of them pays its fee.
-        if order.basket.is_none() {
-            assert!(ledger.daily_loss() < limits.max_daily_loss, "{order:?}");
-        }
-    }
-
-    /// A trade gives no more than its volume: to an order that waited, by a taker of the other side
-    /// or beyond the order's price. The newest that fits is taken to be the one.
-    fn is_in_a_print(&mut self, fill: &Fill) {
-        assert!(fill.maker && fill.fee == Usdc::ZERO, "{fill:?}");
-        let resting = &self.follower.resting()[&fill.order_id];
-        let fits = |print: &Print| {
-            let beyond = print.price != fill.price && fill.side.accepts(fill.price, print.price);
-            let at_or_beyond = fill.side.accepts(fill.price, print.price);
-            print.token == fill.token_id
-                && print.at > resting.placed_at
-                && resting.order.expires_at.is_none_or(|end| print.at < end)
-                && match print.taker {
-                    None => beyond,
-                    Some(taker) => taker != fill.side && at_or_beyond,
-                }
-        };
-        let mut left = fill.shares;
-        for (print, printed) in self.prints.iter().zip(&mut self.printed).rev() {
-            if fits(print) {
-                let here = left.min(print.shares.minus(*printed));
-                *printed = printed.plus(here);
-                left = left.minus(here);
-            }
-        }
-        assert!(left.is_zero(), "more than was traded: {fill:?}");
-    }
-
-    /// What a book gave, this fill included, must fit into it: each level for those who took it,
-    /// and all that passed the worst resting price for takers and makers together.
-    fn is_in_the_book(&mut self, fill: &Fill) {
-        let book = &self.books[&fill.token_id];
-        let given = self
-            .given
-            .entry((fill.token_id.clone(), book.at))
-            .or_default();
-        given.push(fill.clone());
-        let same_side = || given.iter().filter(|other| other.side == fill.side);
-        let sum = |fills: &mut dyn Iterator<Item = &Fill>| {
-            fills.fold(Shares::ZERO, |sum, fill| sum.plus(fill.shares))
-        };
-        let worst = same_side().map(|other| other.price);
-        let worst = match fill.side {
-            Side::Buy => worst.max().unwrap(),
-            Side::Sell => worst.min().unwrap(),
-        };
-        assert!(
-            sum(&mut same_side()) <= book.depth_to(fill.side, worst),
-            "more than the book held"
-        );
-        if !fill.maker {
-            let level = book
-                .against(fill.side)
-                .iter()
-                .find(|level| level.price == fill.price);
-            let taken = sum(&mut same_side().filter(|o| !o.maker && o.price == fill.price));
-            assert!(taken <= level.unwrap().size, "more than the level held");
         }
     }
 }
@@ -606,10 +551,11 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
     let mut runner = TestRunner::deterministic();
     let lives = prop::collection::vec(input(), 80);
     let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for number in 0..200 {
+    let mut refused: BTreeMap<String, usize> = BTreeMap::new();
+    for number in 0..250 {
         // Every fourth life has orders that take a while to arrive.
         let latency_ms = if number % 4 == 0 { 4_000 } else { 0 };
-        let mut life = Life::new(false).with_latency(latency_ms);
+        let mut life = Life::new(number % 3 == 0).with_latency(latency_ms);
         let mut on_their_way = BTreeSet::new();
         for input in lives.new_tree(&mut runner).unwrap().current() {
             life.play(input);
@@ -623,6 +569,9 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
                     *seen.entry("late").or_default() += 1;
                 }
                 _ => {}
+            }
+            if let LedgerEvent::OrderRefused { code, .. } = &stamped.event {
+                *refused.entry(code.clone()).or_default() += 1;
             }
             let kind = match &stamped.event {
                 LedgerEvent::Filled { fill } if fill.print => "print",
@@ -655,6 +604,91 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
             "{kind}: {seen:?}"
         );
     }
+    // And that every limit stood in somebody's way.
+    for code in [
+        "max_position_size",
+        "max_market_exposure",
+        "max_event_exposure",
+        "max_strategy_exposure",
+        "max_total_exposure",
+        "max_orders_per_minute",
+        "max_open_orders",
+        "max_price_distance",
+        "min_liquidity",
+        "max_book_age",
+        "halted",
+    ] {
+        assert!(refused.contains_key(code), "{code}: {refused:?}");
+    }
+}
+
+/// Each limit's own check can fail: one step below what an allowed order came to, it does.
+#[test]
+fn the_check_of_each_limit_of_the_random_lives_can_fail() {
+    let mut life = Life::new(false);
+    for (token, mid) in [(0, 50), (2, 50)] {
+        life.play(Input::Book {
+            token,
+            seconds: 1,
+            mid,
+            bids: vec![(1, 1_000)],
+            asks: vec![(1, 1_000)],
+        });
+    }
+    let order = |token| Input::Order {
+        token,
+        sell: false,
+        cents: 204,
+        limit: 51,
+        kind: 0,
+        life: 0,
+        client: None,
+    };
+    life.play(order(2));
+    // 4 shares at 0.51 = 2.04 held in the other market of the event; a second 2.04 is judged.
+    let judged = Order {
+        market_id: "m".into(),
+        event_id: Some("e".into()),
+        token_id: "m-yes".into(),
+        strategy: wanted(Side::Buy, "1", "0.5").strategy,
+        ..crate::trading::test_support::order(9, Side::Buy, "0.51", "4", OrderType::Fak)
+    };
+    let limits = life.account.config.risk.clone();
+    let allows = |life: &Life, at: Timestamp, limits: &RiskConfig| {
+        let check = std::panic::AssertUnwindSafe(|| life.is_allowed(&judged, at, limits));
+        std::panic::catch_unwind(check).is_ok()
+    };
+    let at = life.now;
+    assert!(allows(&life, at, &limits));
+    assert!(!allows(&life, at.plus_millis(600_001), &limits), "age");
+    type Tighten = fn(&mut RiskConfig);
+    let tight: [(&str, Tighten); 9] = [
+        ("size", |r| r.max_position_size = usd("2.039999")),
+        ("market", |r| r.max_market_exposure = usd("2.039999")),
+        ("event", |r| r.max_event_exposure = usd("4.079999")),
+        ("strategy", |r| r.max_strategy_exposure = usd("4.079999")),
+        ("total", |r| r.max_total_exposure = usd("4.079999")),
+        ("rate", |r| r.max_orders_per_minute = 1),
+        // The mid is 0.50.
+        ("distance", |r| {
+            r.max_price_distance = Price::from_micros(9_999).unwrap()
+        }),
+        // 10 × 0.49 + 10 × 0.51
+        ("depth", |r| r.min_liquidity = usd("10.000001")),
+        // 4 × 0.02 of spread, and a fee of 4 × 0.07 × 0.51 × 0.49 floored to 0.06997.
+        ("loss", |r| r.max_daily_loss = usd("0.1")),
+    ];
+    for (name, tighten) in tight {
+        let mut limits = limits.clone();
+        tighten(&mut limits);
+        assert!(!allows(&life, at, &limits), "{name}");
+    }
+    let mut limits = limits.clone();
+    limits.max_drawdown_pct = Price::from_micros(100).unwrap();
+    assert!(!allows(&life, at, &limits), "drawdown");
+    life.play(Input::Halt { on: true });
+    let limits = life.account.config.risk.clone();
+    assert!(!allows(&life, at, &limits), "halt");
 }
 
 #[test]
@@ -680,8 +714,18 @@ fn the_checks_of_the_random_lives_can_fail() {
     };
     life.play(order);
     assert_eq!(life.account.held("m-yes"), sh("10"));
-    let mut fill = life.given.values().next().unwrap()[0].clone();
-    fill.shares = Shares::LOT;
+    let bought = life
+        .account
+        .events
+        .iter()
+        .find_map(|stamped| match &stamped.event {
+            LedgerEvent::Filled { fill } => Some(fill.clone()),
+            _ => None,
+        });
+    let fill = Fill {
+        shares: Shares::LOT,
+        ..bought.unwrap()
+    };
     let once_more = std::panic::AssertUnwindSafe(|| life.is_in_the_book(&fill));
     assert!(std::panic::catch_unwind(once_more).is_err());
 }

@@ -1,7 +1,7 @@
 //! What stands between ticks: resting orders under new limits, depth that stays taken, old marks.
 
-use crate::domain::{ConditionalKind, Estimate, LedgerEvent, OrderOutcome, Side};
-use crate::trading::desk::store_estimate;
+use crate::domain::{ConditionalKind, Estimate, LedgerEvent, OrderOutcome, OrderType, Side};
+use crate::trading::desk::{AgentOrder, store_estimate};
 use crate::trading::test_support::{
     Account, Levels, NOON, Scene, after, book, conditional, market, p, quote, says, sh, usd, wanted,
 };
@@ -80,10 +80,10 @@ fn what_traded_through_before_the_desk_looked_has_filled() {
 }
 
 #[test]
-fn depth_stays_taken_until_the_exchange_changes_the_book() {
+fn depth_stays_taken_for_as_long_as_its_level_stands() {
     let mut account = Account::new("1000");
-    let served = |seen: i64, changed: i64| {
-        let book = book("m-yes", after(seen), &[("0.30", "9")], &[("0.33", "20")]);
+    let served = |seen: i64, changed: i64, offered: &str| {
+        let book = book("m-yes", after(seen), &[("0.30", "9")], &[("0.33", offered)]);
         Scene::new(after(seen))
             .with(market("m"), vec![book.with_changed_at(after(changed))])
             .build()
@@ -91,19 +91,105 @@ fn depth_stays_taken_until_the_exchange_changes_the_book() {
     let buy = wanted(Side::Buy, "9.9", "0.33");
     // 30 wanted, 20 offered.
     assert_eq!(
-        account.order(&buy, &served(10, 0)).unwrap().filled_shares,
+        account
+            .order(&buy, &served(10, 0, "20"))
+            .unwrap()
+            .filled_shares,
         20.0
     );
     // Fetched again, unchanged since before we took it: nothing is left of it.
     assert_eq!(
-        account.order(&buy, &served(20, 0)).unwrap().filled_shares,
+        account
+            .order(&buy, &served(20, 0, "20"))
+            .unwrap()
+            .filled_shares,
         0.0
     );
-    // Changed since: it is offered anew.
+    // Something else of the book has changed since: the same 20 stand there.
     assert_eq!(
-        account.order(&buy, &served(30, 25)).unwrap().filled_shares,
+        account
+            .order(&buy, &served(30, 25, "20"))
+            .unwrap()
+            .filled_shares,
+        0.0
+    );
+    // 7 of them have gone, and 4 came.
+    account.look(&served(40, 35, "13"));
+    assert_eq!(
+        account
+            .order(&buy, &served(50, 45, "17"))
+            .unwrap()
+            .filled_shares,
+        4.0
+    );
+    // Gone altogether; whatever comes then is new.
+    account.look(
+        &Scene::new(after(60))
+            .with(market("m"), vec![book("m-yes", after(60), &[], &[])])
+            .build(),
+    );
+    assert_eq!(
+        account
+            .order(&buy, &served(70, 65, "20"))
+            .unwrap()
+            .filled_shares,
         20.0
     );
+}
+
+/// Fills of a resting order are not repeated by the shares that gave them, whatever else of the book
+/// changes (found in review: they were given again with every refresh, without fee).
+#[test]
+fn a_resting_order_is_filled_once_by_each_share_that_passes_it() {
+    let mut account = Account::new("1000");
+    let scene = |at: i64, bid: &str, asks: &[(&str, &str)]| {
+        Scene::new(after(at))
+            .with(
+                market("m"),
+                vec![book("m-yes", after(at), &[(bid, "9")], asks)],
+            )
+            .build()
+    };
+    let held = |account: &Account| account.held("m-yes").to_string();
+    // 30 bid at 0.33 when 0.35 is asked; 10 come to 0.31 and 5 to 0.32, in front of them.
+    let bid = || {
+        vec![says(
+            "maker",
+            vec![quote("maker", "m", Some(("0.33", "30")), None)],
+        )]
+    };
+    account.tick(&scene(0, "0.30", &[("0.35", "50")]), bid());
+    let through = [("0.31", "10"), ("0.32", "5"), ("0.35", "50")];
+    account.tick(&scene(10, "0.30", &through), bid());
+    assert_eq!(held(&account), "15");
+    // They still stand there when a bid moves: twice nothing.
+    account.tick(&scene(20, "0.29", &through), bid());
+    account.tick(&scene(30, "0.28", &through), bid());
+    assert_eq!(held(&account), "15");
+    // 2 more join those at 0.32.
+    account.tick(&scene(40, "0.28", &[("0.31", "10"), ("0.32", "7")]), bid());
+    assert_eq!(held(&account), "17");
+}
+
+/// A buy that takes what it can and rests with what is left is not filled by the same shares again.
+#[test]
+fn what_an_order_took_on_its_way_does_not_pass_it() {
+    let mut account = Account::new("1000");
+    let served = |at: i64| {
+        let asks = [("0.31", "10"), ("0.33", "5"), ("0.40", "50")];
+        let book = book("m-yes", after(at), &[("0.30", "9")], &asks);
+        Scene::new(after(at)).with(market("m"), vec![book]).build()
+    };
+    let order = AgentOrder {
+        order_type: OrderType::Gtc,
+        ..wanted(Side::Buy, "9.9", "0.33")
+    };
+    let report = account.order(&order, &served(0)).unwrap();
+    assert_eq!(report.filled_shares, 15.0);
+    assert_eq!(account.ledger.resting().len(), 1);
+    account.look(&served(10));
+    account.books(&served(20));
+    assert_eq!(account.held("m-yes").to_string(), "15");
 }
 
 #[test]

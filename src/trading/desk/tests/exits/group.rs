@@ -194,6 +194,7 @@ fn a_resting_buy_that_names_its_exits_gets_them_with_each_fill() {
             order_id: 1,
             remaining: sh("20"),
             queue_ahead: sh("0"),
+            prints_to: None,
         },
     ] {
         recorder.record(event).unwrap();

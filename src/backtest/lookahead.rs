@@ -1,0 +1,192 @@
+//! Whether any decision knew the future: the run on all data against runs on data cut off.
+//!
+//! A decision at a moment may depend on what was there by then and on nothing else. So a run on data
+//! without anything after a moment T must have the same events up to T as the run on all of it. Where
+//! they differ, something looked ahead: a strategy, a reader that fills in from later rows, or metadata
+//! that tells how things ended. The check finds what made a difference to *these* strategies on *these*
+//! data at *these* moments; it cannot prove that nothing else would.
+
+use serde::Serialize;
+
+use crate::domain::{StampedEvent, Timestamp};
+use crate::market_data::recorded::Dataset;
+use crate::strategy::Strategy;
+
+use super::engine::{BacktestError, BacktestOptions, BacktestResult, run_observed};
+
+/// Longest JSON of an event that is quoted in words, characters.
+const MOST_QUOTED: usize = 400;
+
+/// What the check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lookahead {
+    /// Moments at which the data were cut, RFC 3339 UTC.
+    pub cuts: Vec<String>,
+    /// Events of the whole run that were compared, all cuts together.
+    pub compared: u64,
+    /// The first difference; `None` when there is none.
+    pub difference: Option<Difference>,
+}
+
+/// Where two runs part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Moment after which the data were cut off, RFC 3339 UTC.
+    pub cut: String,
+    /// Moment of the first event that differs, RFC 3339 UTC.
+    pub at: String,
+    /// Number of that event.
+    pub event: u64,
+    /// What it is with all data: JSON, or `nothing`.
+    pub whole: String,
+    /// What it is on the data up to the cut: JSON, or `nothing`.
+    pub truncated: String,
+}
+
+impl Difference {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "LOOK-AHEAD: with the data cut off after {}, event {} at {} is another one. With all \
+             data: {}. Without what came later: {}.",
+            self.cut, self.event, self.at, self.whole, self.truncated
+        )
+    }
+}
+
+impl Lookahead {
+    /// In words, for a report.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.difference {
+            Some(difference) => difference.words(),
+            None => format!(
+                "No look-ahead found: {} events up to {} moments are the same without the data after \
+                 them.",
+                self.compared,
+                self.cuts.len()
+            ),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LookaheadError<E> {
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] BacktestError),
+    /// The data up to a moment could not be had.
+    #[error("{0}")]
+    Data(E),
+    /// It was cancelled.
+    #[error("the check was cancelled")]
+    Cancelled,
+}
+
+/// Runs on all data and then on the data up to each of `cuts` moments, evenly through the frames of
+/// the period, and compares. `until` loads the data without anything after a moment; `strategies` makes
+/// the strategies of a run, which may not remember others. Gives the result of the whole run, too.
+///
+/// Errors: a run failed, the data could not be loaded again, or it was cancelled.
+pub fn check<E>(
+    dataset: &Dataset,
+    options: &BacktestOptions<'_>,
+    cuts: usize,
+    until: &dyn Fn(Timestamp) -> Result<Dataset, E>,
+    strategies: &dyn Fn(&Dataset) -> Vec<Box<dyn Strategy>>,
+) -> Result<(BacktestResult, Lookahead), LookaheadError<E>> {
+    let mut whole = Vec::new();
+    let result = run_observed(dataset, &strategies(dataset), options, &mut |events| {
+        whole.extend_from_slice(events);
+    })?;
+    if result.partial {
+        return Err(LookaheadError::Cancelled);
+    }
+    let mut found = Lookahead {
+        cuts: Vec::new(),
+        compared: 0,
+        difference: None,
+    };
+    for cut in moments(&result, cuts) {
+        found.cuts.push(cut.to_rfc3339());
+        let known = until(cut).map_err(LookaheadError::Data)?;
+        let mut events = Vec::new();
+        let shorter = BacktestOptions {
+            end: Some(cut),
+            trading: options.trading.clone(),
+            rules: options.rules.clone(),
+            title: options.title.clone(),
+            progress: &|_, _| {},
+            ..*options
+        };
+        let run = run_observed(&known, &strategies(&known), &shorter, &mut |more| {
+            events.extend_from_slice(more);
+        });
+        match run {
+            Ok(run) if run.partial => return Err(LookaheadError::Cancelled),
+            // Nothing to see by then: compared below, the other run may have seen something.
+            Ok(_) | Err(BacktestError::Empty { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let (compared, difference) = compare(&whole, &events, cut);
+        found.compared += compared;
+        if difference.is_some() {
+            found.difference = difference;
+            break;
+        }
+    }
+    Ok((result, found))
+}
+
+/// So many moments of the run, evenly through it, neither the first nor the last.
+fn moments(result: &BacktestResult, cuts: usize) -> Vec<Timestamp> {
+    let mut moments: Vec<Timestamp> = result.report.equity.iter().map(|(at, _)| *at).collect();
+    moments.dedup();
+    let last = moments.len().saturating_sub(1);
+    let mut chosen: Vec<Timestamp> = (1..=cuts)
+        .filter_map(|cut| moments.get(last * cut / (cuts + 1)).copied())
+        .collect();
+    chosen.dedup();
+    chosen
+}
+
+/// Compares the events up to `cut`: how many are equal, and the first that is not.
+fn compare(
+    whole: &[StampedEvent],
+    truncated: &[StampedEvent],
+    cut: Timestamp,
+) -> (u64, Option<Difference>) {
+    let mut until = whole.iter().take_while(|event| event.at <= cut);
+    let mut shorter = truncated.iter().take_while(|event| event.at <= cut);
+    let mut compared = 0;
+    loop {
+        match (until.next(), shorter.next()) {
+            (None, None) => return (compared, None),
+            (Some(a), Some(b)) if a == b => compared += 1,
+            (a, b) => {
+                let first = a.or(b);
+                let difference = Difference {
+                    cut: cut.to_rfc3339(),
+                    at: first.map_or_else(String::new, |event| event.at.to_rfc3339()),
+                    event: first.map_or(0, |event| event.seq),
+                    whole: quoted(a),
+                    truncated: quoted(b),
+                };
+                return (compared, Some(difference));
+            }
+        }
+    }
+}
+
+fn quoted(event: Option<&StampedEvent>) -> String {
+    let Some(event) = event else {
+        return "nothing".to_owned();
+    };
+    let json = serde_json::to_string(&event.event).unwrap_or_else(|error| error.to_string());
+    crate::domain::text::clean(&json, MOST_QUOTED)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Cheats are caught, the honest pass.
+
+use std::convert::Infallible;
+
+use super::super::test_support::{Buyer, Oracle, hour, hourly, load, options};
+use super::*;
+use crate::domain::Usdc;
+use crate::strategy::{StrategiesConfig, StrategySet};
+
+/// Two markets over two days that go up and down and up.
+fn rows(until: i64) -> String {
+    let price =
+        |h: i64, phase: i64| [0.40, 0.46, 0.52, 0.60, 0.50, 0.44][((h + phase) % 6) as usize];
+    let of = |id: &str, phase: i64| {
+        let prices: Vec<f64> = (0..=until).map(|h| price(h, phase)).collect();
+        hourly(id, 0, &prices)
+    };
+    of("a", 0) + &of("b", 2)
+}
+
+type Make<'a> = &'a dyn Fn(&Dataset) -> Vec<Box<dyn Strategy>>;
+
+fn looked_at(strategies: Make<'_>) -> Lookahead {
+    let dataset = load(&rows(48), &[]);
+    let until = |cut: Timestamp| {
+        let hours = cut.since(hour(0)) / 3_600_000;
+        Ok::<_, Infallible>(load(&rows(hours), &[]))
+    };
+    check(&dataset, &options(), 4, &until, strategies)
+        .unwrap()
+        .1
+}
+
+#[test]
+fn whoever_reads_ahead_in_the_data_is_caught() {
+    let found = looked_at(&|dataset| vec![Box::new(Oracle::of(dataset))]);
+    let difference = found.difference.unwrap();
+    // 48 hours, four cuts: 48 × 1/5 and 48 × 2/5 are hours 9 and 19. After 9 both prices fall, so nothing
+    // is missed (a is at 0.60, b at 0.44); after 19 a rises from 0.46 to 0.52.
+    assert_eq!(found.cuts, [hour(9), hour(19)].map(Timestamp::to_rfc3339));
+    assert_eq!(difference.cut, found.cuts[1]);
+    assert_eq!(difference.at, difference.cut);
+    let words = difference.words();
+    assert!(
+        words.starts_with("LOOK-AHEAD: with the data cut off after"),
+        "{words}"
+    );
+    assert!(
+        words.contains("oracle") || words.contains("tick_completed"),
+        "{words}"
+    );
+}
+
+#[test]
+fn whoever_remembers_another_run_is_caught() {
+    let memory = Oracle::default();
+    let found = looked_at(&|_| vec![Box::new(memory.clone())]);
+    let difference = found.difference.unwrap();
+    // The first run knew nothing, and the second what the first had seen.
+    assert!(difference.truncated.contains("oracle"), "{difference:?}");
+}
+
+#[test]
+fn the_honest_pass() {
+    let honest: Make<'_> = &|_| {
+        let all = StrategySet::from_config(&StrategiesConfig::default())
+            .unwrap()
+            .into_vec();
+        let mut strategies: Vec<Box<dyn Strategy>> = vec![Box::new(Buyer)];
+        strategies.extend(all);
+        strategies
+    };
+    let found = looked_at(honest);
+    assert_eq!(found.difference, None);
+    assert_eq!(found.cuts.len(), 4);
+    assert!(found.compared > 100, "{found:?}");
+    assert!(found.words().starts_with("No look-ahead found"));
+}
+
+/// A reader that lets the future shine through is caught too: here the past of the cut data is another
+/// one than that of the whole.
+#[test]
+fn data_whose_past_depends_on_later_rows_are_caught() {
+    let dataset = load(&rows(48), &[]);
+    let until = |cut: Timestamp| {
+        let hours = cut.since(hour(0)) / 3_600_000;
+        Ok::<_, Infallible>(load(&rows(hours).replace("0.46", "0.47"), &[]))
+    };
+    let honest: Make<'_> = &|_| vec![Box::new(Buyer)];
+    let (_, found) = check(&dataset, &options(), 1, &until, honest).unwrap();
+    assert!(found.difference.is_some());
+}
+
+#[test]
+fn one_more_and_one_less_are_differences() {
+    use crate::domain::LedgerEvent;
+    let event = |seq: u64, amount: i32| StampedEvent {
+        seq,
+        at: hour(i64::try_from(seq).unwrap()),
+        event: LedgerEvent::Deposited {
+            amount: Usdc::whole(amount),
+        },
+    };
+    let whole = [event(1, 5), event(2, 6), event(3, 7)];
+    assert_eq!(compare(&whole, &whole[..2], hour(2)), (2, None));
+    let (same, difference) = compare(&whole, &whole[..1], hour(2));
+    let difference = difference.unwrap();
+    assert_eq!((same, difference.event), (1, 2));
+    assert_eq!(difference.truncated, "nothing");
+    let (_, difference) = compare(&whole[..1], &whole, hour(2));
+    assert_eq!(difference.unwrap().whole, "nothing");
+}

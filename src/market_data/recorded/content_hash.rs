@@ -1,0 +1,128 @@
+//! A name for the content of a recording: equal names, equal data.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::market_data::DataError;
+
+use super::load::{Role, files_of};
+use super::rows::file_error;
+
+const BLOCK: usize = 1 << 20;
+
+/// Every file that loading `dir` reads, those of the folder above included.
+///
+/// Errors: `dir` cannot be read.
+pub fn files_read(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(files_of(dir)?.into_iter().map(|(_, path)| path).collect())
+}
+
+/// SHA-256 over what the files of a recording hold and are read as, 64 hex digits. Neither their names
+/// nor their order nor where they lie counts; how they are packed does.
+///
+/// Errors: a file cannot be read; or `cancelled` said so.
+pub fn content_hash(
+    dir: &Path,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<String, DataError> {
+    let files = files_of(dir)?;
+    let digests: Vec<Result<[u8; 33], DataError>> = files
+        .par_iter()
+        .map(|(role, path)| of_file(*role, path, cancelled))
+        .collect();
+    let mut digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
+    digests.sort_unstable();
+    let mut whole = Sha256::new();
+    for digest in &digests {
+        whole.update(digest);
+    }
+    let whole = whole.finalize();
+    Ok(whole.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The role and the digest of the content.
+fn of_file(
+    role: Role,
+    path: &Path,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<[u8; 33], DataError> {
+    let mut file = File::open(path).map_err(|error| file_error(path, error))?;
+    let mut digest = Sha256::new();
+    let mut block = vec![0_u8; BLOCK];
+    loop {
+        if cancelled() {
+            return Err(DataError::Cancelled);
+        }
+        let read = file
+            .read(&mut block)
+            .map_err(|error| file_error(path, error))?;
+        match block.get(..read) {
+            None | Some([]) => break,
+            Some(bytes) => digest.update(bytes),
+        }
+    }
+    let mut out = [0_u8; 33];
+    let (first, rest) = out.split_at_mut(1);
+    first.fill(match role {
+        Role::Prices => 0,
+        Role::Markets => 1,
+        Role::Description => 2,
+        Role::Resolutions => 3,
+    });
+    rest.copy_from_slice(&digest.finalize());
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn hash(files: &[(&str, &str)]) -> String {
+        content_hash(folder(files).path(), &|| false).unwrap()
+    }
+
+    #[test]
+    fn the_content_counts_and_neither_names_nor_order() {
+        let one = hash(&[("a.csv", "x"), ("b.csv", "y")]);
+        assert_eq!(one, hash(&[("1.csv", "y"), ("2.csv", "x")]));
+        // sha256(00 sha256("x") 00 sha256("y")), the two in order of their bytes, by Python's hashlib.
+        assert_eq!(
+            one,
+            "c8da3d393baa42f5189aae8003e53c97bb00a3a4a54d4af9fc4ee69b05437f05"
+        );
+        for other in [
+            hash(&[("a.csv", "x")]),
+            hash(&[("a.csv", "x"), ("b.csv", "z")]),
+            hash(&[("a.csv", "x"), ("b.csv", "y"), ("c.csv", "")]),
+            hash(&[("a.csv", "x"), ("resolutions.csv", "y")]),
+            hash(&[("a.csv", "x"), ("b.csv", "y"), ("markets.json", "[]")]),
+        ] {
+            assert_ne!(one, other);
+        }
+        // What is not read does not count.
+        assert_eq!(
+            one,
+            hash(&[("a.csv", "x"), ("b.csv", "y"), ("notes.txt", "z")])
+        );
+    }
+
+    #[test]
+    fn it_ends_when_told() {
+        let dir = folder(&[("a.csv", "x")]);
+        let stopped = content_hash(dir.path(), &|| true).unwrap_err();
+        assert_eq!(stopped.code(), "cancelled");
+        assert_eq!(files_read(dir.path()).unwrap(), [dir.path().join("a.csv")]);
+    }
+}
