@@ -179,7 +179,7 @@ async def main():
     with tempfile.TemporaryDirectory() as folder:
         sandbox = subprocess.Popen(
             # Some more than are asked for: a few of them are always closed.
-            [str((arguments.exchange or arguments.binary).resolve()), "sandbox", "--listen", "127.0.0.1:0", "--speed", "1", "--markets", str(arguments.markets * 3 // 2)],
+            [str((arguments.exchange or arguments.binary).resolve()), "sandbox", "--listen", "127.0.0.1:0", "--speed", "1", "--start", "now", "--markets", str(arguments.markets * 3 // 2)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
