@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::backtest::engine::{self, BacktestError, BacktestOptions, BacktestResult, ReplayRules};
-use crate::backtest::{analysis, report};
 use crate::backtest::summary::WholeResult;
+use crate::backtest::{analysis, report};
 use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp};
 use crate::market_data::recorded::{Dataset, DatasetOptions, content_hash};

@@ -8,9 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    FeeSchedule, Market, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc,
-};
+use crate::domain::{FeeSchedule, Market, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc};
 use crate::market_data::recorded::{Dataset, FEE_NOTE, FeeRule};
 use crate::strategy::Strategy;
 use crate::trading::config::{Mode, TradingConfig};

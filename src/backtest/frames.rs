@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind,
-    Timestamp,
+    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind, Timestamp,
 };
 use crate::market_data::recorded::{
     Dataset, FeeRule, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Visible, push_thinned,

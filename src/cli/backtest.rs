@@ -230,8 +230,7 @@ fn json_of(told: &Told, whole: bool) -> Result<Value, Failure> {
     } else {
         serde_json::to_value(BacktestSummary::of(&told.result))
     };
-    let mut value =
-        value.map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
+    let mut value = value.map_err(|error| Failure::new(error.to_string(), "This is a bug."))?;
     if let Some(map) = value.as_object_mut() {
         map.extend(told.more.clone());
     }

@@ -14,9 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backtest::bootstrap::below;
+use crate::backtest::engine::ReplayRules;
 use crate::backtest::stats;
 use crate::domain::{MarketStatus, Price, Rounding, Shares, Side, Timestamp, Usdc, notional};
-use crate::backtest::engine::ReplayRules;
 use crate::market_data::recorded::Dataset;
 
 /// Draws.

@@ -51,7 +51,15 @@ fn hour(hours: i64) -> Timestamp {
 
 fn draw(dataset: &Dataset, hold: Hold, result: Usdc, seed: u64) -> RandomTrades {
     let account = (Usdc::whole(1000), hour(2));
-    random_trades(dataset, &ReplayRules::default(), &[hold], account, result, (seed, RANDOM_DRAWS)).unwrap()
+    random_trades(
+        dataset,
+        &ReplayRules::default(),
+        &[hold],
+        account,
+        result,
+        (seed, RANDOM_DRAWS),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -100,7 +108,14 @@ fn without_trades_or_markets_nothing_is_drawn() {
     let dataset = dataset(ONE, "");
     let account = (Usdc::whole(1000), hour(2));
     assert_eq!(
-        random_trades(&dataset, &ReplayRules::default(), &[], account, Usdc::ZERO, (1, 10)),
+        random_trades(
+            &dataset,
+            &ReplayRules::default(),
+            &[],
+            account,
+            Usdc::ZERO,
+            (1, 10)
+        ),
         None
     );
     // Before the first row nothing can be bought: the draws do nothing.

@@ -132,7 +132,10 @@ fn carry_out(
     Ok(BacktestOut {
         id,
         report_uri: uri(""),
-        resources: ["", ".html", ".json", ".png"].into_iter().filter_map(uri).collect(),
+        resources: ["", ".html", ".json", ".png"]
+            .into_iter()
+            .filter_map(uri)
+            .collect(),
         summary: BacktestSummary::of(&backtest.result),
         data_hash: backtest.data_hash,
         version: VERSION,
