@@ -20,6 +20,8 @@ mod control;
 mod dashboard;
 mod demo;
 mod download;
+#[cfg(test)]
+mod martingale;
 mod output;
 mod record;
 mod run;

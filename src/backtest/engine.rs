@@ -224,16 +224,14 @@ struct Replay<'a, 'b> {
 
 impl Replay<'_, '_> {
     /// Carries a step out, or gives it up whole when the run is not wanted any more.
-    fn step(&mut self, kind: Kind, snapshot: &Snapshot) -> Result<(), BacktestError> {
+    fn step(&mut self, kind: Kind, mut snapshot: Snapshot) -> Result<(), BacktestError> {
         let began = std::time::Instant::now();
         let guarded = kind == Kind::Tick
             && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
         let (report, events) = if guarded {
             let mut draft = self.ledger.clone();
-            let interruptible = snapshot
-                .clone()
-                .interrupted_by(Arc::clone(&self.stop.wanted));
-            let done = desk::tick(&mut draft, &interruptible, self.strategies, &self.config)?;
+            snapshot = snapshot.interrupted_by(Arc::clone(&self.stop.wanted));
+            let done = desk::tick(&mut draft, &snapshot, self.strategies, &self.config)?;
             if self.stop.is_wanted() {
                 self.partial = true;
                 return Ok(());
@@ -241,10 +239,10 @@ impl Replay<'_, '_> {
             self.ledger = draft;
             done
         } else {
-            self.plain(kind, snapshot)?
+            self.plain(kind, &snapshot)?
         };
         self.slow = began.elapsed() > LONG_FRAME;
-        self.take(&report, &events, snapshot);
+        self.take(&report, &events, &snapshot);
         Ok(())
     }
 
@@ -299,7 +297,7 @@ impl Replay<'_, '_> {
                 .filter_map(|order| dataset.index_of(order.market_id.as_str()))
                 .collect();
             let snapshot = frames.between(moment, markets, false);
-            self.step(Kind::Arrive, &snapshot)?;
+            self.step(Kind::Arrive, snapshot)?;
             last = Some(moment);
         }
     }
@@ -344,9 +342,9 @@ fn replay(
             }
             if options.rules.tick_ms.is_some() {
                 pending.extend(frames.fresh());
-                run.step(Kind::Books, &snapshot)?;
+                run.step(Kind::Books, snapshot)?;
             } else {
-                run.step(Kind::Tick, &snapshot)?;
+                run.step(Kind::Tick, snapshot)?;
             }
             if run.partial {
                 break;
@@ -401,7 +399,7 @@ impl Replay<'_, '_> {
             return Ok(());
         }
         let snapshot = frames.between(due, std::mem::take(pending), true);
-        self.step(Kind::Tick, &snapshot)
+        self.step(Kind::Tick, snapshot)
     }
 }
 

@@ -63,8 +63,12 @@ struct State {
 #[derive(Debug, Default, Clone)]
 struct Past {
     points: Arc<Vec<PricePoint>>,
+    /// The first of them that is still in the window.
+    start: usize,
     /// Rows that are in it, or were too old to be.
     taken: usize,
+    /// Rows that were too old at the latest look: time only goes forward.
+    old: usize,
 }
 
 /// Points that have left the window are dropped when there are so many, and they are most.
@@ -78,8 +82,10 @@ impl Past {
     /// step of the clock is told by its latest point, and that is in the window if any is.
     fn at(&mut self, rows: &[PricePoint], seen: usize, at: Timestamp) -> Option<History> {
         let since = at.plus_millis(-TICK_HISTORY_MS);
-        let recent = rows.partition_point(|point| point.at < since);
-        self.taken = self.taken.max(recent);
+        while rows.get(self.old).is_some_and(|row| row.at < since) {
+            self.old += 1;
+        }
+        self.taken = self.taken.max(self.old);
         if let Some(new) = rows.get(self.taken..seen).filter(|new| !new.is_empty()) {
             // In place, unless somebody has kept an earlier snapshot.
             let points = Arc::make_mut(&mut self.points);
@@ -88,13 +94,22 @@ impl Past {
             }
             self.taken = seen;
         }
-        let mut start = self.points.partition_point(|point| point.at < since);
-        if start > OLD_POINTS.max(self.points.len() / 2) {
-            Arc::make_mut(&mut self.points).drain(..start);
-            start = 0;
+        // The newest point may have been replaced by a later one of the same step of the clock.
+        let end = self.points.len();
+        self.start = self.start.min(end.saturating_sub(1));
+        while self
+            .points
+            .get(self.start)
+            .is_some_and(|point| point.at < since)
+        {
+            self.start += 1;
+        }
+        if self.start > OLD_POINTS.max(end / 2) {
+            Arc::make_mut(&mut self.points).drain(..self.start);
+            self.start = 0;
         }
         let end = self.points.len();
-        (start < end).then(|| History::between(Arc::clone(&self.points), start, end))
+        (self.start < end).then(|| History::between(Arc::clone(&self.points), self.start, end))
     }
 }
 

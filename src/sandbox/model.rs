@@ -167,6 +167,22 @@ impl World {
         Some((market, self.event_of(market)?, side))
     }
 
+    /// What a share of this token pays, or will pay on average.
+    pub(super) fn worth(&self, token: &str) -> Option<f64> {
+        let (market, event, side) = self.by_token(token)?;
+        let [first, second] = match market.payouts {
+            Some(payouts) => payouts.map(|micros| f64::from(micros) / 1e6),
+            None => {
+                let first = event.latent(market.member);
+                [first, 1.0 - first]
+            }
+        };
+        Some(match side {
+            OutcomeSide::First => first,
+            OutcomeSide::Second => second,
+        })
+    }
+
     /// Best bid and ask of one outcome; `None` once trading has ended.
     pub(super) fn best(
         &self,

@@ -181,6 +181,13 @@ impl Sandbox {
         world.now
     }
 
+    /// What a share of this token is worth: what it pays once that is known, before then its latent
+    /// probability. No route tells it. `None` for an unknown token.
+    #[must_use]
+    pub fn worth(&self, token: &str) -> Option<f64> {
+        self.shared.read().worth(token)
+    }
+
     /// What was planted; empty on fair prices.
     #[must_use]
     pub fn planted(&self) -> Vec<Planted> {
