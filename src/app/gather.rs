@@ -31,8 +31,9 @@ pub struct MarketSnapshot {
 
 impl App {
     /// Gathers for a tick: the most traded open markets and whatever the account needs. Three round
-    /// trips deep when nothing is known: markets; the account's other markets; books, histories and
-    /// resolutions. While the background keeps the rest fresh only books are fetched, at once.
+    /// trips deep when nothing is known, and books: markets; the account's other markets; histories,
+    /// resolutions and trades; books. While the background keeps the rest fresh only books are fetched,
+    /// after the trades of others where orders rest.
     pub(super) async fn gather(&self) -> Result<MarketSnapshot, AppError> {
         let _gathering = self.fresh.gathering();
         let ledger = self.ledger()?;
@@ -56,14 +57,7 @@ impl App {
             let candidate = ledger.estimates().contains_key(&market.id);
             (market, candidate)
         }));
-        let all: Vec<Arc<Market>> = wanted.iter().map(|(market, _)| market.clone()).collect();
-        let (gathered, (prints, missing)) = tokio::join!(
-            self.snapshot_of(wanted, true),
-            self.prints_of(&ledger, &all)
-        );
-        let mut gathered = gathered?;
-        gathered.snapshot = gathered.snapshot.with_prints(prints);
-        gathered.notes.extend(missing);
+        let gathered = self.snapshot_of(wanted, true).await?;
         let held = ledger.positions().keys();
         let held = held.filter_map(|token| gathered.snapshot.book(token));
         self.fresh.put_bids(held.map(AsRef::as_ref), now);
@@ -110,13 +104,16 @@ impl App {
         self.snapshot_of(wanted, false).await
     }
 
+    /// Books come last, and the moment of the snapshot is that at which they are there: what is slower
+    /// than they are must not make them look newer than they are. `for_tick`: with histories, and trades
+    /// of others.
     async fn snapshot_of(
         &self,
         wanted: Vec<(Arc<Market>, bool)>,
-        with_histories: bool,
+        for_tick: bool,
     ) -> Result<MarketSnapshot, AppError> {
         let ledger = self.ledger()?;
-        let mut notes = Vec::new();
+        let all: Vec<Arc<Market>> = wanted.iter().map(|(market, _)| market.clone()).collect();
         let tokens: Vec<TokenId> = wanted
             .iter()
             .filter(|(market, _)| market.status == MarketStatus::Open)
@@ -131,24 +128,29 @@ impl App {
         // A closed market may have resolved.
         let held = held_and_closed(&ledger, wanted.iter().map(|(market, _)| market));
         let histories = async {
-            if with_histories {
+            if for_tick {
                 self.histories_of(&first_tokens).await
             } else {
                 Ok(HashMap::new())
             }
         };
-        let resolutions = self.resolutions_of(&held);
-        let (books, histories, resolutions, ahead) = tokio::join!(
-            self.source.books(&tokens),
+        let prints = async {
+            if for_tick {
+                self.prints_of(&ledger, &all).await
+            } else {
+                Default::default()
+            }
+        };
+        let (histories, resolutions, (prints, mut notes), ahead) = tokio::join!(
             histories,
-            resolutions,
+            self.resolutions_of(&held),
+            prints,
             self.source.measured_clock(GROSS_SKEW_MS)
         );
         // What is stamped with such a time keeps the account from going on once the clock is right.
         if let Some(ahead_ms) = ahead.filter(|ahead| ahead.abs() > GROSS_SKEW_MS) {
             return Err(AppError::ClockSkew { ahead_ms });
         }
-        let mut books: HashMap<TokenId, Arc<Book>> = books?;
         // Prices are what a tick cannot do without; the rest is missed and said.
         let histories = histories.unwrap_or_else(|error: DataError| {
             notes.push(format!("no price histories in this tick: {error}"));
@@ -160,6 +162,7 @@ impl App {
             ));
             Vec::new()
         });
+        let mut books: HashMap<TokenId, Arc<Book>> = self.source.books(&tokens).await?;
         let at = self.source.now().await?;
         let last = ledger.last_at();
         if last.since(at) > BACKWARDS_MS {
@@ -187,7 +190,8 @@ impl App {
             .iter()
             .filter_map(|market| self.source.pending(&market.id));
         let snapshot = Snapshot::new(at, self.source.kind(), views, resolutions)
-            .with_pending(pending.collect());
+            .with_pending(pending.collect())
+            .with_prints(prints);
         Ok(MarketSnapshot { snapshot, notes })
     }
 

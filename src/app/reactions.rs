@@ -205,6 +205,10 @@ impl App {
         let now = self.source.now().await?;
         let skew = self.source.clock_ahead().unwrap_or_default();
         if ledger.last_at().since(now) > BACKWARDS_MS || skew.abs() > GROSS_SKEW_MS {
+            // Nothing is looked at while a clock is wrong; nor is it forgotten.
+            changed.prints = prints;
+            changed.tokens = tokens;
+            changed.all = all;
             return Ok(());
         }
         let views = self.live_views(&ledger, &wanted, &changed.steps, now);

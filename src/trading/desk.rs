@@ -5,11 +5,13 @@
 //! orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
-    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, TokenId, UsedLevel,
+    Book, BookFeed, BookOrigin, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView,
+    MoneyError, Order, OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, Timestamp,
+    TokenId, UsedLevel,
 };
 use crate::strategy::{Analysis, Strategy, StrategyContext};
 
@@ -117,10 +119,13 @@ struct Step<'a> {
     traded: bool,
     /// The conditional order whose sale is under way.
     firing: Option<u64>,
+    /// Held tokens whose books here are from before the account's own marks.
+    outdated: BTreeSet<TokenId>,
 }
 
 impl<'a> Step<'a> {
     fn new(ledger: &'a mut Ledger, snapshot: &'a Snapshot, config: &'a TradingConfig) -> Self {
+        let outdated = outdated(ledger, snapshot);
         let recorder = Recorder::new(ledger, snapshot.at);
         let report = TickReport {
             at: recorder.at().to_rfc3339(),
@@ -133,6 +138,7 @@ impl<'a> Step<'a> {
             report,
             traded: false,
             firing: None,
+            outdated,
         }
     }
 
@@ -208,6 +214,10 @@ impl<'a> Step<'a> {
             let Some(book) = self.snapshot.book(token).filter(|book| book.is_sound()) else {
                 continue;
             };
+            // What was gathered before the account learned of something newer takes nothing back.
+            if self.outdated.contains(token) {
+                continue;
+            }
             match (book.best_bid(), position.mark) {
                 (Some(bid), Some(mark)) if mark.price == bid && !mark.bid_gone => {}
                 (Some(bid), _) => marks.push((token.clone(), bid)),
@@ -261,7 +271,10 @@ impl<'a> Step<'a> {
         // A strategy may be written by anybody; a panic in one must not stop exits or others.
         let outcome = catch_unwind(AssertUnwindSafe(|| strategy.analyze(&context)));
         let (analysis, error) = match outcome {
-            Ok(Ok(analysis)) => (analysis, None),
+            Ok(Ok(analysis)) => match analysis.intents.iter().find_map(no_number) {
+                None => (analysis, None),
+                Some(error) => (Analysis::default(), Some(error)),
+            },
             Ok(Err(error)) => (Analysis::default(), Some(error.to_string())),
             Err(_) => (
                 Analysis::default(),
@@ -405,6 +418,65 @@ impl<'a> Step<'a> {
     fn view(&self, market_id: &MarketId) -> Option<&'a MarketView> {
         self.snapshot.market(market_id)
     }
+}
+
+/// When what a book shows was so. One that a stream keeps, or that was made from a price, stands until
+/// something else is heard, so it is as new as its snapshot; one that was fetched is as old as its answer.
+fn known_at(book: &Book, snapshot: &Snapshot) -> Timestamp {
+    match (&book.origin, book.feed) {
+        (BookOrigin::Venue, BookFeed::Fetched | BookFeed::Broken) => book.at,
+        _ => snapshot.at,
+    }
+}
+
+/// Held tokens that the account has marked later than the snapshot's books were so: what a slow tick
+/// gathered meets an account that has gone on in the meantime.
+fn outdated(ledger: &Ledger, snapshot: &Snapshot) -> BTreeSet<TokenId> {
+    let positions = ledger.positions().values();
+    positions
+        .filter(|position| {
+            let book = snapshot.book(&position.token_id);
+            book.zip(position.mark)
+                .is_some_and(|(book, mark)| known_at(book, snapshot) < mark.at)
+        })
+        .map(|position| position.token_id.clone())
+        .collect()
+}
+
+/// What of an intent is no number, in words: an event that holds such a thing cannot be stored, and
+/// nothing can be reckoned with it.
+fn no_number(intent: &Intent) -> Option<String> {
+    let (market, numbers) = match intent {
+        Intent::Directional(signal) => (
+            Some(&signal.market_id),
+            [
+                ("confidence", signal.confidence),
+                ("fair price", signal.fair_price),
+                ("edge", signal.edge),
+            ],
+        ),
+        Intent::Quote(quote) => (
+            Some(&quote.market_id),
+            [
+                ("confidence", quote.confidence),
+                ("fair price", quote.fair_price),
+                ("fair price", quote.fair_price),
+            ],
+        ),
+        Intent::Basket(basket) => (
+            basket.legs.first().map(|leg| &leg.market_id),
+            [
+                ("confidence", basket.confidence),
+                ("payout", basket.payout),
+                ("edge", basket.edge),
+            ],
+        ),
+    };
+    let (name, value) = numbers.into_iter().find(|(_, value)| !value.is_finite())?;
+    let market = market.map_or("no market", MarketId::as_str);
+    Some(format!(
+        "its {name} for market {market} is {value}: nothing of it is traded"
+    ))
 }
 
 /// Why a taking order found nothing.

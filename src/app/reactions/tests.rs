@@ -483,7 +483,7 @@ async fn after_a_restart(time_stands_still: bool) -> (String, Option<String>) {
     let sent = app.place_order(buy()).await.unwrap();
     assert_eq!(sent.status, IN_FLIGHT);
     drop(app);
-    venue.wait(60_000);
+    venue.wait(20_000);
     venue.put("0.48", "0.50");
     let app = open().await;
     app.tick().await.unwrap();

@@ -272,6 +272,7 @@ fn repeated(
         Side::Sell => difference <= Shares::LOT.micros().unsigned_abs(),
     };
     let same = same_size
+        && order.market_id == wanted.market_id
         && order.token_id == wanted.token_id
         && order.side == wanted.side
         && order.limit == wanted.limit
@@ -317,6 +318,13 @@ fn repeated(
     let mut report = OrderReport::new(order, market, &matched, words, None);
     if let Some(resting) = rests {
         report.rests(resting.remaining, resting.queue_ahead);
+    }
+    if placed.outcome.is_some() && !matched.unfilled.is_zero() {
+        report.reason = format!(
+            "order {} was placed under this client_order_id before, and is closed ({words}); get_orders \
+             tells why",
+            order.id
+        );
     }
     Ok(report)
 }

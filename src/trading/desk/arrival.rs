@@ -6,8 +6,8 @@
 //! limits were judged when it was sent, and its claim on cash or shares has stood since.
 
 use crate::domain::{
-    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, Timestamp,
-    TokenId, Usdc, notional,
+    LedgerEvent, Market, Order, OrderOutcome, OrderType, Rounding, Shares, Side, SourceKind,
+    Timestamp, TokenId, Usdc, notional,
 };
 
 use super::super::matching::{self, Matched};
@@ -16,7 +16,10 @@ use super::super::risk::{Approved, Candidate, Refusal};
 use super::super::venue_rules;
 use super::agent::AGENT;
 use super::basket::Leg;
-use super::{DeskError, Step, signals, unfilled_reason};
+use super::{DeskError, Step, known_at, signals, unfilled_reason};
+
+/// An order whose book could not be had for so long after its arrival is not delivered any more, ms.
+const UNDELIVERED_MS: i64 = 30_000;
 
 impl Step<'_> {
     /// Hands an approved order to the paper exchange: it is matched at once, or sent on its way.
@@ -65,7 +68,8 @@ impl Step<'_> {
 
     /// Lets every order arrive whose time has come and whose market is among those gathered.
     pub(super) fn arrivals(&mut self) -> Result<(), DeskError> {
-        let now = self.recorder.at();
+        // By the time of what was gathered, not by that of the account, which may have gone on since.
+        let now = self.snapshot.at;
         let mut due: Vec<Order> = self
             .ledger()
             .in_flight()
@@ -84,8 +88,8 @@ impl Step<'_> {
                 .max(1);
             let group: Vec<Order> = due.iter().skip(next).take(legs).cloned().collect();
             next += legs;
-            let gathered = group.iter().all(|leg| self.view(&leg.market_id).is_some());
-            if !gathered || self.stopped_by_halt(&group)? {
+            let gathered = group.iter().all(|leg| self.meets_its_book(leg));
+            if !gathered || self.is_too_late(&group)? || self.stopped_by_halt(&group)? {
                 continue;
             }
             match group.as_slice() {
@@ -98,6 +102,37 @@ impl Step<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the order's market was gathered, with a book of its arrival or later: one from before
+    /// is not what it meets.
+    fn meets_its_book(&self, order: &Order) -> bool {
+        let Some(view) = self.view(&order.market_id) else {
+            return false;
+        };
+        let book = view.book(&order.token_id);
+        book.zip(order.arrives_at)
+            .is_none_or(|(book, moment)| known_at(book, self.snapshot) >= moment)
+    }
+
+    /// Closes orders that nothing could be learned for at their moment, as a restart does: the market has
+    /// moved since. Simulated and recorded time moves in steps, which are no delay.
+    fn is_too_late(&mut self, group: &[Order]) -> Result<bool, DeskError> {
+        let moment = group.iter().filter_map(|order| order.arrives_at).min();
+        let late = moment.map_or(0, |moment| self.snapshot.at.since(moment));
+        if self.snapshot.source != SourceKind::Polymarket || late <= UNDELIVERED_MS {
+            return Ok(false);
+        }
+        let reason = format!(
+            "not delivered: its book could not be had for {} s after its arrival",
+            late / 1000
+        );
+        for order in group {
+            if let Some(view) = self.view(&order.market_id) {
+                self.turned_away(order, &view.market, OrderOutcome::Cancelled, &reason)?;
+            }
+        }
+        Ok(true)
     }
 
     /// Turns buys away that a halt does not let through. A basket's legs are looked at together and

@@ -39,6 +39,13 @@ impl Step<'_> {
     fn look_at(&mut self, order: &ConditionalOrder) -> Result<(), DeskError> {
         let id = order.id;
         let snapshot = self.snapshot;
+        if self.outdated.contains(&order.token_id) {
+            let note = format!(
+                "conditional order {id}: the account knows a newer book than this step's, not evaluated"
+            );
+            self.report.notes.push(note);
+            return Ok(());
+        }
         // The book as the market shows it. What we took from it ourselves is counted when the sale
         // is matched, but is no fall of the price: one exit must not set off the next.
         let seen = snapshot.market_of(&order.token_id).zip(

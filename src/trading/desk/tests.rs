@@ -13,6 +13,7 @@ mod halts;
 mod latency;
 mod limits;
 mod original_faults;
+mod outdated;
 mod quotes;
 pub(crate) mod random;
 mod settlement;

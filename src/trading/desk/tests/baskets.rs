@@ -280,23 +280,7 @@ fn one_leg_no_edge_or_too_little_confidence_is_no_arbitrage() {
         ),
         (
             Basket {
-                edge: f64::NAN,
-                ..pair("20")
-            },
-            "no edge",
-            2,
-        ),
-        (
-            Basket {
                 confidence: 0.49,
-                ..pair("20")
-            },
-            "confidence too low",
-            2,
-        ),
-        (
-            Basket {
-                confidence: f64::NAN,
                 ..pair("20")
             },
             "confidence too low",

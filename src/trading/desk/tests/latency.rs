@@ -71,7 +71,7 @@ fn any_step_at_or_after_its_moment_lets_it_arrive() {
         account
             .order(&wanted(Side::Buy, "50", "0.50"), &asks(0, &[]))
             .unwrap();
-        let then = asks(60, &[("0.50", "999")]);
+        let then = asks(32, &[("0.50", "999")]);
         match step {
             "tick" => drop(account.look(&then)),
             _ => drop(account.books(&then)),
@@ -510,7 +510,7 @@ fn what_was_due_while_nobody_was_there_is_not_delivered() {
     );
     assert_eq!(account.verdicts(0), [(1, not_delivered)]);
     assert_eq!(account.ledger.available_cash(), usd("950"));
-    account.look(&asks(60, &[("0.50", "999")]));
+    account.look(&asks(52, &[("0.50", "999")]));
     assert_eq!(account.held("m-yes"), sh("100"), "the second came in time");
     // A sale that a stop set off is sent again at the next look.
     let mut account = slow_with_a_stop();

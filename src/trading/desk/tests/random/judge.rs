@@ -99,6 +99,8 @@ impl Life {
                 "distance: {order:?}"
             );
         }
+        let spread = ask.unwrap_or(Price::ONE).minus(bid.unwrap_or(Price::ZERO));
+        assert!(spread <= limits.max_spread, "spread: {order:?}");
         let near = |levels: &[Level]| -> i64 {
             let best = levels.first().map_or(0, |level| level.price.micros());
             levels
