@@ -192,7 +192,7 @@ fn carry_out(
     let until = |moment| prepared.until(moment);
     let options = prepared.options(&progress, &cancelled);
     let found = lookahead::check(
-        &prepared.dataset,
+        &prepared.data,
         &options,
         usize::from(moments),
         &until,

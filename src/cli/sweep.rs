@@ -162,7 +162,7 @@ fn carry_out(
     let pool = pool
         .build()
         .map_err(|error| Failure::new(format!("no threads: {error}"), "Ask for fewer."))?;
-    let result = pool.install(|| search(&prepared.dataset, &trials, &options));
+    let result = pool.install(|| search(&prepared.data, &trials, &options));
     let result = result.map_err(|error| match error {
         SweepError::Run(error) => failed(error).into(),
         SweepError::Bad(message) => Failure::new(

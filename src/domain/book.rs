@@ -24,6 +24,9 @@ pub enum BookOrigin {
     Venue,
     /// Made from a single price with an assumed spread and depth.
     Synthetic,
+    /// Put together from changes and told best prices of a recording that begins without a whole book:
+    /// some levels are missing, and some sizes at best prices are assumed.
+    Rebuilt,
 }
 
 /// How a book was obtained, and whether it can still be known to be current.
