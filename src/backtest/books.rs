@@ -2,7 +2,7 @@
 //! levels, and the live step wherever a session would have asked it.
 //!
 //! * **Ticks** come at whole multiples of `tick_ms` (a minute, where nothing is said) once some book has
-//!   changed since the last one: strategies see the markets that did.
+//!   changed since the last one: strategies see the markets that did, and those in which something is held or rests.
 //! * **Between ticks** the desk is asked as a session's reactions ask it (`docs/paper-execution.md`):
 //!   when an exit would fire, be doubted or follow, a resting order fill by the book or by a trade, and at
 //!   most once a second when the bid of something held has moved.
@@ -160,7 +160,10 @@ impl<'a, 'b> Run<'a, 'b> {
         self.desk.open(options, Timestamp::from_millis(begin))?;
         let total = self.recording.events().len();
         // Without an end of its own the account rests when the recording does.
-        let last = self.recording.period().map_or(first, |(_, last)| last.millis());
+        let last = self
+            .recording
+            .period()
+            .map_or(first, |(_, last)| last.millis());
         let horizon = end.unwrap_or(last);
         loop {
             if self.desk.stop.is_wanted() || (options.cancelled)() {
@@ -168,7 +171,9 @@ impl<'a, 'b> Run<'a, 'b> {
                 return Ok(());
             }
             let latest = end.unwrap_or(i64::MAX);
-            let limit = self.due(horizon, latest).map_or(latest, |(at, _)| at.min(latest));
+            let limit = self
+                .due(horizon, latest)
+                .map_or(latest, |(at, _)| at.min(latest));
             match self.books.advance(limit) {
                 Halt::Message(at) => self.react(at, false)?,
                 Halt::Chunk => {}
@@ -204,7 +209,10 @@ impl<'a, 'b> Run<'a, 'b> {
         let resolution = self.recording.resolutions().get(self.next_end);
         let held = !self.books.unmarked.is_empty();
         let marks = held.then(|| self.marked.map_or(i64::MIN, |at| at + MARK_MS));
-        let arrival = self.watches.arrival.filter(|at| self.arrived.is_none_or(|last| *at > last));
+        let arrival = self
+            .watches
+            .arrival
+            .filter(|at| self.arrived.is_none_or(|last| *at > last));
         let confirmed = self.watches.confirmed.map(|at| at.max(self.look_after));
         let kept = |at: Option<i64>| at.filter(|at| *at <= horizon);
         [
@@ -256,10 +264,12 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     fn tick(&mut self, at: Timestamp) -> Result<(), BacktestError> {
-        let candidates = self.books.take_changed(at);
-        let mut others = self.books.neg_risk_siblings(&candidates);
-        others.extend(self.waiting_markets());
-        others.extend(self.held_markets());
+        // A session looks at all of its markets; those where nothing has changed and nothing is at
+        // stake are left out.
+        let mut candidates = self.books.take_changed(at);
+        candidates.extend(self.waiting_markets());
+        candidates.extend(self.held_markets());
+        let others = self.books.neg_risk_siblings(&candidates);
         let snapshot = self.snapshot(at, &candidates, &others);
         self.step(Kind::Tick, &snapshot)
     }
@@ -283,13 +293,15 @@ impl<'a, 'b> Run<'a, 'b> {
 
     fn held_markets(&self) -> BTreeSet<usize> {
         let held = self.desk.ledger.positions().values();
-        held.filter_map(|position| self.recording.index_of(&position.market_id)).collect()
+        held.filter_map(|position| self.recording.index_of(&position.market_id))
+            .collect()
     }
 
     /// Markets that orders rest in, or are on their way to.
     fn waiting_markets(&self) -> BTreeSet<usize> {
         let open = self.desk.ledger.open_orders();
-        open.filter_map(|(order, _)| self.recording.index_of(&order.market_id)).collect()
+        open.filter_map(|(order, _)| self.recording.index_of(&order.market_id))
+            .collect()
     }
 
     /// All markets resolved by `at`.
@@ -338,7 +350,11 @@ impl<'a, 'b> Run<'a, 'b> {
         for print in &prints {
             wanted.extend(self.numbers.get(&print.token));
         }
-        let doubted = self.watches.by_token.iter().filter(|(_, watch)| watch.doubted);
+        let doubted = self
+            .watches
+            .by_token
+            .iter()
+            .filter(|(_, watch)| watch.doubted);
         if all_doubts || !wanted.is_empty() {
             wanted.extend(doubted.map(|(number, _)| *number));
         }
@@ -346,18 +362,25 @@ impl<'a, 'b> Run<'a, 'b> {
         if marks_due {
             wanted.append(&mut self.books.unmarked);
         }
-        let markets: BTreeSet<usize> =
-            wanted.iter().filter_map(|number| self.books.market_of(*number)).collect();
+        let markets: BTreeSet<usize> = wanted
+            .iter()
+            .filter_map(|number| self.books.market_of(*number))
+            .collect();
         let mut views = Vec::with_capacity(markets.len());
         for market in markets {
             views.extend(self.books.live_view(market, at));
         }
         let ledger = &self.desk.ledger;
-        self.again.retain(|id, until| *until > now && ledger.conditionals().contains_key(id));
+        self.again
+            .retain(|id, until| *until > now && ledger.conditionals().contains_key(id));
         let chances: Vec<Chance> = views
             .iter()
             .flat_map(|view| watch::chances(ledger, view, &self.desk.config, at))
-            .filter(|chance| chance.conditional.is_none_or(|id| !self.again.contains_key(&id)))
+            .filter(|chance| {
+                chance
+                    .conditional
+                    .is_none_or(|id| !self.again.contains_key(&id))
+            })
             .collect();
         let moved = marks_due && views.iter().any(|view| watch::moved(ledger, view));
         if chances.is_empty() && prints.is_empty() && !moved {

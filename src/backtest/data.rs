@@ -24,6 +24,20 @@ pub enum Source<'a> {
     Books(&'a BookRecording),
 }
 
+impl Data {
+    /// The price recording, where it is one.
+    #[must_use]
+    pub fn prices(&self) -> Option<&Dataset> {
+        Source::from(self).prices()
+    }
+
+    /// The recording of books, where it is one.
+    #[must_use]
+    pub fn books(&self) -> Option<&BookRecording> {
+        Source::from(self).books()
+    }
+}
+
 impl<'a> From<&'a Dataset> for Source<'a> {
     fn from(dataset: &'a Dataset) -> Self {
         Source::Prices(dataset)

@@ -24,7 +24,7 @@ mod parity;
 /// Options of `backtest`.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
-    /// Folder of price files, or one of them (see docs/data.md).
+    /// Folder of price files or of recorded order books, or one file (see docs/data.md).
     #[arg(required_unless_present = "journal", conflicts_with = "journal")]
     data_dir: Option<PathBuf>,
     /// Carry the journal in this folder out again instead, and compare every event with those of the
@@ -129,7 +129,7 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
     let Some(data_dir) = args.data_dir.clone() else {
         return Err(Failure::new(
             "no folder is named",
-            "Name a folder of price files.",
+            "Name a folder of price files or of recorded books.",
         ));
     };
     let request = args.period.request(data_dir)?;

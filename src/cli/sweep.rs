@@ -19,7 +19,7 @@ use super::{Common, Failure, output, start_logging};
 /// Options of `sweep`.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// Folder of price files, or one of them (see docs/data.md).
+    /// Folder of price files or of recorded order books, or one file (see docs/data.md).
     data_dir: PathBuf,
     /// A parameter and its values: KEY=VALUE,VALUE,…; may be given several times.
     #[arg(long, value_name = "KEY=VALUES", value_parser = Axis::list)]

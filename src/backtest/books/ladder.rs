@@ -120,13 +120,10 @@ mod tests {
         levels.set(64, 5);
         levels.set(63, 7);
         levels.set(1, 1);
-        assert_eq!([0, 5, 6, 12, 13].map(|n| levels.reaches(n)), [
-            Some(64),
-            Some(64),
-            Some(63),
-            Some(63),
-            Some(1)
-        ]);
+        assert_eq!(
+            [0, 5, 6, 12, 13].map(|n| levels.reaches(n)),
+            [Some(64), Some(64), Some(63), Some(63), Some(1)]
+        );
         assert_eq!(levels.reaches(14), None);
         levels.set(101, 9);
         assert_eq!(levels.best(), 64, "beyond its places");

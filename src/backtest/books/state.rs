@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::backtest::engine::BacktestOptions;
 use crate::domain::{
-    Book, BookFeed, BookOrigin, History, Level, Market, MarketView, Price, PricePoint, Print, Shares,
-    Timestamp,
+    Book, BookFeed, BookOrigin, History, Level, Market, MarketView, Price, PricePoint, Print,
+    Shares, Timestamp,
 };
 use crate::market_data::recorded::books::BookRecording;
 use crate::market_data::recorded::books::event::{
@@ -237,7 +237,9 @@ impl<'a> Books<'a> {
         let recording = self.recording;
         let events = recording.events();
         let end = self.next.saturating_add(CHUNK);
-        let chunk = events.get(self.next..end.min(events.len())).unwrap_or_default();
+        let chunk = events
+            .get(self.next..end.min(events.len()))
+            .unwrap_or_default();
         if chunk.is_empty() {
             return Halt::Ended;
         }
@@ -264,8 +266,7 @@ impl<'a> Books<'a> {
                 self.end_step(event);
                 limit = limit.min(self.sooner);
             }
-            if event.meta & MESSAGE != 0
-                && (!self.attention.is_empty() || !self.prints.is_empty())
+            if event.meta & MESSAGE != 0 && (!self.attention.is_empty() || !self.prints.is_empty())
             {
                 self.next += count + 1;
                 self.now = event.at;
@@ -299,7 +300,11 @@ impl<'a> Books<'a> {
             if self.changed.is_empty() {
                 let (at, every) = (event.at, self.tick_ms);
                 let before = at.div_euclid(every) * every;
-                self.tick_due = if before < at { before.saturating_add(every) } else { before };
+                self.tick_due = if before < at {
+                    before.saturating_add(every)
+                } else {
+                    before
+                };
                 self.sooner = self.sooner.min(self.tick_due);
             }
             self.changed.push(number);
@@ -387,7 +392,12 @@ impl<'a> Books<'a> {
         let Some(state) = self.markets.get_mut(market) else {
             return;
         };
-        let own = || self.recording.markets().get(market).map(|one| one.market.tick);
+        let own = || {
+            self.recording
+                .markets()
+                .get(market)
+                .map(|one| one.market.tick)
+        };
         let tick = match (turn.told, state.tick) {
             (true, _) => (turn.tick, true),
             (false, Some((told, true))) => (told, true),
@@ -407,8 +417,13 @@ impl<'a> Books<'a> {
                 token.flags &= !IS_WATCHED;
             }
         }
-        self.unmarked.retain(|number| watches.by_token.contains_key(number));
-        self.watched = watches.by_token.iter().map(|(n, watch)| (*n, watch.clone())).collect();
+        self.unmarked
+            .retain(|number| watches.by_token.contains_key(number));
+        self.watched = watches
+            .by_token
+            .iter()
+            .map(|(n, watch)| (*n, watch.clone()))
+            .collect();
         for (place, (number, watch)) in (0_u32..).zip(&self.watched) {
             let Some(token) = self.tokens.get_mut(*number as usize) else {
                 continue;
@@ -472,7 +487,11 @@ impl<'a> Books<'a> {
             return;
         };
         let points = Arc::make_mut(&mut state.points);
-        push_thinned(points, PricePoint { at, price }, TICK_HISTORY_FIDELITY_MINUTES);
+        push_thinned(
+            points,
+            PricePoint { at, price },
+            TICK_HISTORY_FIDELITY_MINUTES,
+        );
         let old = points.partition_point(|point| point.at < at.plus_millis(-TICK_HISTORY_MS));
         if old > OLD_POINTS.max(points.len() / 2) {
             points.drain(..old);
@@ -542,7 +561,10 @@ impl<'a> Books<'a> {
         let length = state.points.len();
         let points = Arc::clone(&state.points);
         let history = (start < length).then(|| History::between(points, start, length));
-        let books = known.tokens.iter().map(|number| self.book((*number)?).map(Arc::new));
+        let books = known
+            .tokens
+            .iter()
+            .map(|number| self.book((*number)?).map(Arc::new));
         Some(MarketView {
             market: shared,
             books: books.collect(),
@@ -554,11 +576,14 @@ impl<'a> Books<'a> {
     /// What a reaction of a live session would see of it: streamed, sound books, and no history.
     pub fn live_view(&mut self, market: usize, at: Timestamp) -> Option<MarketView> {
         let view = self.view(market, at, false)?;
-        let live = |book: &Arc<Book>| {
-            book.is_sound() && matches!(book.feed, BookFeed::Streamed { .. })
-        };
+        let live =
+            |book: &Arc<Book>| book.is_sound() && matches!(book.feed, BookFeed::Streamed { .. });
         Some(MarketView {
-            books: view.books.into_iter().map(|book| book.filter(live)).collect(),
+            books: view
+                .books
+                .into_iter()
+                .map(|book| book.filter(live))
+                .collect(),
             history: None,
             ..view
         })

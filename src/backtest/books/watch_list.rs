@@ -149,7 +149,9 @@ impl Watches {
         }
         for (token, position) in ledger.positions() {
             if let Some(number) = numbers.get(token) {
-                let mark = position.mark.map(|mark| (mark.price.micros(), mark.bid_gone));
+                let mark = position
+                    .mark
+                    .map(|mark| (mark.price.micros(), mark.bid_gone));
                 found.by_token.entry(*number).or_default().held = Some(mark);
             }
         }

@@ -28,7 +28,7 @@ mod message;
 mod read;
 mod rebuilt;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(super) use files::message_files;
 pub use files::{RecordingKind, kind_of};
@@ -291,13 +291,24 @@ impl BookRecording {
         };
         let turns: Vec<Turn> = decoder.turns.iter().map(turn).collect();
         report.messages = decoder.messages;
-        report.rebuilt = decoder.tokens.iter().filter(|token| token.was_rebuilt).count();
-        report.never = decoder.tokens.iter().filter(|token| !token.ever_shown).count();
+        report.rebuilt = decoder
+            .tokens
+            .iter()
+            .filter(|token| token.was_rebuilt)
+            .count();
+        report.never = decoder
+            .tokens
+            .iter()
+            .filter(|token| !token.ever_shown)
+            .count();
         report.skips = decoder.skips;
         let connections = events
             .iter()
-            .filter(|event| event.kind() == event::CONNECTED)
-            .filter_map(|event| usize::try_from(event.size).ok())
+            .filter_map(|event| match event.kind() {
+                event::CONNECTED => usize::try_from(event.size).ok(),
+                event::HEARD => Some(event.token()),
+                _ => None,
+            })
             .max()
             .map_or(1, |most| most + 1);
         let by_id = markets
@@ -478,7 +489,9 @@ impl BookRecording {
             ));
         }
         if let Some(torn) = &report.torn {
-            notes.push(format!("The capture is not finished or was cut off: {torn}."));
+            notes.push(format!(
+                "The capture is not finished or was cut off: {torn}."
+            ));
         }
         for (cause, skipped) in report.skips.iter() {
             notes.push(format!(
@@ -526,10 +539,7 @@ impl BookMarket {
 fn nothing(skips: &Skips) -> String {
     let mut text = "there is no message in it that tells of a book".to_owned();
     if let Some((cause, skipped)) = skips.iter().max_by_key(|(_, skipped)| skipped.count) {
-        text += &format!(
-            "; {} times {cause}, first {}",
-            skipped.count, skipped.first
-        );
+        text += &format!("; {} times {cause}, first {}", skipped.count, skipped.first);
     }
     text
 }

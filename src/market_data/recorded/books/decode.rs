@@ -269,21 +269,19 @@ impl Decoder {
                     self.pair(a, b);
                 }
             }
-            Said::Trade { token, side, level } => {
-                match self.of(token, connection, at, message) {
-                    Some(number) => {
-                        let place = i64::try_from(self.prints.len()).unwrap_or(i64::MAX);
-                        self.prints.push(RecordedPrint {
-                            taker: *side,
-                            price: level.price,
-                            shares: level.size,
-                            at: message.at,
-                        });
-                        self.events.push(BookEvent::new(PRINT, number, at, place));
-                    }
-                    None => dropped = Some(TOO_MANY),
+            Said::Trade { token, side, level } => match self.of(token, connection, at, message) {
+                Some(number) => {
+                    let place = i64::try_from(self.prints.len()).unwrap_or(i64::MAX);
+                    self.prints.push(RecordedPrint {
+                        taker: *side,
+                        price: level.price,
+                        shares: level.size,
+                        at: message.at,
+                    });
+                    self.events.push(BookEvent::new(PRINT, number, at, place));
                 }
-            }
+                None => dropped = Some(TOO_MANY),
+            },
             Said::Tick { token, new } => match self.of(token, connection, at, message) {
                 Some(number) => self.tick(number, *new, at),
                 None => dropped = Some(TOO_MANY),
@@ -421,8 +419,9 @@ impl Decoder {
         let shown = token.live.is_live();
         let mut out = Out::new(token, number, at, &mut self.events);
         out.push(WHOLE, i64::from(asked_for));
-        for (side, (before, after)) in
-            [Side::Buy, Side::Sell].into_iter().zip(before.iter().zip(&after))
+        for (side, (before, after)) in [Side::Buy, Side::Sell]
+            .into_iter()
+            .zip(before.iter().zip(&after))
         {
             out.difference(side, before, after);
         }

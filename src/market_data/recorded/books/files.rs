@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_folder_is_of_one_kind() {
-        assert_eq!(kind(&["a.csv", "resolutions.csv"]).unwrap(), RecordingKind::Prices);
+        assert_eq!(
+            kind(&["a.csv", "resolutions.csv"]).unwrap(),
+            RecordingKind::Prices
+        );
         assert_eq!(kind(&[]).unwrap(), RecordingKind::Prices);
         assert_eq!(
             kind(&["a.jsonl.gz", "b.JSONL", "resolutions.csv", "markets.json"]).unwrap(),
@@ -130,7 +133,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let part = dir.path().join("messages-000001.jsonl.zst");
         std::fs::write(&part, "x").unwrap();
-        assert!(kind_of(&part).unwrap_err().to_string().contains("name its folder"));
+        assert!(
+            kind_of(&part)
+                .unwrap_err()
+                .to_string()
+                .contains("name its folder")
+        );
         assert!(kind_of(&dir.path().join("missing")).is_err());
     }
 }

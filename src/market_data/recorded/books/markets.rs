@@ -76,11 +76,7 @@ pub struct Grouped {
 }
 
 /// Makes markets of all tokens. Errors: a fee of the metadata does not fit.
-pub fn group(
-    tokens: &[Token],
-    known: &Known,
-    skips: &mut Skips,
-) -> Result<Grouped, DataError> {
+pub fn group(tokens: &[Token], known: &Known, skips: &mut Skips) -> Result<Grouped, DataError> {
     let mut found = Grouped {
         markets: Vec::new(),
         unnamed: 0,
@@ -162,7 +158,10 @@ fn groups(tokens: &[Token], known: &Known, skips: &mut Skips) -> Vec<Group> {
             continue;
         }
         if let Some(condition) = &token.condition {
-            by_condition.entry(condition.as_str()).or_default().push(number);
+            by_condition
+                .entry(condition.as_str())
+                .or_default()
+                .push(number);
         } else if let Some((slug, _)) = token.id.as_str().rsplit_once(':') {
             by_slug.entry(slug).or_default().push(number);
         }
@@ -175,9 +174,10 @@ fn groups(tokens: &[Token], known: &Known, skips: &mut Skips) -> Vec<Group> {
                 guessed: false,
             }),
             [_] => {}
-            _ => skips.count("a market with more than two tokens; each is taken by itself", || {
-                clean(name, 80)
-            }),
+            _ => skips.count(
+                "a market with more than two tokens; each is taken by itself",
+                || clean(name, 80),
+            ),
         }
     }
     // What is left of a file are two tokens whose books mirror each other.
@@ -252,7 +252,10 @@ fn market(tokens: &[Token], group: &Group, known: &Known) -> Result<BookMarket, 
         (None, None, None) => format!("book-{text_id}"),
     };
     let outcome = |place: usize| {
-        let stated = first.outcomes.get(place).filter(|_| first.outcomes.len() == 2);
+        let stated = first
+            .outcomes
+            .get(place)
+            .filter(|_| first.outcomes.len() == 2);
         let own = own.get(place).copied().flatten();
         let text = own.and_then(|token| token.id.as_str().rsplit_once(':'));
         let fallback = if place == 0 { "first" } else { "second" };
@@ -289,7 +292,9 @@ fn market(tokens: &[Token], group: &Group, known: &Known) -> Result<BookMarket, 
         category: opening.and_then(|edition| edition.category.clone()),
         outcomes: vec![outcome(0), outcome(1)],
         tick: first.tick.unwrap_or_else(coarsest),
-        min_size: first.min_size.unwrap_or_else(|| Shares::whole(DEFAULT_MIN_SIZE)),
+        min_size: first
+            .min_size
+            .unwrap_or_else(|| Shares::whole(DEFAULT_MIN_SIZE)),
         fee: FeeSchedule::FREE,
         neg_risk: first.neg_risk == Some(true),
         placeholder: false,
@@ -361,7 +366,10 @@ pub fn resolutions(
         }
         let payouts = market.market.outcomes.iter().map(|outcome| {
             let won = outcome.token == one.winner;
-            (outcome.token.clone(), if won { Price::ONE } else { Price::ZERO })
+            (
+                outcome.token.clone(),
+                if won { Price::ONE } else { Price::ZERO },
+            )
         });
         let resolution = Resolution {
             market_id: market.market.id.clone(),

@@ -7,8 +7,8 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 
 use crate::domain::{ConditionId, Level, Price, Shares, Side, Timestamp, TokenId};
 use crate::market_data::polymarket::clob_rows::ServedBook;
@@ -440,7 +440,10 @@ fn token(text: Option<&Text<'_>>) -> Option<TokenId> {
 fn tokens_of(row: &Row<'_>) -> Vec<TokenId> {
     let changes = row.price_changes.iter().flatten();
     let named = changes.filter_map(|change| token(change.asset_id.as_ref()));
-    token(row.asset_id.as_ref()).into_iter().chain(named).collect()
+    token(row.asset_id.as_ref())
+        .into_iter()
+        .chain(named)
+        .collect()
 }
 
 /// Refuses prices that no array of price steps has room for.
@@ -457,7 +460,10 @@ fn checked(message: Message) -> Result<Message, Fault> {
             if !odd {
                 return Ok(message);
             }
-            (changes.iter().map(|change| change.token.clone()).collect(), odd)
+            (
+                changes.iter().map(|change| change.token.clone()).collect(),
+                odd,
+            )
         }
         _ => return Ok(message),
     };
@@ -482,9 +488,11 @@ mod tests {
 
     #[test]
     fn every_form_of_a_book_and_of_a_change_is_read() {
-        let old = one(r#"{"event_type":"price_change","market":"","asset_id":"7","changes":
+        let old = one(
+            r#"{"event_type":"price_change","market":"","asset_id":"7","changes":
             [{"price":"0.996","side":"SELL","size":"84.6"},{"price":".5","side":"BUY","size":0}],
-            "timestamp":"1750361012494","hash":"x"}"#)
+            "timestamp":"1750361012494","hash":"x"}"#,
+        )
         .unwrap();
         assert_eq!((old.at.millis(), old.condition), (1_750_361_012_494, None));
         let Said::Changes(changes) = old.said else {
@@ -492,15 +500,28 @@ mod tests {
         };
         assert_eq!(changes.len(), 2);
         assert_eq!(changes[0].best_ask, Best::NotTold);
-        assert_eq!((changes[1].token.as_str(), changes[1].size), ("7", Shares::ZERO));
-        let asked = one(r#"{"market":"0xAB","asset_id":"btc-1h:down","timestamp":1750361012494,
-            "bids":[{"price":0.1,"size":3}],"asks":[],"tick_size":"0.001","neg_risk":false}"#)
+        assert_eq!(
+            (changes[1].token.as_str(), changes[1].size),
+            ("7", Shares::ZERO)
+        );
+        let asked = one(
+            r#"{"market":"0xAB","asset_id":"btc-1h:down","timestamp":1750361012494,
+            "bids":[{"price":0.1,"size":3}],"asks":[],"tick_size":"0.001","neg_risk":false}"#,
+        )
         .unwrap();
         assert_eq!(asked.condition.unwrap().as_str(), "0xab");
-        let Said::Whole { served, asked_for, tick } = asked.said else {
+        let Said::Whole {
+            served,
+            asked_for,
+            tick,
+        } = asked.said
+        else {
             panic!("no book")
         };
-        assert_eq!((served.token.as_str(), served.bids.len()), ("btc-1h:down", 1));
+        assert_eq!(
+            (served.token.as_str(), served.bids.len()),
+            ("btc-1h:down", 1)
+        );
         assert!(asked_for);
         assert_eq!(tick, Price::from_micros(1_000).ok());
         // A list, and a collector's wrapping.
@@ -532,7 +553,8 @@ mod tests {
             assert_eq!(cause(&change("0.5", time)).cause, BAD_TIME, "{time}");
         }
         let long = "9".repeat(300);
-        let nameless = format!(r#"{{"asset_id":"{long}","timestamp":"1750361012494","bids":[],"asks":[]}}"#);
+        let nameless =
+            format!(r#"{{"asset_id":"{long}","timestamp":"1750361012494","bids":[],"asks":[]}}"#);
         assert_eq!(cause(&nameless).cause, BAD_TOKEN);
     }
 }

@@ -136,7 +136,9 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<O
         }
         any = true;
         let end = memchr::memchr(b'\n', buffer);
-        let part = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or_default();
+        let part = buffer
+            .get(..end.unwrap_or(buffer.len()))
+            .unwrap_or_default();
         let room = MAX_LINE.saturating_sub(line.len());
         whole &= part.len() <= room;
         line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
@@ -192,7 +194,11 @@ pub fn capture(
             Ok(line) => line,
             Err(error) => {
                 // Whose messages were in it cannot be known.
-                let all = decoder.tokens.iter().map(|token| token.id.clone()).collect();
+                let all = decoder
+                    .tokens
+                    .iter()
+                    .map(|token| token.id.clone())
+                    .collect();
                 let fault = Fault {
                     cause: DAMAGED,
                     tokens: Some(all),
@@ -209,7 +215,9 @@ pub fn capture(
             file.lines += 1;
         }
         if !is_plausible(line.at) {
-            decoder.skips.count(BAD_TIME, || format!("line {count}: {}", line.at));
+            decoder
+                .skips
+                .count(BAD_TIME, || format!("line {count}: {}", line.at));
             continue;
         }
         if !later {
@@ -242,7 +250,9 @@ pub fn capture(
             Body::File { .. } | Body::End { .. } => {}
         }
     }
-    found.torn = lines.torn().map(|(name, byte)| format!("{name} after byte {byte}"));
+    found.torn = lines
+        .torn()
+        .map(|(name, byte)| format!("{name} after byte {byte}"));
     Ok(found)
 }
 

@@ -137,7 +137,13 @@ mod tests {
     }
 
     fn change(side: Side, price: &str, size: u32, bid: &str, ask: &str) -> LevelChange {
-        let told = |text: &str| if text.is_empty() { Best::NotTold } else { Best::At(p(text)) };
+        let told = |text: &str| {
+            if text.is_empty() {
+                Best::NotTold
+            } else {
+                Best::At(p(text))
+            }
+        };
         LevelChange {
             token: TokenId::new("7"),
             side,
@@ -150,8 +156,11 @@ mod tests {
 
     fn shown(book: &Rebuilt) -> [String; 2] {
         let words = |levels: &[Level]| {
-            let words: Vec<String> =
-                levels.iter().rev().map(|l| format!("{}x{}", l.price, l.size)).collect();
+            let words: Vec<String> = levels
+                .iter()
+                .rev()
+                .map(|l| format!("{}x{}", l.price, l.size))
+                .collect();
             words.join(" ")
         };
         let (bids, asks) = book.ladders();
@@ -163,19 +172,40 @@ mod tests {
         let mut book = Rebuilt::new(Shares::whole(1_000));
         let mut count = 0;
         let mut play = |book: &mut Rebuilt, at, one: LevelChange| {
-            book.change(Timestamp::from_millis(at), &[one], &mut |_, _, _| count += 1)
+            book.change(Timestamp::from_millis(at), &[one], &mut |_, _, _| {
+                count += 1
+            })
         };
         // Nobody has set 0.35 or 0.39: the rest of this moment may.
-        assert_eq!(play(&mut book, 1, change(Side::Buy, "0.31", 198, "0.35", "0.39")), Some(false));
-        assert_eq!(play(&mut book, 1, change(Side::Sell, "0.39", 122, "0.35", "0.39")), Some(false));
+        assert_eq!(
+            play(&mut book, 1, change(Side::Buy, "0.31", 198, "0.35", "0.39")),
+            Some(false)
+        );
+        assert_eq!(
+            play(
+                &mut book,
+                1,
+                change(Side::Sell, "0.39", 122, "0.35", "0.39")
+            ),
+            Some(false)
+        );
         assert_eq!(shown(&book), ["0.31x198", "0.39x122"]);
         // The moment is over: 0.35 was there all along.
-        assert_eq!(play(&mut book, 2, change(Side::Sell, "0.41", 5, "0.35", "0.39")), Some(true));
+        assert_eq!(
+            play(&mut book, 2, change(Side::Sell, "0.41", 5, "0.35", "0.39")),
+            Some(true)
+        );
         assert_eq!(shown(&book), ["0.35x1000 0.31x198", "0.39x122 0.41x5"]);
         // 0.39 was taken by something that no message told; 0.35 has its own size now.
-        assert_eq!(play(&mut book, 3, change(Side::Buy, "0.35", 7, "0.35", "0.41")), Some(true));
+        assert_eq!(
+            play(&mut book, 3, change(Side::Buy, "0.35", 7, "0.35", "0.41")),
+            Some(true)
+        );
         assert_eq!(shown(&book), ["0.35x7 0.31x198", "0.41x5"]);
-        assert_eq!(play(&mut book, 2, change(Side::Buy, "0.36", 7, "0.36", "0.41")), None);
+        assert_eq!(
+            play(&mut book, 2, change(Side::Buy, "0.36", 7, "0.36", "0.41")),
+            None
+        );
         // Four changes, 0.35 assumed, 0.39 removed.
         assert_eq!(count, 6);
     }
