@@ -17,6 +17,7 @@ mod favourite;
 mod indicators;
 pub mod market_maker;
 mod params;
+mod parts;
 mod pricing;
 #[cfg(test)]
 mod properties;
@@ -68,6 +69,15 @@ impl Analysis {
             *count += 1;
         } else {
             self.passed_over.insert(cause.to_owned(), 1);
+        }
+    }
+
+    /// Adds what was made of later markets.
+    pub fn append(&mut self, mut later: Analysis) {
+        self.intents.append(&mut later.intents);
+        self.looked_at += later.looked_at;
+        for (cause, count) in later.passed_over {
+            *self.passed_over.entry(cause).or_default() += count;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Backtests as they are asked for: a configuration with settings of its own, a folder, a result to keep.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -86,6 +87,8 @@ pub struct Backtest {
     pub config: Value,
     /// Hash of the data's content.
     pub data_hash: String,
+    /// How long the replay took, and what is made of it after; no part of what is kept.
+    pub spent: [Duration; 2],
 }
 
 fn bad(message: String) -> AppError {
@@ -212,8 +215,12 @@ impl Prepared {
         strategies: &[Box<dyn Strategy>],
         options: &BacktestOptions<'_>,
     ) -> Result<Backtest, AppError> {
+        let began = Instant::now();
         let result = engine::run(&self.data, strategies, options).map_err(failed)?;
-        self.told(result, options)
+        let replayed = began.elapsed();
+        let mut told = self.told(result, options)?;
+        told.spent = [replayed, began.elapsed().saturating_sub(replayed)];
+        Ok(told)
     }
 
     /// A result that was made with `options`, with intervals, comparisons and diagnoses, and with what it
@@ -252,6 +259,7 @@ impl Prepared {
             result,
             config: self.made_with()?,
             data_hash: self.data_hash.clone(),
+            spent: Default::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -143,6 +144,7 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
         result,
         config,
         data_hash,
+        ..
     } = done.backtest;
     let mut more = Map::new();
     more.insert("version".to_owned(), VERSION.into());
@@ -176,10 +178,21 @@ fn carry_out(
         bar.set_position(done as u64);
     };
     let cancelled = || stop.load(Ordering::Acquire);
+    let began = Instant::now();
     let prepared = Prepared::load(config, request, &cancelled)?;
+    let read = began.elapsed();
     let Some(moments) = moments else {
+        let backtest = prepared.run(&progress, &cancelled)?;
+        let [replayed, measured] = backtest.spent;
+        output::error(&format!(
+            "read {} rows of {} markets in {read:.2?}, replayed {} moments in {replayed:.2?}, measured them \
+             in {measured:.2?}",
+            prepared.dataset.report().rows,
+            prepared.dataset.series().len(),
+            backtest.result.report.frames,
+        ));
         return Ok(Done {
-            backtest: prepared.run(&progress, &cancelled)?,
+            backtest,
             lookahead: None,
         });
     };

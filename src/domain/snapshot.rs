@@ -1,6 +1,7 @@
 //! What a tick looks at: everything gathered beforehand, immutable.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -262,9 +263,15 @@ impl Snapshot {
 
     /// The markets that strategies may look at.
     pub fn candidates(&self) -> impl Iterator<Item = &MarketView> {
+        self.candidates_in(0..self.markets.len())
+    }
+
+    /// Those of them that stand at these places among [all](Snapshot::markets).
+    pub fn candidates_in(&self, places: Range<usize>) -> impl Iterator<Item = &MarketView> {
         let flag = self.interrupted.as_deref();
         let goes_on = move || flag.is_none_or(|flag| !flag.load(Ordering::Relaxed));
-        let views = self.markets.iter().take_while(move |_| goes_on());
+        let views = self.markets.get(places).unwrap_or_default().iter();
+        let views = views.take_while(move |_| goes_on());
         views.filter(|view| view.candidate)
     }
 

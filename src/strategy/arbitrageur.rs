@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{self, MAX_AMOUNT};
-use super::pricing;
 use super::{Analysis, Strategy, StrategyContext, StrategyError};
+use super::{parts, pricing};
 use crate::domain::{Basket, EventId, Intent, MarketId, MarketView, Usdc};
 
 mod basket;
@@ -127,7 +127,11 @@ impl Strategy for Arbitrageur {
     fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
         // Pairs come first: two legs carry less leg risk than many, and the same depth must not
         // be counted on twice. Ladders come last: they rest on wording, the others on contracts.
-        let mut analysis = pricing::look_at_each(context, |view| self.look_at_pair(context, view));
+        let (mut analysis, ladders) = parts::both(
+            context,
+            || pricing::look_at_each(context, |view| self.look_at_pair(context, view)),
+            || self.date_ladders.then(|| Ladders::find(context)),
+        );
         let mut taken: BTreeSet<MarketId> = BTreeSet::new();
         take(&mut taken, &analysis.intents);
         let mut events: BTreeMap<&EventId, Vec<&MarketView>> = BTreeMap::new();
@@ -149,9 +153,8 @@ impl Strategy for Arbitrageur {
             };
             note(&mut analysis, looked);
         }
-        if self.date_ladders {
+        if let Some(ladders) = ladders {
             take(&mut taken, &analysis.intents);
-            let ladders = Ladders::find(context);
             for looked in ladders.look(context, &self.terms, &taken) {
                 note(&mut analysis, looked);
             }

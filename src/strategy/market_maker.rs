@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{self, MAX_AMOUNT};
 use super::pricing::{self, TwoSided};
-use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators};
+use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators, parts};
 use crate::domain::{
     History, Intent, Market, MarketView, Outcome, Quote, QuoteReason, QuoteTerms, Shares,
     StrategyName, Timestamp, TokenId, Usdc,
@@ -337,8 +337,7 @@ impl Strategy for MarketMaker {
 
     fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
         let standing = Standing::of(context);
-        let mut analysis = Analysis::default();
-        for view in context.snapshot.candidates() {
+        Ok(parts::look_at_candidates(context, |view, analysis| {
             let looked = match self.look(context, &standing, view) {
                 Ok(_) if !pricing::is_first(context, view) => Err(cause::LISTED_TWICE),
                 looked => looked,
@@ -359,8 +358,7 @@ impl Strategy for MarketMaker {
                     analysis.pass(cause);
                 }
             }
-        }
-        Ok(analysis)
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::params::{self, MAX_AMOUNT};
-use super::{Analysis, StrategyContext, cause};
+use super::{Analysis, StrategyContext, cause, parts};
 use crate::domain::{
     Book, BookFeed, BookOrigin, Intent, Market, MarketView, Outcome, Price, Shares, Side,
     Timestamp, TokenId, Usdc, text,
@@ -48,18 +48,16 @@ pub(super) fn name_of(outcome: &Outcome) -> String {
 /// Looks at every candidate market; `look` says what it wants there, or why nothing.
 pub(super) fn look_at_each<'cause>(
     context: &StrategyContext<'_>,
-    look: impl Fn(&MarketView) -> Result<Intent, &'cause str>,
+    look: impl Fn(&MarketView) -> Result<Intent, &'cause str> + Sync,
 ) -> Analysis {
-    let mut analysis = Analysis::default();
-    for view in context.snapshot.candidates() {
+    parts::look_at_candidates(context, |view, analysis| {
         analysis.looked_at += 1;
         match look(view) {
             Ok(intent) if is_first(context, view) => analysis.intents.push(intent),
             Ok(_) => analysis.pass(cause::LISTED_TWICE),
             Err(cause) => analysis.pass(cause),
         }
-    }
-    analysis
+    })
 }
 
 /// False for the second view of one market: acting on it would double the order.

@@ -13,8 +13,8 @@ const PRICES: &str = "\
 2026-01-01T01:00:00Z,b,B?,0.9,0,tb
 ";
 const BOTH_YES: &str = "\
-a,ta,2026-01-01T02:00:00Z,1,official
-b,tb,2026-01-01T02:00:00Z,1,official
+a,ta,2026-01-01T02:00:00Z,Yes,official
+b,tb,2026-01-01T02:00:00Z,Yes,official
 ";
 
 #[test]
@@ -65,7 +65,7 @@ fn draw(dataset: &Dataset, hold: Hold, result: Usdc, seed: u64) -> RandomTrades 
 
 #[test]
 fn random_trades_win_or_lose_with_the_market() {
-    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,1,official\n");
+    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,Yes,official\n");
     let hold = Hold {
         opened_at: hour(0),
         sold_at: None,
@@ -87,7 +87,7 @@ fn random_trades_win_or_lose_with_the_market() {
 
 #[test]
 fn what_the_run_sold_is_sold_at_the_bid() {
-    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,1,official\n");
+    let dataset = dataset(ONE, "a,ta,2026-01-01T02:00:00Z,Yes,official\n");
     let hold = Hold {
         opened_at: hour(0),
         sold_at: Some(hour(1)),

@@ -25,7 +25,18 @@ pub fn step_of(period: i64) -> i64 {
 impl Metrics {
     pub(super) fn measure_curve(&mut self, curve: &[(Timestamp, Usdc)]) {
         let (Some((start, first)), Some((end, last))) = (curve.first(), curve.last()) else {
-            for name in ["total_return", "final_equity", "max_drawdown"] {
+            for name in [
+                "total_return",
+                "final_equity",
+                "cagr",
+                "calmar_ratio",
+                "max_drawdown",
+                "average_drawdown",
+                "max_drawdown_hours",
+                "average_drawdown_hours",
+                "best_day",
+                "worst_day",
+            ] {
                 self.because(name, None, NO_EQUITY);
             }
             return self.measure_returns(None);

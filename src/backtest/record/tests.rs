@@ -58,7 +58,7 @@ impl Strategy for Told {
                 confidence: 1.0,
                 fair_price: *fair,
                 target_price: Price::parse(limit).unwrap(),
-                edge: fair - 0.5,
+                edge: (fair - Price::parse(limit).unwrap().to_f64()).abs(),
                 size: Usdc::whole(*size),
                 reason: format!("told to at {limit}"),
                 stop_loss: None,
@@ -80,7 +80,7 @@ const PRICES: &str = "\
 2026-01-01T02:00:00Z,a,A?,0.6,0,ta
 2026-01-01T02:00:00Z,b,B?,0.2,0,tb
 ";
-const RESOLUTIONS: &str = "a,ta,2026-01-01T03:00:00Z,1,official\n";
+const RESOLUTIONS: &str = "a,ta,2026-01-01T03:00:00Z,Yes,official\n";
 
 fn run() -> (Dataset, BacktestResult) {
     let dataset = dataset(PRICES, RESOLUTIONS);

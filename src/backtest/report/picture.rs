@@ -311,7 +311,10 @@ mod tests {
         // and below it is the ground.
         assert_eq!(colour(1168, 300), CARD);
         let line = (245..265).map(|y| colour(1168, y));
-        assert!(line.into_iter().any(|(red, green, _)| green > red + 40));
+        assert!(
+            line.into_iter()
+                .any(|(red, green, _)| green > red.saturating_add(40))
+        );
         // The drawdown of a quarter fills its panel at the end.
         assert_ne!(colour(1165, 550), CARD);
         assert_eq!(colour(200, 550), CARD);

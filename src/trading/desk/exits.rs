@@ -290,9 +290,14 @@ impl Step<'_> {
 
     /// Shares that an order filled in this step, and what they came to, fees not included.
     fn filled_of(&self, order_id: u64) -> (Shares, Usdc) {
+        let accepted = |event: &LedgerEvent| matches!(event, LedgerEvent::OrderAccepted { order } if order.id == order_id);
         self.recorder
             .events()
             .iter()
+            // Before it was accepted it filled nothing: a hundred orders of a tick are not a hundred
+            // looks at all that they did.
+            .rev()
+            .take_while(|stamped| !accepted(&stamped.event))
             .filter_map(|stamped| match &stamped.event {
                 LedgerEvent::Filled { fill } if fill.order_id == order_id => Some(fill),
                 _ => None,
