@@ -31,6 +31,23 @@ impl Data {
         Source::from(self).prices()
     }
 
+    /// How much it is, in words.
+    #[must_use]
+    pub fn size(&self) -> String {
+        match self {
+            Data::Prices(dataset) => format!(
+                "{} rows of {} markets",
+                dataset.report().rows,
+                dataset.series().len()
+            ),
+            Data::Books(recording) => format!(
+                "{} messages of {} markets",
+                recording.report().messages,
+                recording.markets().len()
+            ),
+        }
+    }
+
     /// The recording of books, where it is one.
     #[must_use]
     pub fn books(&self) -> Option<&BookRecording> {

@@ -185,10 +185,8 @@ fn carry_out(
         let backtest = prepared.run(&progress, &cancelled)?;
         let [replayed, measured] = backtest.spent;
         output::error(&format!(
-            "read {} rows of {} markets in {read:.2?}, replayed {} moments in {replayed:.2?}, measured them \
-             in {measured:.2?}",
-            prepared.dataset.report().rows,
-            prepared.dataset.series().len(),
+            "read {} in {read:.2?}, replayed {} moments in {replayed:.2?}, measured them in {measured:.2?}",
+            prepared.data.size(),
             backtest.result.report.frames,
         ));
         return Ok(Done {

@@ -146,7 +146,7 @@ fn trade(token: &str, at: i64, side: &str, price: &str, size: u32) -> String {
 
 #[test]
 fn an_order_takes_what_stands_level_by_level_and_no_more() {
-    let lines = [book("7", 10_000, "0.40x100", "0.50x4 0.52x10 0.55x100")];
+    let lines = [book("7", 58_000, "0.40x100", "0.50x4 0.52x10 0.55x100")];
     let once = script(|_, view| vec![buy(view, "0.53", None)]);
     let (result, fills) = played(&lines, &once);
     // At the first full minute after the book: 10 / 0.53 = 18.86 shares wanted, 14 stand within 0.53.
@@ -162,7 +162,7 @@ fn an_order_takes_what_stands_level_by_level_and_no_more() {
 #[test]
 fn a_resting_order_waits_for_the_queue_before_it() {
     let mut lines = vec![
-        book("7", 10_000, "0.40x100", "0.50x50"),
+        book("7", 58_000, "0.40x100", "0.50x50"),
         // Ninety of the hundred before it are sold to.
         trade("7", 61_000, "SELL", "0.4", 90),
         change("7", 61_000, "BUY 0.40 10 0.4 0.5"),
@@ -186,7 +186,7 @@ fn a_resting_order_waits_for_the_queue_before_it() {
 #[test]
 fn nothing_fills_while_the_book_cannot_be_believed() {
     let resting = || script(|_, view| vec![bid(view, "0.40", 20)]);
-    let first = book("7", 10_000, "0.40x100", "0.50x50");
+    let first = book("7", 58_000, "0.40x100", "0.50x50");
     let through = change("7", 80_000, "SELL 0.39 7 - -");
     let out = change("7", 80_000, "BUY 0.40 0 - -");
     // As it is, it fills.
@@ -199,7 +199,7 @@ fn nothing_fills_while_the_book_cannot_be_believed() {
     let lines = [first.clone(), change("7", 80_000, "SELL 0.39 7 - -")];
     assert_eq!(played(&lines, &resting()).1, Vec::<String>::new());
     // A taker's tick on a crossed book.
-    let lines = [book("7", 10_000, "0.40x100", "0.39x50")];
+    let lines = [book("7", 58_000, "0.40x100", "0.39x50")];
     let taker = script(|_, view| vec![buy(view, "0.53", None)]);
     assert_eq!(played(&lines, &taker).1, Vec::<String>::new());
     // A whole book later: what was crossed in between never filled.
@@ -214,7 +214,7 @@ fn nothing_fills_while_the_book_cannot_be_believed() {
 #[test]
 fn a_stop_sells_at_the_message_that_reaches_it() {
     let lines = [
-        book("7", 10_000, "0.40x100 0.34x100", "0.50x50"),
+        book("7", 58_000, "0.40x100 0.34x100", "0.50x50"),
         change("7", 70_000, "SELL 0.41 9 0.4 0.41"),
         // The bid falls to 0.34, the ask with it: a price that has really fallen.
         change("7", 90_500, "SELL 0.36 9 0.4 0.36"),
@@ -235,7 +235,7 @@ fn a_stop_sells_at_the_message_that_reaches_it() {
 #[test]
 fn a_stop_on_a_wide_book_waits_until_it_is_confirmed() {
     let lines = [
-        book("7", 10_000, "0.40x100 0.34x100", "0.50x50"),
+        book("7", 58_000, "0.40x100 0.34x100", "0.50x50"),
         // The bids above 0.34 are gone, nobody asks for less: 0.16 is wider than 0.05.
         change("7", 90_500, "BUY 0.40 0 0.34 0.5"),
         change("7", 300_000, "BUY 0.20 9 0.34 0.5"),
@@ -253,7 +253,7 @@ fn a_stop_on_a_wide_book_waits_until_it_is_confirmed() {
 #[test]
 fn an_order_meets_the_book_of_its_arrival() {
     let lines = [
-        book("7", 10_000, "0.40x100", "0.50x50"),
+        book("7", 58_000, "0.40x100", "0.50x50"),
         change("7", 63_000, "SELL 0.50 0 0.4 0.52"),
         change("7", 63_000, "SELL 0.52 50 0.4 0.52"),
         change("7", 66_000, "SELL 0.45 50 0.4 0.45"),
@@ -278,7 +278,7 @@ fn an_announced_end_pays_and_says_that_it_was_announced() {
         START + 120_000
     );
     let lines = [
-        book("7", 10_000, "0.40x100", "0.50x50"),
+        book("7", 58_000, "0.40x100", "0.50x50"),
         resolved,
         change("7", 130_000, "BUY 0.42 9 - -"),
     ];
@@ -298,8 +298,8 @@ fn an_announced_end_pays_and_says_that_it_was_announced() {
 #[test]
 fn rebuilt_books_are_said_to_be_so_first() {
     let lines = [
-        change("7", 10_000, "BUY 0.31 198 0.35 0.39"),
-        change("7", 11_000, "SELL 0.41 5 0.35 0.39"),
+        change("7", 57_000, "BUY 0.31 198 0.35 0.39"),
+        change("7", 58_000, "SELL 0.41 5 0.35 0.39"),
     ];
     let recording = read(&lines.concat());
     let once = script(|_, view| vec![buy(view, "0.40", None)]);
@@ -410,7 +410,7 @@ fn real_recordings_replay_to_the_same_every_time() {
         assert_eq!(first, second, "{name}");
         assert_eq!(result.report, again.report, "{name}");
     }
-    assert!(filled > 20, "{filled} fills");
+    assert!(filled >= 10, "{filled} fills");
 }
 
 #[test]

@@ -239,7 +239,8 @@ fn a_recording_without_whole_books_says_that_its_books_are_rebuilt() {
     let more = [lines.concat(), book("7", 3, "0.3x1", "0.4x1")].concat();
     let last = words(&read(&more));
     assert_eq!(last[7], "3 whole");
-    assert_eq!(last.last().unwrap(), "3 ask 0.4x1 |+.");
+    // Worst first: 0.41 goes, 0.4 comes, 0.39 goes.
+    assert_eq!(last[last.len() - 2..], ["3 ask 0.4x1", "3 ask 0.39x0 |+."]);
 }
 
 #[test]
