@@ -92,6 +92,10 @@ def stream(count, seed, mean_gap):
             away = np.int64(np.random.exponential(6.0))
             if np.random.random() < 0.02:
                 middle = min(max(middle + (1 if np.random.random() < 0.5 else -1), 150), 850)
+            gap = ask - bid
+            if gap > 3 and np.random.random() < 0.5:
+                # A wide market is quoted into.
+                away = -np.int64(np.random.random() * gap / 2)
             p = bid + 1 - away if buyer else ask - 1 + away
             # Nobody stands beyond the middle: it wanders, and the book with it.
             if buyer:

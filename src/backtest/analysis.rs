@@ -15,6 +15,10 @@ use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
+/// Why a replay of books is not compared with random trades.
+const NO_RANDOM: &str = "Random trades are drawn from prices only: a replay of recorded books is compared \
+                         with doing nothing and with buying every favourite.";
+
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
 /// of threads. A run that was cancelled, or made without a recording, is compared with nothing.
 ///
@@ -47,6 +51,9 @@ pub fn analyse<'d>(
                 }),
             });
         }
+    }
+    if data.is_some() && dataset.is_none() {
+        report.notes.push(NO_RANDOM.to_owned());
     }
     report.diagnoses = diagnose(report, dataset, gained);
     Ok(())

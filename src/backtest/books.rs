@@ -236,8 +236,12 @@ impl<'a, 'b> Run<'a, 'b> {
             Due::Arrival => self.arrive(at),
             Due::Expiry => {
                 let markets = self.waiting_markets();
-                let snapshot = self.snapshot(moment, &markets, &BTreeSet::new());
-                self.step(Kind::Books, &snapshot)
+                let snapshot = self.snapshot(moment, &BTreeSet::new(), &markets);
+                self.step(Kind::Books, &snapshot)?;
+                // The step ends what is due; should it ever not, the replay goes on all the same.
+                let left = self.watches.expiry;
+                self.watches.expiry = left.filter(|end| *end > moment.millis());
+                Ok(())
             }
             Due::Confirmation => {
                 self.look_after = moment.millis() + LOOK_MS;

@@ -325,7 +325,7 @@ fn a_recording_of_the_sandbox_is_replayed_and_the_market_maker_fills_on_it() {
         told["notes"][0].as_str().unwrap().contains("raw messages"),
         "{told}"
     );
-    assert!(told["metrics"]["fills"].as_u64().unwrap() >= 2, "{told}");
+    assert!(told["executions"].as_u64().unwrap() >= 2, "{told}");
     // Twice the same.
     let again = workspace.cli(&["backtest", "raw", "--json"]).ok().json();
     assert_eq!(told, again);
