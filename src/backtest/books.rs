@@ -362,6 +362,8 @@ impl<'a, 'b> Run<'a, 'b> {
         if all_doubts || !wanted.is_empty() {
             wanted.extend(doubted.map(|(number, _)| *number));
         }
+        // Whatever would happen is at one of these; a mark alone makes nothing happen.
+        let may_happen = !wanted.is_empty();
         let marks_due = self.marked.is_none_or(|marked| now - marked >= MARK_MS);
         if marks_due {
             wanted.append(&mut self.books.unmarked);
@@ -379,6 +381,7 @@ impl<'a, 'b> Run<'a, 'b> {
             .retain(|id, until| *until > now && ledger.conditionals().contains_key(id));
         let chances: Vec<Chance> = views
             .iter()
+            .filter(|_| may_happen)
             .flat_map(|view| watch::chances(ledger, view, &self.desk.config, at))
             .filter(|chance| {
                 chance

@@ -213,7 +213,9 @@ fn tidy(
     levels.retain(|level| {
         !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
     });
-    levels.sort_by(best_first);
+    if !levels.is_sorted_by(|a, b| best_first(a, b).is_le()) {
+        levels.sort_by(best_first);
+    }
     levels.dedup_by(|next, kept| {
         let same = next.price == kept.price;
         if same {

@@ -8,6 +8,7 @@ pub struct Levels {
     bits: Box<[u64]>,
     /// The best place with shares; 0 when there is none, since nothing trades at a price of 0 or 1.
     best: u32,
+    count: usize,
 }
 
 impl Levels {
@@ -19,6 +20,7 @@ impl Levels {
             sizes: vec![0; places].into_boxed_slice(),
             bits: vec![0; places.div_ceil(64)].into_boxed_slice(),
             best: 0,
+            count: 0,
         }
     }
 
@@ -36,8 +38,12 @@ impl Levels {
             *word ^= 1 << (place % 64);
         }
         if size != 0 {
+            self.count += 1;
             self.best = self.best.max(place);
-        } else if place == self.best {
+            return;
+        }
+        self.count = self.count.saturating_sub(1);
+        if place == self.best {
             self.best = self.below(place);
         }
     }
@@ -66,6 +72,12 @@ impl Levels {
             word = next;
             bits = self.bits.get(word).copied().unwrap_or_default();
         }
+    }
+
+    /// How many places have shares.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Places with their shares, best first.
@@ -110,6 +122,7 @@ mod tests {
             }
             let found: Vec<(u32, i64)> = levels.iter().collect();
             let expected: Vec<(u32, i64)> = map.into_iter().rev().collect();
+            prop_assert_eq!(found.len(), levels.count());
             prop_assert_eq!(found, expected);
         }
     }

@@ -80,15 +80,17 @@ impl Token {
     }
 
     fn levels(&self, side: usize) -> Vec<Level> {
-        let levels = self.sides.get(side).into_iter().flat_map(Levels::iter);
-        levels
-            .filter_map(|(place, size)| {
-                Some(Level {
-                    price: Price::from_micros(self.price(side, place)).ok()?,
-                    size: Shares::from_micros(size).ok()?,
-                })
-            })
-            .collect()
+        let Some(levels) = self.sides.get(side) else {
+            return Vec::new();
+        };
+        let mut found = Vec::with_capacity(levels.count());
+        for (place, size) in levels.iter() {
+            let price = Price::from_micros(self.price(side, place));
+            if let (Ok(price), Ok(size)) = (price, Shares::from_micros(size)) {
+                found.push(Level { price, size });
+            }
+        }
+        found
     }
 }
 
@@ -134,6 +136,8 @@ pub struct Books<'a> {
     tick_due: i64,
     /// Before this moment no marks are recorded for their own sake, ms.
     pub mark_due: i64,
+    /// Bids of held tokens have moved, and marks may be recorded.
+    marks_ready: bool,
     /// The loop is not to go beyond this moment, ms.
     sooner: i64,
     /// Tokens whose books changed since the last tick.
@@ -184,6 +188,7 @@ impl<'a> Books<'a> {
             tick_ms: rules.tick_ms.unwrap_or(TICK_MS).max(1),
             tick_due: i64::MAX,
             mark_due: i64::MIN,
+            marks_ready: false,
             sooner: i64::MAX,
             changed: Vec::new(),
             attention: BTreeSet::new(),
@@ -266,7 +271,8 @@ impl<'a> Books<'a> {
                 self.end_step(event);
                 limit = limit.min(self.sooner);
             }
-            if event.meta & MESSAGE != 0 && (!self.attention.is_empty() || !self.prints.is_empty())
+            if event.meta & MESSAGE != 0
+                && (self.marks_ready || !self.attention.is_empty() || !self.prints.is_empty())
             {
                 self.next += count + 1;
                 self.now = event.at;
@@ -323,7 +329,7 @@ impl<'a> Books<'a> {
             if watch.moved(token.bid()) {
                 self.unmarked.insert(number);
                 if event.at >= self.mark_due {
-                    self.attention.insert(number);
+                    self.marks_ready = true;
                 } else {
                     self.sooner = self.sooner.min(self.mark_due);
                 }
@@ -449,6 +455,7 @@ impl<'a> Books<'a> {
 
     /// Tokens at which something may happen.
     pub fn take_attention(&mut self) -> BTreeSet<u32> {
+        self.marks_ready = false;
         std::mem::take(&mut self.attention)
     }
 

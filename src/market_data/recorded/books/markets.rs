@@ -380,6 +380,6 @@ pub fn resolutions(
         found.push((one.at, index, resolution));
     }
     found.retain(|(at, _, _)| until.is_none_or(|until| *at <= until));
-    found.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    found.sort_by_key(|(at, market, _)| (*at, *market));
     found
 }
