@@ -2,13 +2,16 @@
 //!
 //! [`frames`] turns a recording into the snapshots that a desk would have gathered, [`engine`] carries
 //! the step out on them, [`metrics`] measures what came of it, [`analysis`] says how much of it is luck,
-//! what it compares with and what is doubtful, and [`report`] writes it down. [`sweep`] runs many
+//! what it compares with and what is doubtful, and [`report`] writes it down. [`books`] does for recorded
+//! order books what [`frames`] and [`engine`] do for prices. [`sweep`] runs many
 //! settings and judges them out of sample, [`lookahead`] looks for decisions that know the future, and
 //! [`parity`] carries a recorded session out again.
 
 pub mod analysis;
 pub mod baselines;
+pub mod books;
 pub mod bootstrap;
+pub mod data;
 pub mod diagnoses;
 pub mod engine;
 pub mod frames;

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::backtest::data::Data;
 use crate::backtest::engine::{self, BacktestError, BacktestOptions, BacktestResult, ReplayRules};
 use crate::backtest::summary::WholeResult;
 use crate::backtest::{analysis, report};
 use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp};
+use crate::market_data::DataError;
+use crate::market_data::recorded::books::{BookOptions, BookRecording, RecordingKind, kind_of};
 use crate::market_data::recorded::{Dataset, DatasetOptions, content_hash};
 use crate::store::{NewBacktest, Store};
 use crate::strategy::{Strategy, StrategySet};
@@ -65,7 +68,7 @@ pub struct Prepared {
     /// The configuration with the settings of this run.
     pub config: Config,
     /// The recording.
-    pub dataset: Dataset,
+    pub data: Data,
     /// Hash of its content.
     pub data_hash: String,
     /// First moment wanted.
@@ -106,6 +109,31 @@ pub fn dataset_options(config: &Config) -> DatasetOptions {
     }
 }
 
+/// Reads what lies in a folder: price files, a capture, or messages. Nothing after `until`.
+fn read(
+    dir: &Path,
+    config: &Config,
+    until: Option<Timestamp>,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Data, DataError> {
+    Ok(match kind_of(dir)? {
+        RecordingKind::Prices => {
+            let options = DatasetOptions {
+                until,
+                ..dataset_options(config)
+            };
+            Data::Prices(Box::new(Dataset::load_unless(dir, options, cancelled)?))
+        }
+        RecordingKind::Capture | RecordingKind::Messages => {
+            let options = BookOptions {
+                depth: config.backtest.default_depth,
+                until,
+            };
+            Data::Books(Box::new(BookRecording::load_unless(dir, options, cancelled)?))
+        }
+    })
+}
+
 impl Prepared {
     /// Reads a recording. Blocking.
     ///
@@ -129,10 +157,10 @@ impl Prepared {
         let own = &config.backtest;
         let start = moment("backtest.start", own.start.as_deref(), false)?;
         let end = moment("backtest.end", own.end.as_deref(), true)?;
-        let dataset = Dataset::load_unless(dir, dataset_options(&config), cancelled)?;
+        let data = read(dir, &config, None, cancelled)?;
         let data_hash = content_hash(dir, cancelled)?;
         Ok(Prepared {
-            dataset,
+            data,
             data_hash,
             start: request.start.or(start),
             end: request.end.or(end),
@@ -143,12 +171,8 @@ impl Prepared {
     }
 
     /// The same recording without anything after `until`. Blocking. Errors: it cannot be read again.
-    pub fn until(&self, until: Timestamp) -> Result<Dataset, AppError> {
-        let options = DatasetOptions {
-            until: Some(until),
-            ..dataset_options(&self.config)
-        };
-        Ok(Dataset::load(&self.dir, options)?)
+    pub fn until(&self, until: Timestamp) -> Result<Data, AppError> {
+        Ok(read(&self.dir, &self.config, Some(until), &|| false)?)
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.
@@ -192,7 +216,7 @@ impl Prepared {
         options: &BacktestOptions<'_>,
     ) -> Result<Backtest, AppError> {
         let began = Instant::now();
-        let result = engine::run(&self.dataset, strategies, options).map_err(failed)?;
+        let result = engine::run(&self.data, strategies, options).map_err(failed)?;
         let replayed = began.elapsed();
         let mut told = self.told(result, options)?;
         told.spent = [replayed, began.elapsed().saturating_sub(replayed)];
@@ -209,7 +233,7 @@ impl Prepared {
     ) -> Result<Backtest, AppError> {
         let config = &self.config;
         let seed = options.rules.seed;
-        analysis::analyse(&mut result, Some(&self.dataset), options, seed).map_err(failed)?;
+        analysis::analyse(&mut result, Some(&self.data), options, seed).map_err(failed)?;
         if result.partial {
             result.report.title += " (cancelled: a part only)";
         }

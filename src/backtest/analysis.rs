@@ -9,45 +9,51 @@ use crate::domain::{Timestamp, Usdc};
 use crate::market_data::recorded::Dataset;
 
 use super::baselines::{self, Comparisons, Hold, RANDOM_DRAWS};
+use super::data::Source;
 use super::bootstrap::{self, DRAWS};
 use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
+/// Why a replay of books is not compared with random trades.
+const NO_RANDOM: &str = "Random trades are drawn from prices only: a replay of recorded books is compared \
+                         with doing nothing and with buying every favourite.";
+
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
 /// of threads. A run that was cancelled, or made without a recording, is compared with nothing.
 ///
 /// Errors: a step of the favourites failed, which is a fault of ours.
-pub fn analyse(
+pub fn analyse<'d>(
     result: &mut BacktestResult,
-    dataset: Option<&Dataset>,
+    data: Option<impl Into<Source<'d>>>,
     options: &BacktestOptions<'_>,
     seed: u64,
 ) -> Result<(), BacktestError> {
     let gained = result.equity.minus(result.report.balance);
     let report = &mut result.report;
     report.intervals = bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
-    if let Some((dataset, (_, end))) = dataset.zip(report.period).filter(|_| !result.partial) {
+    let data = data.map(Into::into);
+    let dataset = data.and_then(Source::prices);
+    if let Some((data, (_, end))) = data.zip(report.period).filter(|_| !result.partial) {
         let holds = holds(report);
         let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
         let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
         let stake = stake.map(|count| Usdc::from_micros(spent.micros() / count));
-        if let Some(favourites) = baselines::favourites(dataset, options, stake)? {
+        if let Some(favourites) = baselines::favourites(data, options, stake)? {
             let account = (report.balance, end);
             let draws = (seed, RANDOM_DRAWS);
             report.comparisons = Some(Comparisons {
                 nothing: 0.0,
                 favourites,
-                random: baselines::random_trades(
-                    dataset,
-                    &options.rules,
-                    &holds,
-                    account,
-                    gained,
-                    draws,
-                ),
+                random: dataset.and_then(|dataset| {
+                    let rules = &options.rules;
+                    baselines::random_trades(dataset, rules, &holds, account, gained, draws)
+                }),
             });
         }
+    }
+    if data.is_some() && dataset.is_none() {
+        report.notes.push(NO_RANDOM.to_owned());
     }
     report.diagnoses = diagnose(report, dataset, gained);
     Ok(())
@@ -78,6 +84,7 @@ fn diagnose(report: &ReportInput, dataset: Option<&Dataset>, gained: Usdc) -> Ve
     let enough = metrics.total_trades >= diagnoses::FEW_TRADES;
     [
         diagnoses::synthetic_book(report.synthetic_fills, report.synthetic_spread),
+        diagnoses::rebuilt_book(report.synthetic_fills, report.rebuilt.is_some()),
         diagnoses::too_few_trades(metrics.total_trades),
         diagnoses::within_noise(metrics.total_return, report.intervals.total_return),
         diagnoses::one_market(&report.by_market),

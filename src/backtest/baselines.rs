@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Intent, MarketId, MarketView, Side, Signal, StrategyName, Usdc};
-use crate::market_data::recorded::Dataset;
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
 use crate::trading::config::SizingMethod;
 
+use super::data::Source;
 use super::engine::{self, BacktestError, BacktestOptions};
 
 mod random;
@@ -116,8 +116,8 @@ impl Strategy for BuyFavourites {
 /// Replays the recording with nothing but favourites. `None` when it was cancelled.
 ///
 /// Errors: as [`engine::run`].
-pub fn favourites(
-    dataset: &Dataset,
+pub fn favourites<'d>(
+    data: impl Into<Source<'d>>,
     options: &BacktestOptions<'_>,
     stake: Option<Usdc>,
 ) -> Result<Option<Favourites>, BacktestError> {
@@ -133,7 +133,7 @@ pub fn favourites(
         stake,
         seen: Mutex::default(),
     })];
-    let result = engine::run(dataset, &strategies, &options)?;
+    let result = engine::run(data, &strategies, &options)?;
     if result.partial {
         return Ok(None);
     }

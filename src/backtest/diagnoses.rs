@@ -169,6 +169,22 @@ pub fn synthetic_book(fills: u64, spread: Option<Price>) -> Option<Diagnosis> {
     )
 }
 
+/// Fills met books that a recording without whole ones allows to be rebuilt.
+#[must_use]
+pub fn rebuilt_book(fills: u64, rebuilt: bool) -> Option<Diagnosis> {
+    if fills == 0 || !rebuilt {
+        return None;
+    }
+    says(
+        "rebuilt_book",
+        format!(
+            "Rebuilt books: {fills} fills met books put together from changes and best prices, because \
+             the recording begins without whole ones; sizes at some best prices are assumed, and real \
+             fills may be worse."
+        ),
+    )
+}
+
 /// A stretch of time without rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {

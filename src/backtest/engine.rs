@@ -16,6 +16,8 @@ use crate::trading::desk::{self, DeskError};
 use crate::trading::ledger::Ledger;
 use crate::trading::report::TickReport;
 
+use super::books;
+use super::data::Source;
 use super::frames::Frames;
 use super::record::{Record, Standing};
 use super::report::ReportInput;
@@ -112,7 +114,7 @@ impl FeeModel {
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestError {
     /// No row lies in the period.
-    #[error("the recording has no rows between {start} and {end}")]
+    #[error("the recording has nothing to replay between {start} and {end}")]
     Empty {
         /// As asked, or `its start`.
         start: String,
@@ -140,27 +142,33 @@ pub struct BacktestResult {
 /// Runs the live step over the recording. Deterministic: the same inputs give the same result.
 ///
 /// Errors: [`BacktestError::Empty`] when no row lies in the period.
-pub fn run(
-    dataset: &Dataset,
+pub fn run<'d>(
+    data: impl Into<Source<'d>>,
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
 ) -> Result<BacktestResult, BacktestError> {
-    run_observed(dataset, strategies, options, &mut |_| {})
+    run_observed(data, strategies, options, &mut |_| {})
 }
 
 /// The same, and `observe` is shown the events of each step as they come.
 ///
 /// Errors: as [`run`].
-pub fn run_observed(
-    dataset: &Dataset,
+pub fn run_observed<'d>(
+    data: impl Into<Source<'d>>,
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
     observe: &mut dyn FnMut(&[StampedEvent]),
 ) -> Result<BacktestResult, BacktestError> {
     let stop = Stop::default();
+    let data = data.into();
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| stop.watch(options.cancelled));
-        let result = replay(dataset, strategies, options, &stop, observe);
+        let result = match data {
+            Source::Prices(dataset) => replay(dataset, strategies, options, &stop, observe),
+            Source::Books(recording) => {
+                books::replay(recording, strategies, options, &stop, observe)
+            }
+        };
         stop.end();
         // Wakes the watch at once; it holds nothing.
         watch.thread().unpark();
@@ -178,7 +186,7 @@ const MANY_CANDIDATES: usize = 32;
 /// Asks for cancellation on a thread of its own, so that a long frame can be given up within
 /// milliseconds: strategies see no more candidates from then on.
 #[derive(Debug, Default)]
-struct Stop {
+pub(super) struct Stop {
     wanted: Arc<AtomicBool>,
     over: AtomicBool,
 }
@@ -198,33 +206,58 @@ impl Stop {
         self.over.store(true, Ordering::Release);
     }
 
-    fn is_wanted(&self) -> bool {
+    /// True when the run is not wanted any more.
+    pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire)
     }
 }
 
 /// What a step is given to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Tick,
     Books,
     Arrive,
 }
 
-struct Replay<'a, 'b> {
+/// The account of a replay, and the steps on it.
+pub(super) struct Replay<'a, 'b> {
     strategies: &'a [Box<dyn Strategy>],
-    config: TradingConfig,
-    stop: &'a Stop,
-    ledger: Ledger,
-    record: Record,
+    pub(super) config: TradingConfig,
+    pub(super) stop: &'a Stop,
+    pub(super) ledger: Ledger,
+    pub(super) record: Record,
     observe: &'b mut dyn FnMut(&[StampedEvent]),
     slow: bool,
-    partial: bool,
+    /// True once it was given up.
+    pub(super) partial: bool,
 }
 
-impl Replay<'_, '_> {
+impl<'a, 'b> Replay<'a, 'b> {
+    /// Before its account is opened.
+    pub(super) fn new(
+        strategies: &'a [Box<dyn Strategy>],
+        options: &BacktestOptions<'_>,
+        stop: &'a Stop,
+        observe: &'b mut dyn FnMut(&[StampedEvent]),
+    ) -> Self {
+        Replay {
+            strategies,
+            config: TradingConfig {
+                mode: Mode::Paper,
+                ..options.trading.clone()
+            },
+            stop,
+            ledger: Ledger::default(),
+            record: Record::default(),
+            observe,
+            slow: true,
+            partial: false,
+        }
+    }
+
     /// Carries a step out, or gives it up whole when the run is not wanted any more.
-    fn step(&mut self, kind: Kind, mut snapshot: Snapshot) -> Result<(), BacktestError> {
+    pub(super) fn step(&mut self, kind: Kind, mut snapshot: Snapshot) -> Result<(), BacktestError> {
         let began = std::time::Instant::now();
         let guarded = kind == Kind::Tick
             && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
@@ -265,7 +298,12 @@ impl Replay<'_, '_> {
         (self.observe)(events);
     }
 
-    fn open(&mut self, options: &BacktestOptions<'_>, at: Timestamp) -> Result<(), DeskError> {
+    /// Opens the account.
+    pub(super) fn open(
+        &mut self,
+        options: &BacktestOptions<'_>,
+        at: Timestamp,
+    ) -> Result<(), DeskError> {
         let events =
             desk::open_account(&mut self.ledger, SourceKind::Recorded, options.balance, at)?;
         (self.observe)(&events);
@@ -303,6 +341,17 @@ impl Replay<'_, '_> {
     }
 }
 
+/// The error of a period without anything in it.
+pub(super) fn empty(options: &BacktestOptions<'_>) -> BacktestError {
+    let words = |moment: Option<Timestamp>, otherwise: &str| {
+        moment.map_or_else(|| otherwise.to_owned(), |m| m.to_rfc3339())
+    };
+    BacktestError::Empty {
+        start: words(options.start, "its start"),
+        end: words(options.end, "its end"),
+    }
+}
+
 fn replay(
     dataset: &Dataset,
     strategies: &[Box<dyn Strategy>],
@@ -310,19 +359,7 @@ fn replay(
     stop: &Stop,
     observe: &mut dyn FnMut(&[StampedEvent]),
 ) -> Result<BacktestResult, BacktestError> {
-    let mut run = Replay {
-        strategies,
-        config: TradingConfig {
-            mode: Mode::Paper,
-            ..options.trading.clone()
-        },
-        stop,
-        ledger: Ledger::default(),
-        record: Record::default(),
-        observe,
-        slow: true,
-        partial: false,
-    };
+    let mut run = Replay::new(strategies, options, stop, observe);
     let wanted = || stop.is_wanted() || (options.cancelled)();
     let frames = Frames::new_unless(dataset, options.start, options.end, &options.rules, &wanted);
     if let Some(mut frames) = frames {
@@ -363,13 +400,7 @@ fn replay(
         ..
     } = run;
     if record.frames == 0 && !partial {
-        let words = |moment: Option<Timestamp>, otherwise: &str| {
-            moment.map_or_else(|| otherwise.to_owned(), |m| m.to_rfc3339())
-        };
-        return Err(BacktestError::Empty {
-            start: words(options.start, "its start"),
-            end: words(options.end, "its end"),
-        });
+        return Err(empty(options));
     }
     let mut result = record.finish(Some(dataset), &ledger, options, partial);
     if let Some(note) = options.rules.fees.note() {

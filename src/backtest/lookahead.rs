@@ -9,9 +9,9 @@
 use serde::Serialize;
 
 use crate::domain::{StampedEvent, Timestamp};
-use crate::market_data::recorded::Dataset;
 use crate::strategy::Strategy;
 
+use super::data::Source;
 use super::engine::{BacktestError, BacktestOptions, BacktestResult, run_observed};
 
 /// Longest JSON of an event that is quoted in words, characters.
@@ -90,15 +90,18 @@ pub enum LookaheadError<E> {
 /// the strategies of a run, which may not remember others. Gives the result of the whole run, too.
 ///
 /// Errors: a run failed, the data could not be loaded again, or it was cancelled.
-pub fn check<E>(
-    dataset: &Dataset,
+pub fn check<D, E>(
+    data: &D,
     options: &BacktestOptions<'_>,
     cuts: usize,
-    until: &dyn Fn(Timestamp) -> Result<Dataset, E>,
-    strategies: &dyn Fn(&Dataset) -> Vec<Box<dyn Strategy>>,
-) -> Result<(BacktestResult, Lookahead), LookaheadError<E>> {
+    until: &dyn Fn(Timestamp) -> Result<D, E>,
+    strategies: &dyn Fn(&D) -> Vec<Box<dyn Strategy>>,
+) -> Result<(BacktestResult, Lookahead), LookaheadError<E>>
+where
+    for<'d> &'d D: Into<Source<'d>>,
+{
     let mut whole = Vec::new();
-    let result = run_observed(dataset, &strategies(dataset), options, &mut |events| {
+    let result = run_observed(data, &strategies(data), options, &mut |events| {
         whole.extend_from_slice(events);
     })?;
     if result.partial {

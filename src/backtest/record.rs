@@ -351,7 +351,7 @@ impl Record {
         row.volume = row.volume.plus(fill.notional);
         row.fees = row.fees.plus(fill.fee);
         let book = snapshot.and_then(|snapshot| snapshot.book(&fill.token_id));
-        if book.is_some_and(|book| book.origin == BookOrigin::Synthetic) {
+        if book.is_some_and(|book| book.origin != BookOrigin::Venue) {
             self.synthetic_fills += 1;
         }
         let decided = self.fill_decision(fill);

@@ -161,7 +161,9 @@ pub struct ReportInput {
     pub frames: u64,
     /// Spread of the synthesised books; `None` when the books were recorded ones.
     pub synthetic_spread: Option<Price>,
-    /// Fills that met a synthesised book.
+    /// What has to be known of recorded books before the numbers; `None` when they are the venue's own.
+    pub rebuilt: Option<String>,
+    /// Fills that met a synthesised or rebuilt book.
     pub synthetic_fills: u64,
     /// Summary of the configuration, one line each.
     pub config: Vec<String>,
@@ -209,12 +211,13 @@ pub struct ReportInput {
 
 /// The warning that comes first when books were synthesised.
 fn synthetic_warning(input: &ReportInput) -> Option<String> {
-    input.synthetic_spread.map(|spread| {
+    let synthesised = input.synthetic_spread.map(|spread| {
         format!(
             "Books were synthesised from recorded prices with an assumed spread of {spread} and an \
              assumed depth: fills, and with them all results, are an approximation."
         )
-    })
+    });
+    synthesised.or_else(|| input.rebuilt.clone())
 }
 
 /// `2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z`.

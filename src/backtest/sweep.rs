@@ -22,10 +22,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::domain::{Timestamp, Usdc};
-use crate::market_data::recorded::Dataset;
 use crate::strategy::{StrategiesConfig, StrategyConfigError, StrategySet};
 use crate::trading::config::TradingConfig;
 
+use super::data::Source;
 use super::engine::{self, BacktestError, BacktestOptions, ReplayRules};
 
 mod folds;
@@ -177,12 +177,13 @@ struct Outcome {
 /// result does not depend on how many those are.
 ///
 /// Errors: see [`SweepError`].
-pub fn sweep(
-    dataset: &Dataset,
+pub fn sweep<'d>(
+    data: impl Into<Source<'d>>,
     trials: &[Trial],
     options: &SweepOptions<'_>,
 ) -> Result<SweepResult, SweepError> {
-    let folds = checked(dataset, trials, options)?;
+    let data = data.into();
+    let folds = checked(data, trials, options)?;
     let step = folds.step_ms();
     let windows = folds.windows();
     let total = trials.len() * windows.len();
@@ -198,7 +199,7 @@ pub fn sweep(
             else {
                 return Ok(None);
             };
-            let outcome = run(dataset, trial, window, excluded, step, options)?;
+            let outcome = run(data, trial, window, excluded, step, options)?;
             let count = done.fetch_add(1, Ordering::Relaxed) + 1;
             (options.progress)(count, total);
             Ok(outcome)
@@ -228,7 +229,7 @@ pub fn sweep(
 }
 
 fn checked(
-    dataset: &Dataset,
+    data: Source<'_>,
     trials: &[Trial],
     options: &SweepOptions<'_>,
 ) -> Result<folds::Folds, SweepError> {
@@ -249,7 +250,7 @@ fn checked(
         trial.trading.validate().map_err(SweepError::Bad)?;
     }
     folds::Folds::of(
-        dataset,
+        data,
         options.start,
         options.end,
         options.folds,
@@ -260,7 +261,7 @@ fn checked(
 
 /// One setting in one window; `None` when it was cut short.
 fn run(
-    dataset: &Dataset,
+    data: Source<'_>,
     trial: &Trial,
     window: &Window,
     excluded: &Arc<[bool]>,
@@ -284,7 +285,7 @@ fn run(
         progress: &|_, _| {},
         cancelled: options.cancelled,
     };
-    match engine::run(dataset, strategies.as_slice(), &run) {
+    match engine::run(data, strategies.as_slice(), &run) {
         Ok(result) if result.partial => Ok(None),
         Ok(result) => Ok(Some(Outcome {
             returns: score::returns(&result.report.equity, trial.balance, window, step),

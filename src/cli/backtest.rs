@@ -25,7 +25,7 @@ mod parity;
 /// Options of `backtest`.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
-    /// Folder of price files, or one of them (see docs/data.md).
+    /// Folder of price files or of recorded order books, or one file (see docs/data.md).
     #[arg(required_unless_present = "journal", conflicts_with = "journal")]
     data_dir: Option<PathBuf>,
     /// Carry the journal in this folder out again instead, and compare every event with those of the
@@ -130,7 +130,7 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
     let Some(data_dir) = args.data_dir.clone() else {
         return Err(Failure::new(
             "no folder is named",
-            "Name a folder of price files.",
+            "Name a folder of price files or of recorded books.",
         ));
     };
     let request = args.period.request(data_dir)?;
@@ -185,10 +185,8 @@ fn carry_out(
         let backtest = prepared.run(&progress, &cancelled)?;
         let [replayed, measured] = backtest.spent;
         output::error(&format!(
-            "read {} rows of {} markets in {read:.2?}, replayed {} moments in {replayed:.2?}, measured them \
-             in {measured:.2?}",
-            prepared.dataset.report().rows,
-            prepared.dataset.series().len(),
+            "read {} in {read:.2?}, replayed {} moments in {replayed:.2?}, measured them in {measured:.2?}",
+            prepared.data.size(),
             backtest.result.report.frames,
         ));
         return Ok(Done {
@@ -205,7 +203,7 @@ fn carry_out(
     let until = |moment| prepared.until(moment);
     let options = prepared.options(&progress, &cancelled);
     let found = lookahead::check(
-        &prepared.dataset,
+        &prepared.data,
         &options,
         usize::from(moments),
         &until,

@@ -19,7 +19,7 @@ use super::{Common, Failure, output, start_logging};
 /// Options of `sweep`.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// Folder of price files, or one of them (see docs/data.md).
+    /// Folder of price files or of recorded order books, or one file (see docs/data.md).
     data_dir: PathBuf,
     /// A parameter and its values: KEY=VALUE,VALUE,…; may be given several times.
     #[arg(long, value_name = "KEY=VALUES", value_parser = Axis::list)]
@@ -162,7 +162,7 @@ fn carry_out(
     let pool = pool
         .build()
         .map_err(|error| Failure::new(format!("no threads: {error}"), "Ask for fewer."))?;
-    let result = pool.install(|| search(&prepared.dataset, &trials, &options));
+    let result = pool.install(|| search(&prepared.data, &trials, &options));
     let result = result.map_err(|error| match error {
         SweepError::Run(error) => failed(error).into(),
         SweepError::Bad(message) => Failure::new(

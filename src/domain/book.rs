@@ -24,6 +24,9 @@ pub enum BookOrigin {
     Venue,
     /// Made from a single price with an assumed spread and depth.
     Synthetic,
+    /// Put together from changes and told best prices of a recording that begins without a whole book:
+    /// some levels are missing, and some sizes at best prices are assumed.
+    Rebuilt,
 }
 
 /// How a book was obtained, and whether it can still be known to be current.
@@ -210,7 +213,9 @@ fn tidy(
     levels.retain(|level| {
         !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
     });
-    levels.sort_by(best_first);
+    if !levels.is_sorted_by(|a, b| best_first(a, b).is_le()) {
+        levels.sort_by(best_first);
+    }
     levels.dedup_by(|next, kept| {
         let same = next.price == kept.price;
         if same {

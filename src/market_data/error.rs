@@ -128,7 +128,8 @@ impl DataError {
             DataError::BadRequest(_) => "Correct the argument and call again.".to_owned(),
             DataError::File { .. } => {
                 "Check the path and that it holds CSV or Parquet files with the columns \
-                 timestamp,market_id,question,yes_price,volume,token_id; docs/data.md describes them."
+                 timestamp,market_id,question,yes_price,volume,token_id, or recorded order books; \
+                 docs/data.md describes both."
                     .to_owned()
             }
             DataError::Cancelled => "Nothing was changed; call again when it is wanted.".to_owned(),

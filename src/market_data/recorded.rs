@@ -19,6 +19,7 @@ use super::{
 };
 
 mod atomic;
+pub mod books;
 mod capped;
 pub mod capture;
 mod cells;

@@ -90,7 +90,7 @@ pub(super) fn tradable_pair(market: &Market) -> Result<(&Outcome, &Outcome), &'s
 /// A book that may be believed: there, recent, and not crossed. It may still be one-sided.
 pub(super) fn sane_book(book: Option<&Arc<Book>>, now: Timestamp) -> Result<&Book, &'static str> {
     let book = book.ok_or(cause::NO_BOOK)?;
-    let served = book.origin == BookOrigin::Venue;
+    let served = book.origin != BookOrigin::Synthetic;
     if served && now.since(book.at) > MAX_BOOK_AGE_MS {
         return Err(cause::STALE);
     }

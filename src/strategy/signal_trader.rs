@@ -219,7 +219,7 @@ impl SignalTrader {
     /// The first outcome's book imbalance, −1 to 1. `None` when nothing lies near enough to the mid,
     /// and for a book made from a price: its sides are equal because somebody made them so.
     fn imbalance(&self, book: &Book, mid: f64) -> Option<f64> {
-        if self.params.imbalance_weight == 0.0 || book.origin == BookOrigin::Synthetic {
+        if self.params.imbalance_weight == 0.0 || book.origin != BookOrigin::Venue {
             return None;
         }
         indicators::imbalance(book, mid, self.params.imbalance_depth)

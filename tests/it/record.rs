@@ -8,7 +8,7 @@ use polymarket_agent::market_data::polymarket::ws_messages::MarketMessage;
 use polymarket_agent::market_data::recorded::capture::{Body, Capture, Line};
 use serde_json::Value;
 
-use crate::support::{Venue, Workspace, binary, wait_for};
+use crate::support::{Exchange, Venue, Workspace, binary, wait_for};
 
 const RECORD: [&str; 6] = ["record", "--markets", "rain", "--out", "capture", "--json"];
 
@@ -122,6 +122,16 @@ fn a_cut_connection_is_a_gap_and_ctrl_c_ends_the_recording_cleanly() {
     };
     assert_eq!(market["slug"], "rain");
     assert_eq!(market["fee_rate"], 0.02);
+
+    let replayed = workspace
+        .cli(&["backtest", "capture", "--json"])
+        .ok()
+        .json();
+    let notes = replayed["notes"].to_string();
+    assert!(
+        notes.contains("1 gaps") && notes.contains("2 tokens"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -251,4 +261,76 @@ fn what_cannot_be_recorded_is_refused_before_anything_is_written() {
             .manifest()
             .clean
     );
+}
+
+/// Hours of the simulated exchange: recorded as they come, and once more as raw messages by the
+/// exchange's own clock, on which the market maker has the time that it needs.
+#[test]
+fn a_recording_of_the_sandbox_is_replayed_and_the_market_maker_fills_on_it() {
+    let exchange = Exchange::start(12);
+    let quoting = "strategies: {market_maker: {enabled: true, spread: 0.02, order_size: 20, \
+                   min_hours_to_end: 0}}\nconditional_orders: {enabled: false}\n";
+    let workspace = Workspace::with_config(&format!("{}{quoting}", exchange.venue("retries: 0")));
+    let folder = workspace.path("capture");
+    let child = workspace
+        .command(&["record", "--top", "6", "--out", "capture", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let frames = || {
+        Some(
+            Capture::open(&folder)
+                .ok()?
+                .lines()
+                .map_while(Result::ok)
+                .count(),
+        )
+    };
+    wait_for("books", || frames().filter(|count| *count > 8).map(drop));
+    for _ in 0..240 {
+        exchange.step(60);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    signal(&child, "-INT");
+    ended(child);
+
+    let run = workspace.cli(&["backtest", "capture", "--json"]).ok();
+    let told = run.json();
+    assert!(
+        told["notes"][0].as_str().unwrap().contains("a capture"),
+        "{told}"
+    );
+    assert_eq!(told["partial"], false);
+
+    let raw = workspace.path("raw");
+    std::fs::create_dir(&raw).unwrap();
+    let (mut messages, mut markets) = (String::new(), Vec::new());
+    for line in lines(&folder) {
+        match line.body {
+            Body::Frame { text, .. } => {
+                messages += &text;
+                messages.push('\n');
+            }
+            Body::Market(entry) => markets.push(entry),
+            _ => {}
+        }
+    }
+    std::fs::write(raw.join("messages.jsonl"), messages).unwrap();
+    std::fs::write(raw.join("markets.json"), Value::from(markets).to_string()).unwrap();
+    let run = workspace.cli(&["backtest", "raw", "--json"]).ok();
+    let told = run.json();
+    assert!(
+        told["notes"][0].as_str().unwrap().contains("raw messages"),
+        "{told}"
+    );
+    assert!(told["executions"].as_u64().unwrap() >= 2, "{told}");
+    // Twice the same.
+    let again = workspace.cli(&["backtest", "raw", "--json"]).ok().json();
+    assert_eq!(told, again);
+    // And nothing of it knew what came later.
+    workspace
+        .cli(&["backtest", "raw", "--check-lookahead", "3", "--json"])
+        .ok();
 }

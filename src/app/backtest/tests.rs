@@ -125,15 +125,69 @@ fn data_up_to_a_moment_hold_nothing_later() {
         .unwrap()
         .unwrap();
     let known = prepared.until(cut).unwrap();
-    assert_eq!(known.period().unwrap().1, cut);
-    assert!(known.series().iter().all(|one| one.resolution().is_none()));
+    assert_eq!(known.prices().unwrap().period().unwrap().1, cut);
+    assert!(
+        known
+            .prices()
+            .unwrap()
+            .series()
+            .iter()
+            .all(|one| one.resolution().is_none())
+    );
     let later = prepared.until(cut.plus_millis(3_600_000)).unwrap();
     let ended = later
+        .prices()
+        .unwrap()
         .series()
         .iter()
         .filter(|one| one.resolution().is_some());
     assert_eq!(ended.count(), 1);
     // Before the first row there is nothing at all.
     let none = prepared.until(cut.plus_millis(-999_999_999_999)).unwrap();
-    assert!(none.series().is_empty());
+    assert!(none.prices().unwrap().series().is_empty());
+}
+
+/// 2026-01-01T00:00:00Z plus `seconds`, ms, as text.
+fn moment_ms(seconds: i64) -> String {
+    (1_767_225_600_000 + seconds * 1_000).to_string()
+}
+
+#[test]
+fn a_folder_of_messages_is_replayed_as_books() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = |seconds, ask: &str| {
+        format!(
+            "{{\"event_type\":\"book\",\"market\":\"\",\"asset_id\":\"7\",\"timestamp\":\"{}\",\"bids\":\
+             [{{\"price\":\"0.40\",\"size\":\"50\"}}],\"asks\":[{{\"price\":\"{ask}\",\"size\":\"50\"}}]}}\n",
+            moment_ms(seconds)
+        )
+    };
+    let lines = [book(1, "0.42"), book(100, "0.43"), book(700, "0.44")].concat();
+    std::fs::write(dir.path().join("a.jsonl"), lines).unwrap();
+    let request = BacktestRequest {
+        data_dir: dir.path().to_owned(),
+        ..BacktestRequest::default()
+    };
+    let load = || Prepared::load(&Config::default(), &request, &|| false).unwrap();
+    let prepared = load();
+    let recording = prepared.data.books().unwrap();
+    assert_eq!(recording.report().messages, 3);
+    let done = prepared.run(&|_, _| {}, &|| false).unwrap();
+    // Ticks at 60, 120 and 720 s.
+    assert_eq!(done.result.report.frames, 3);
+    assert!(done.result.report.notes[0].contains("Recorded books"));
+    assert_eq!(
+        done.json().unwrap(),
+        load().run(&|_, _| {}, &|| false).unwrap().json().unwrap()
+    );
+    assert_eq!(done.data_hash.len(), 64);
+    let cut = crate::domain::Timestamp::parse("2026-01-01T00:01:40Z").unwrap();
+    let known = prepared.until(cut).unwrap();
+    assert_eq!(known.books().unwrap().report().messages, 2);
+    std::fs::write(dir.path().join("a.csv"), "timestamp,market_id,yes_price\n").unwrap();
+    let mixed = Prepared::load(&Config::default(), &request, &|| false)
+        .err()
+        .unwrap();
+    assert_eq!(mixed.code(), "file_error");
+    assert!(mixed.to_string().contains("another kind"), "{mixed}");
 }

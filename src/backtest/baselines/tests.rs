@@ -1,5 +1,6 @@
 //! Comparisons on a few rows, worked out by hand.
 
+use crate::market_data::recorded::Dataset;
 use super::*;
 use crate::backtest::engine::ReplayRules;
 use crate::backtest::record::tests::{dataset, options};

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use crate::market_data::recorded::Dataset;
 use super::super::test_support::{Buyer, Oracle, hour, hourly, load, options};
 use super::*;
 use crate::domain::Usdc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
-use crate::market_data::recorded::Dataset;
+use crate::backtest::data::Source;
 
 use super::score;
 
@@ -50,13 +50,13 @@ pub(super) struct Folds {
 impl Folds {
     /// Cuts the period. Errors: there is nothing in it, or less than a millisecond for each stretch.
     pub(super) fn of(
-        dataset: &Dataset,
+        data: Source<'_>,
         start: Option<Timestamp>,
         end: Option<Timestamp>,
         count: usize,
         purge: bool,
     ) -> Result<Self, String> {
-        let (first, last) = dataset.period().ok_or("the recording is empty")?;
+        let (first, last) = data.period().ok_or("the recording is empty")?;
         let first = start.map_or(first, |start| start.max(first));
         let last = end.map_or(last, |end| end.min(last));
         let stretches = i64::try_from(count).unwrap_or(i64::MAX).saturating_add(1);
@@ -82,8 +82,8 @@ impl Folds {
                 from: boundary(number),
                 to,
             };
-            let seen = rows_in(dataset, training);
-            let there = rows_in(dataset, test);
+            let seen = data.told_in(training);
+            let there = data.told_in(test);
             let out: Vec<bool> = seen.iter().map(|seen| *seen && purge).collect();
             let both = there.iter().zip(&out);
             let left_out = both.filter(|(there, out)| **there && **out).count();
@@ -126,16 +126,4 @@ impl Folds {
             })
             .collect()
     }
-}
-
-/// By number of the market: whether it has a row in the window.
-fn rows_in(dataset: &Dataset, window: Window) -> Vec<bool> {
-    let series = dataset.series().iter();
-    series
-        .map(|one| {
-            let points = one.points();
-            let next = points.partition_point(|point| point.at < window.from);
-            points.get(next).is_some_and(|point| point.at <= window.to)
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+use crate::market_data::recorded::Dataset;
 use super::super::test_support::{hour, hourly, load, no_limits};
 use super::*;
 use crate::strategy::SignalTraderParams;

@@ -46,6 +46,11 @@ fn number_of(name: &str) -> Option<u32> {
         .ok()
 }
 
+/// Whether a file name is that of a part of a capture.
+pub(crate) fn is_capture_file(name: &str) -> bool {
+    number_of(name).is_some()
+}
+
 /// Numbers and names of the message files in `dir`, in order.
 fn message_files(dir: &std::path::Path) -> Result<Vec<(u32, String)>, CaptureError> {
     let failed = |error: std::io::Error| CaptureError::file(dir, error);

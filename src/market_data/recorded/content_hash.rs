@@ -72,6 +72,7 @@ fn of_file(
         Role::Markets => 1,
         Role::Description => 2,
         Role::Resolutions => 3,
+        Role::Books => 4,
     });
     rest.copy_from_slice(&digest.finalize());
     Ok(out)

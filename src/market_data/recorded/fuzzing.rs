@@ -73,6 +73,36 @@ pub fn resolutions_and_markets(bytes: &[u8]) {
     }
 }
 
+/// Lines of a raw recording of books. Whatever they are, events lie in order of time, levels within the
+/// arrays of a replay, and every number of a token, a trade or a turn leads somewhere.
+///
+/// # Panics
+///
+/// When they do not.
+pub fn book_lines(bytes: &[u8]) {
+    use super::books::event::{ASK, HEARD, PRINT, TURN};
+    let options = super::books::BookOptions::default();
+    let Ok(recording) = super::books::BookRecording::from_lines(bytes, "fuzz.jsonl", options) else {
+        return;
+    };
+    let events = recording.events();
+    assert!(events.is_sorted_by_key(|event| event.at));
+    for event in events {
+        let place = usize::try_from(event.size).unwrap_or(usize::MAX);
+        match event.kind() {
+            HEARD => assert!(event.token() < recording.connections()),
+            TURN => assert!(recording.turns().get(place).is_some()),
+            kind => {
+                let token = recording.tokens().get(event.token());
+                assert!(token.is_some());
+                let last = token.map_or(0, |token| 1_000_000 / token.step);
+                assert!(kind > ASK || event.size >= 0 && (1..last).contains(&event.slot));
+                assert!(kind != PRINT || recording.prints().get(place).is_some());
+            }
+        }
+    }
+}
+
 /// A frame of the market channel.
 pub fn messages(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::market_data::DataError;
 
+use super::books::{self, RecordingKind};
 use super::dataset::{Dataset, DatasetOptions, EventGroup, FileReport, LoadReport};
 use super::described::{self, Described};
 use super::fees::FeeRule;
@@ -23,7 +24,7 @@ use super::series::{Edition, Parts, Series};
 use super::skips::Skips;
 
 /// The venue's smallest order, where the metadata does not say.
-const DEFAULT_MIN_SIZE: u32 = 5;
+pub(super) const DEFAULT_MIN_SIZE: u32 = 5;
 
 /// See [`Dataset::load_unless`].
 pub(super) fn load(
@@ -97,12 +98,27 @@ pub(super) enum Role {
     Markets,
     Description,
     Resolutions,
+    Books,
 }
 
-/// Every file that [`load`] reads, in the order in which it does.
+/// Every file that [`load`] or the reader of recorded books reads, in the order in which it does.
 ///
-/// Errors: `dir` cannot be read.
+/// Errors: `dir` cannot be read, or holds both kinds.
 pub(super) fn files_of(dir: &Path) -> Result<Vec<(Role, PathBuf)>, DataError> {
+    let kind = books::kind_of(dir)?;
+    if kind != RecordingKind::Prices {
+        let home = home_of(dir);
+        let files = books::message_files(dir, kind)?.into_iter();
+        let mut files: Vec<_> = files.map(|path| (Role::Books, path)).collect();
+        if kind == RecordingKind::Messages {
+            let markets = beside(&home, |name| name == "markets.json");
+            let markets = markets.into_iter().take(1);
+            files.extend(markets.map(|path| (Role::Markets, path)));
+        }
+        let resolutions = beside(&home, is_resolutions).into_iter();
+        files.extend(resolutions.map(|path| (Role::Resolutions, path)));
+        return Ok(files);
+    }
     let (home, prices) = price_files(dir)?;
     let mut files: Vec<_> = prices
         .into_iter()
@@ -128,7 +144,7 @@ pub(super) fn files_of(dir: &Path) -> Result<Vec<(Role, PathBuf)>, DataError> {
 }
 
 /// The folder that metadata belongs to, and the files that may hold prices, by name.
-fn price_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>), DataError> {
+pub(super) fn price_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>), DataError> {
     if dir.is_file() {
         let home = dir.parent().unwrap_or_else(|| Path::new("."));
         return Ok((home.to_owned(), vec![dir.to_owned()]));
@@ -145,6 +161,15 @@ fn price_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>), DataError> {
     Ok((dir.to_owned(), files))
 }
 
+/// The folder that what lies beside `dir`, a folder or a file, is looked for in.
+pub(super) fn home_of(dir: &Path) -> PathBuf {
+    if dir.is_file() {
+        let home = dir.parent().unwrap_or_else(|| Path::new("."));
+        return home.to_owned();
+    }
+    dir.to_owned()
+}
+
 /// How names of CSV files end.
 const CSV_ENDS: [&str; 3] = [".csv", ".csv.gz", ".csv.zst"];
 
@@ -152,14 +177,14 @@ fn is_parquet(name: &str) -> bool {
     name.ends_with(".parquet")
 }
 
-fn is_resolutions(name: &str) -> bool {
+pub(super) fn is_resolutions(name: &str) -> bool {
     CSV_ENDS.iter().any(|end| {
         name.strip_suffix(end)
             .is_some_and(|stem| stem == "resolutions" || stem.ends_with(".resolutions"))
     })
 }
 
-fn listed(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn listed(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(dir)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -169,7 +194,7 @@ fn listed(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// The wanted files of `home`, or of the folder above when `home` has none.
-fn beside(home: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+pub(super) fn beside(home: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     // `data` and `data/.` have a folder above only once they are spelled out.
     let full = home.canonicalize().unwrap_or_else(|_| home.to_owned());
     let of = |dir: &Path| -> Vec<PathBuf> {
@@ -314,7 +339,7 @@ fn parts(
 
 /// What an entry of the metadata says that may change, and from when on. The first entry of a market
 /// holds from the beginning, whenever it was written: nothing better is known.
-fn edition(metadata: &Metadata) -> Result<Edition, DataError> {
+pub(super) fn edition(metadata: &Metadata) -> Result<Edition, DataError> {
     let fee =
         match metadata.fee {
             Some(stated) => FeeRule::stated(stated),
@@ -341,15 +366,15 @@ fn edition(metadata: &Metadata) -> Result<Edition, DataError> {
     })
 }
 
-fn short(text: &Option<String>) -> Option<String> {
+pub(super) fn short(text: &Option<String>) -> Option<String> {
     text.as_deref().map(name)
 }
 
-fn name(text: &str) -> String {
+pub(super) fn name(text: &str) -> String {
     text::clean(text, text::MAX_NAME)
 }
 
-fn event_key(metadata: &Metadata) -> Option<String> {
+pub(super) fn event_key(metadata: &Metadata) -> Option<String> {
     metadata
         .event_key
         .as_deref()

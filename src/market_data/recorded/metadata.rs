@@ -22,6 +22,8 @@ pub(super) struct Metadata {
     pub(super) as_of: Option<Timestamp>,
     pub(super) condition_id: Option<String>,
     pub(super) slug: Option<String>,
+    /// What the rows of price files do not tell.
+    pub(super) question: Option<String>,
     pub(super) description: Option<String>,
     pub(super) event_key: Option<String>,
     pub(super) event_slug: Option<String>,
@@ -46,6 +48,7 @@ struct Entry {
     as_of: Option<Value>,
     condition_id: Option<String>,
     slug: Option<String>,
+    question: Option<String>,
     description: Option<String>,
     event_key: Option<String>,
     event_slug: Option<String>,
@@ -112,7 +115,8 @@ pub(super) fn read(bytes: &[u8], path: &Path, skips: &mut Skips) -> Result<Known
     Ok(known)
 }
 
-fn entry(value: Value) -> Result<(String, Metadata), String> {
+/// One entry: the market's id, and what it says. Errors: what is wrong with it.
+pub(super) fn entry(value: Value) -> Result<(String, Metadata), String> {
     let entry: Entry = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let id = text_of(&entry.id).ok_or("the id is neither text nor a number")?;
     let tokens = entry.clob_token_ids.unwrap_or_default();
@@ -158,6 +162,7 @@ fn entry(value: Value) -> Result<(String, Metadata), String> {
         as_of,
         condition_id: entry.condition_id,
         slug: entry.slug,
+        question: entry.question,
         description: entry.description,
         event_key: entry.event_key,
         event_slug: entry.event_slug,

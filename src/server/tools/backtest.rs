@@ -25,9 +25,10 @@ pub fn tools() -> Vec<ToolSpec<App>> {
         ToolSpec::new(
             "run_backtest",
             "Run a backtest",
-            "Replays recorded prices (CSV or Parquet files with timestamp, market_id, yes_price, …) through \
-             the same strategies, limits, fees and settlement as live, on a fresh account. Read `notes` \
-             before the numbers. The whole result is kept as resources.",
+            "Replays recorded prices (CSV or Parquet files with timestamp, market_id, yes_price, …) or order \
+             books (captures of `record`, or market-channel messages in .jsonl) through the same strategies, \
+             limits, fees and settlement as live, on a fresh account. Read `notes` before the numbers. The \
+             whole result is kept as resources.",
             ToolAnnotations { idempotent: true, ..ToolAnnotations::ADD },
             run_backtest,
         )

@@ -138,7 +138,7 @@ impl BookView {
             bids: view(book.bids()),
             asks: view(book.asks()),
             at: book.at.to_rfc3339(),
-            synthetic: book.origin == crate::domain::BookOrigin::Synthetic,
+            synthetic: book.origin != crate::domain::BookOrigin::Venue,
         }
     }
 }

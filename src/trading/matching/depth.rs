@@ -39,7 +39,7 @@ fn still_used(book: &Book, used: &Used) -> Shares {
     match book.origin {
         BookOrigin::Synthetic if used.at < book.changed_at => Shares::ZERO,
         // A book from before says nothing about what happened since.
-        BookOrigin::Venue if book.at > used.at => {
+        BookOrigin::Venue | BookOrigin::Rebuilt if book.at > used.at => {
             let stands = book.size_at(used.side.opposite(), used.price);
             used.shares.min(stands)
         }

@@ -127,8 +127,14 @@ impl LiveBook {
         self.state == State::Settled
     }
 
+    /// True when there is no whole book, or it turned out wrong: changes are only kept.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
+    }
+
     /// The sides as they stand, right or wrong: bids and asks, worst first.
-    #[cfg(test)]
+    #[must_use]
     pub fn ladders(&self) -> (&Ladder, &Ladder) {
         (&self.bids, &self.asks)
     }
