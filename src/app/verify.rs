@@ -13,6 +13,8 @@ use crate::trading::ledger::{CHECKPOINT_FORMAT, Ledger};
 use super::AppError;
 
 mod claims;
+mod conditionals;
+mod execution;
 
 use claims::Claims;
 
@@ -25,6 +27,9 @@ pub struct Verified {
     pub unchecked_fees: u64,
     /// Halts for losses that could not be recomputed: no limits were recorded before them.
     pub unchecked_halts: u64,
+    /// Sales of conditional orders that could not be recomputed: their orders do not name them (logs
+    /// of 1.0).
+    pub unchecked_sales: u64,
 }
 
 /// Audits the database at `db`, beside any owner. Errors: it cannot be read at all; what does not fit
@@ -36,6 +41,7 @@ pub fn verify(db: &Path) -> Result<Verified, AppError> {
         audit,
         unchecked_fees: auditor.books.unchecked_fees,
         unchecked_halts: auditor.claims.unchecked_halts,
+        unchecked_sales: auditor.claims.unchecked_sales(),
     })
 }
 

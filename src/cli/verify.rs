@@ -80,6 +80,8 @@ struct Verdict {
     unchecked_fees: u64,
     /// Halts for losses before which no limits were recorded.
     unchecked_halts: u64,
+    /// Sales of conditional orders whose orders do not name them.
+    unchecked_sales: u64,
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<JournalVerdict>,
@@ -92,6 +94,7 @@ pub fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
         audit,
         unchecked_fees,
         unchecked_halts,
+        unchecked_sales,
     } = app::verify(&db)?;
     let Audit {
         events,
@@ -114,6 +117,7 @@ pub fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
         rows,
         unchecked_fees,
         unchecked_halts,
+        unchecked_sales,
         findings,
         journal,
     };
@@ -252,6 +256,10 @@ fn text_of(verdict: &Verdict) -> String {
         (
             verdict.unchecked_halts,
             "halts: no limits were recorded then",
+        ),
+        (
+            verdict.unchecked_sales,
+            "sales of conditional orders: their orders do not name them",
         ),
     ] {
         if count > 0 {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditional::{ConditionalOrder, ConditionalSale};
 use super::estimate::Estimate;
+use super::fee::FeeSchedule;
 use super::ids::{EventId, MarketId, StrategyName, TokenId};
 use super::intent::Signal;
 use super::money::{Price, Shares, Usdc};
@@ -85,6 +86,14 @@ pub enum LedgerEvent {
         /// Type of the order; `None` in logs of 1.0.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order_type: Option<OrderType>,
+        /// The market's fee terms then, which the cash that it needs is worked out by; `None` where the
+        /// market was not gathered, and in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fee: Option<FeeSchedule>,
+        /// Legs of the same basket that go before it, thinnest first: limits on the account count them
+        /// as bought. None of the basket was sent. Empty for every other order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        earlier_legs: Vec<EarlierLeg>,
         /// Which limit or rule refused it.
         code: String,
         /// The limit, the value, and what is allowed.
@@ -291,6 +300,27 @@ pub enum LedgerEvent {
         /// Fills.
         fills: u32,
     },
+}
+
+/// A leg of a basket that was refused for a later one: what the limits count it as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierLeg {
+    /// Row in the signal log.
+    pub signal_id: Option<u64>,
+    /// Market.
+    pub market_id: MarketId,
+    /// The event that groups the market with others, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
+    /// Token.
+    pub token_id: TokenId,
+    /// Limit price.
+    pub limit: Price,
+    /// Shares wanted.
+    pub shares: Shares,
+    /// The market's fee terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<FeeSchedule>,
 }
 
 /// Weight of a score that states none.

@@ -236,8 +236,8 @@ fn kind(event: &LedgerEvent) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::{
-        ConditionalKind, ConfigChange, Estimate, HaltCause, Order, OrderOutcome, OrderType, Price,
-        Shares, Side, SourceKind, Usdc, UsedLevel,
+        ConditionalKind, ConfigChange, EarlierLeg, Estimate, FeeSchedule, HaltCause, Order,
+        OrderOutcome, OrderType, Price, Shares, Side, SourceKind, Usdc, UsedLevel,
     };
     use crate::store::testing::*;
 
@@ -356,6 +356,16 @@ mod tests {
                 signal_id: None,
                 event_id: Some("16084".into()),
                 order_type: Some(OrderType::Gtc),
+                fee: Some(FeeSchedule::new("0.05", 1).unwrap()),
+                earlier_legs: vec![EarlierLeg {
+                    signal_id: Some(1),
+                    market_id: "559651".into(),
+                    event_id: None,
+                    token_id: "71320".into(),
+                    limit: price("0.25"),
+                    shares: one,
+                    fee: None,
+                }],
                 code: "max_order_size".to_owned(),
                 message: "too large".to_owned(),
             },

@@ -78,6 +78,16 @@ impl Refusal {
     }
 }
 
+/// Why a basket may not go out: the first of its legs that breaks a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegRefusal {
+    /// Place of the leg among the orders that were judged, from 0. The limits count those before it
+    /// as bought.
+    pub leg: usize,
+    /// The limit that it breaks.
+    pub refusal: Refusal,
+}
+
 /// An order with what must be known to judge it.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
@@ -129,27 +139,38 @@ impl RiskGate<'_> {
             market,
             book,
         };
-        self.judge(&[candidate])?;
+        self.judge(&[candidate]).map_err(|broken| broken.refusal)?;
         Ok(candidate.approved())
     }
 
-    /// Approves all the legs of a basket or none: limits count the legs together.
+    /// Approves all the legs of a basket or none: limits count the legs together. Errors: the first
+    /// leg that breaks a limit, and which.
     pub fn approve_all(
         &self,
         candidates: &[Candidate<'_>],
-    ) -> Result<Vec<Approved<Order>>, Refusal> {
+    ) -> Result<Vec<Approved<Order>>, LegRefusal> {
         self.judge(candidates)?;
         Ok(candidates.iter().map(Candidate::approved).collect())
     }
 
-    fn judge(&self, candidates: &[Candidate<'_>]) -> Result<(), Refusal> {
-        for (index, candidate) in candidates.iter().enumerate() {
-            halts::pass(candidate.order.side, self.ledger)?;
-            venue_rules::check(candidate, self)?;
-            let earlier = candidates.get(..index).unwrap_or_default();
-            for check in limits::of(self, candidate, earlier) {
-                check.verdict()?;
-            }
+    fn judge(&self, candidates: &[Candidate<'_>]) -> Result<(), LegRefusal> {
+        for (leg, candidate) in candidates.iter().enumerate() {
+            let earlier = candidates.get(..leg).unwrap_or_default();
+            self.judge_one(candidate, earlier)
+                .map_err(|refusal| LegRefusal { leg, refusal })?;
+        }
+        Ok(())
+    }
+
+    fn judge_one(
+        &self,
+        candidate: &Candidate<'_>,
+        earlier: &[Candidate<'_>],
+    ) -> Result<(), Refusal> {
+        halts::pass(candidate.order.side, self.ledger)?;
+        venue_rules::check(candidate, self)?;
+        for check in limits::of(self, candidate, earlier) {
+            check.verdict()?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What the log says of the account beside its movements: where a day began, how high equity stood,
-//! why trading was halted, what a tick came to. Each is recomputed from what stands before it.
+//! why trading was halted, what a tick came to. Each is recomputed from what stands before it. What it
+//! says of conditional orders and of how orders were filled has judges of its own.
 
 use crate::domain::{HaltCause, LedgerEvent, StampedEvent, Timestamp, Usdc};
 use crate::trading::config::{RiskConfig, TradingConfig};
@@ -7,11 +8,20 @@ use crate::trading::desk::{AGENT, DESK};
 use crate::trading::ledger::Ledger;
 use crate::trading::risk::halts;
 
+use super::conditionals::Conditionals;
+use super::execution::Execution;
+
 /// Follows the log, one event ahead of the ledger.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// The limits that were recorded last; `None` before the first, or when they cannot be read.
     limits: Option<RiskConfig>,
+    /// Settings were recorded: what follows is no log of 1.0.
+    current: bool,
+    conditionals: Conditionals,
+    execution: Execution,
+    /// Number of the event that marked positions last.
+    marked: Option<u64>,
     /// The event before lifted a halt for a drawdown: the peak may fall now.
     peak_anew: bool,
     /// Signals of strategies since the last tick.
@@ -29,14 +39,26 @@ impl Claims {
     pub(super) fn judge(&mut self, ledger: &Ledger, stamped: &StampedEvent) -> Result<(), String> {
         let peak_anew = std::mem::take(&mut self.peak_anew);
         let recorded = self.recorded.take();
+        self.conditionals.judge(ledger, stamped, self.current)?;
+        self.execution.judge(ledger, stamped, self.current)?;
         match &stamped.event {
             LedgerEvent::ConfigChanged { settings, .. } => {
+                self.current = true;
                 let read = serde_json::from_str::<TradingConfig>(settings);
                 self.limits = read.ok().map(|config| config.risk);
             }
-            LedgerEvent::DayStarted { day, equity } => day_started(ledger, stamped, *day, *equity)?,
-            LedgerEvent::PeakRaised { equity } => peak_raised(ledger, *equity, peak_anew)?,
-            LedgerEvent::Halted { cause, reason, .. } => self.halted(ledger, *cause, reason)?,
+            LedgerEvent::Marked { .. } => self.marked = Some(stamped.seq),
+            LedgerEvent::DayStarted { day, equity } => {
+                let judged = day_started(ledger, stamped, *day, *equity);
+                self.by_marks(judged)?;
+            }
+            LedgerEvent::PeakRaised { equity } => {
+                self.by_marks(peak_raised(ledger, *equity, peak_anew))?;
+            }
+            LedgerEvent::Halted { cause, reason, .. } => {
+                let judged = self.halted(ledger, *cause, reason);
+                self.by_marks(judged)?;
+            }
             LedgerEvent::Resumed { by, .. } => {
                 let cause = ledger.halt().map(|halt| halt.cause);
                 if by == DESK && cause != Some(HaltCause::DailyLoss) {
@@ -45,7 +67,8 @@ impl Claims {
                 self.peak_anew = cause == Some(HaltCause::Drawdown);
             }
             LedgerEvent::SnapshotTaken { total_value, .. } => {
-                same("the recorded value", *total_value, ledger.equity().total)?;
+                let judged = same("the recorded value", *total_value, ledger.equity().total);
+                self.by_marks(judged)?;
                 self.recorded = Some((stamped.at, std::mem::take(&mut self.fills)));
             }
             LedgerEvent::SignalGenerated { signal, .. } if signal.strategy.as_str() != AGENT => {
@@ -67,6 +90,20 @@ impl Claims {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sales of conditional orders that could not be recomputed.
+    pub(super) fn unchecked_sales(&self) -> u64 {
+        self.conditionals.unchecked
+    }
+
+    /// What contradicts equity may be the claim itself or the marks that equity is counted by: says
+    /// which event recorded those last.
+    fn by_marks(&self, judged: Result<(), String>) -> Result<(), String> {
+        judged.map_err(|why| match self.marked {
+            Some(seq) => format!("{why} (by the marks up to event {seq})"),
+            None => why,
+        })
     }
 
     /// A halt for losses is due, by the limits of then, for the reason that it states.

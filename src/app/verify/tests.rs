@@ -8,6 +8,9 @@ use crate::domain::{Fill, HaltCause, OrderOutcome, OrderType, Rounding, SourceKi
 use crate::trading::desk::tests::random::{Life, input};
 use crate::trading::test_support::{NOON, after, order, p, sh, usd};
 
+mod conditionals;
+mod execution;
+
 fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> LedgerEvent {
     LedgerEvent::Filled {
         fill: Fill {
@@ -76,6 +79,57 @@ fn life() -> Vec<LedgerEvent> {
             fills: 0,
         },
     ]
+}
+
+/// What an audit says of these events, tampered with by `sql` once they are stored.
+fn audited(events: &[StampedEvent], sql: &str) -> Verified {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("ledger.db");
+    let store = Store::open(&db).unwrap();
+    store.append(events).unwrap();
+    drop(store);
+    let conn = Connection::open(&db).unwrap();
+    conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    conn.execute_batch(sql).unwrap();
+    drop(conn);
+    verify(&db).unwrap()
+}
+
+/// The number of the `nth` event of a kind, from 0.
+fn seq_of(events: &[StampedEvent], kind: &str, nth: usize) -> u64 {
+    let is_kind =
+        |stamped: &&StampedEvent| serde_json::to_value(&stamped.event).unwrap()["kind"] == kind;
+    events.iter().filter(is_kind).nth(nth).unwrap().seq
+}
+
+fn set(seq: u64, path: &str, value: &str) -> String {
+    format!("UPDATE events SET payload = json_set(payload, '$.{path}', {value}) WHERE seq = {seq};")
+}
+
+/// A field of the `nth` event of a kind, what it is set to, and what is said of that very event.
+type Tamper = (
+    &'static str,
+    usize,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+/// Each is named with its event, and untouched all of it is believed.
+fn each_is_named(events: &[StampedEvent], tampers: &[Tamper]) {
+    assert_eq!(audited(events, "").audit.findings, []);
+    for (kind, nth, path, value, detail) in tampers {
+        let seq = seq_of(events, kind, *nth);
+        let audit = audited(events, &set(seq, path, value)).audit;
+        let last = audit.findings.last();
+        let last = last.unwrap_or_else(|| panic!("{kind} {nth} {path} {value}: believed"));
+        assert_eq!(
+            last.place,
+            format!("event {seq}"),
+            "{kind} {nth} {path}: {last:?}"
+        );
+        assert!(last.detail.contains(detail), "{kind} {nth} {path}: {last:?}");
+    }
 }
 
 struct Account {
@@ -379,7 +433,12 @@ fn what_is_said_of_the_account_is_recomputed() {
             "250010",
             "the fee is 0.250010, by the order's fee terms it is 0.250000",
         ),
-        (7, "fill.maker", "json('true')", "the fee is 0.250000"),
+        (
+            7,
+            "fill.maker",
+            "json('true')",
+            "a maker's fill of order 1, which is FAK",
+        ),
         (10, "reason", "'bad luck'", "the reason is \"bad luck\""),
         (
             10,
@@ -391,7 +450,9 @@ fn what_is_said_of_the_account_is_recomputed() {
             9,
             "marks[0][1]",
             "300000",
-            "no halt for daily_loss is due: 4.25 pUSD lost today",
+            // 89.75 + 20 × 0.30
+            "no halt for daily_loss is due: 4.25 pUSD lost today, equity 95.75 pUSD (by the marks \
+             up to event 9)",
         ),
         (
             11,

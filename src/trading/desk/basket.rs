@@ -10,7 +10,7 @@ use crate::domain::{
 use super::super::aggregation::is_enough;
 use super::super::config::Mode;
 use super::super::report::BasketReport;
-use super::super::risk::{Approved, Candidate};
+use super::super::risk::{Approved, Candidate, LegRefusal};
 use super::{DeskError, Refusal, Step};
 
 /// How many ticks below the best bid an unwinding sale may go.
@@ -87,12 +87,7 @@ impl Step<'_> {
         let orders = self.leg_orders(basket, &rows);
         let approved = match self.approve_legs(&orders) {
             Ok(approved) => approved,
-            Err(refusal) => {
-                for order in &orders {
-                    self.record_refusal(order, &refusal)?;
-                }
-                return self.reject_all(&rows, &refusal.code, &refusal.message);
-            }
+            Err(broken) => return self.refuse_basket(&orders, &broken),
         };
         if self.config.execution.latency_ms > 0 {
             // All legs leave together; they are run in this order when they arrive, and their
@@ -314,19 +309,46 @@ impl Step<'_> {
             .collect()
     }
 
-    fn approve_legs(&self, orders: &[Order]) -> Result<Vec<Approved<Order>>, Refusal> {
-        let mut seen = Vec::with_capacity(orders.len());
+    /// Ends the signals of a basket that a leg keeps from being sent. The refusal is of that leg alone:
+    /// its values are about that leg's token. The others' signals say which it was.
+    fn refuse_basket(&mut self, orders: &[Order], broken: &LegRefusal) -> Result<(), DeskError> {
+        let LegRefusal { leg, refusal } = broken;
+        let Some(refused) = orders.get(*leg) else {
+            return Ok(());
+        };
+        let earlier = orders.get(..*leg).unwrap_or_default();
+        self.record_leg_refusal(refused, earlier, refusal)?;
         for order in orders {
-            self.not_resolved(&order.market_id)?;
+            let reason = if order.id == refused.id {
+                refusal.message.clone()
+            } else {
+                let signal = refused.signal_id.unwrap_or_default();
+                format!(
+                    "another leg of its basket was refused ({} of market {}, signal {signal}): {}",
+                    refused.outcome, refused.market_id, refusal.message
+                )
+            };
+            for row in order.signals() {
+                self.reject(row, &refusal.code, reason.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn approve_legs(&self, orders: &[Order]) -> Result<Vec<Approved<Order>>, LegRefusal> {
+        let mut seen = Vec::with_capacity(orders.len());
+        for (leg, order) in orders.iter().enumerate() {
+            let refused = |refusal| LegRefusal { leg, refusal };
+            self.not_resolved(&order.market_id).map_err(refused)?;
             let view = self.view(&order.market_id).ok_or_else(|| {
-                Refusal::new(
+                refused(Refusal::new(
                     "market_not_gathered",
                     format!(
                         "market {} is not among those gathered for this tick",
                         order.market_id
                     ),
                     "It is looked at again at the next tick.",
-                )
+                ))
             })?;
             seen.push((order, view, self.book(&order.token_id)));
         }

@@ -1,7 +1,9 @@
 //! Where the step meets the limits: the day, the peak, halts, and the gate at the moment of
 //! submission.
 
-use crate::domain::{Book, HaltCause, LedgerEvent, Market, MarketId, Order, Side};
+use crate::domain::{
+    Book, EarlierLeg, FeeSchedule, HaltCause, LedgerEvent, Market, MarketId, Order, Side,
+};
 
 use super::super::risk::{Approved, Refusal, halts};
 use super::{DeskError, Step, command};
@@ -117,6 +119,29 @@ impl Step<'_> {
         order: &Order,
         refusal: &Refusal,
     ) -> Result<(), DeskError> {
+        self.record_leg_refusal(order, &[], refusal)
+    }
+
+    /// Records that a basket was refused for one of its legs, with those that the verdict counts as
+    /// bought before it.
+    pub(super) fn record_leg_refusal(
+        &mut self,
+        order: &Order,
+        earlier: &[Order],
+        refusal: &Refusal,
+    ) -> Result<(), DeskError> {
+        let earlier_legs = earlier
+            .iter()
+            .map(|leg| EarlierLeg {
+                signal_id: leg.signal_id,
+                market_id: leg.market_id.clone(),
+                event_id: leg.event_id.clone(),
+                token_id: leg.token_id.clone(),
+                limit: leg.limit,
+                shares: leg.shares,
+                fee: self.fee_terms(leg),
+            })
+            .collect();
         self.recorder.record(LedgerEvent::OrderRefused {
             strategy: order.strategy.clone(),
             market_id: order.market_id.clone(),
@@ -127,9 +152,17 @@ impl Step<'_> {
             signal_id: order.signal_id,
             event_id: order.event_id.clone(),
             order_type: Some(order.order_type),
+            fee: self.fee_terms(order),
+            earlier_legs,
             code: refusal.code.clone(),
             message: refusal.message.clone(),
         })?;
         Ok(())
+    }
+
+    /// The fee terms that an order is judged by.
+    fn fee_terms(&self, order: &Order) -> Option<FeeSchedule> {
+        let market = self.view(&order.market_id).map(|view| view.market.fee);
+        order.fee.or(market)
     }
 }

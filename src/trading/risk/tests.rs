@@ -527,9 +527,10 @@ fn the_legs_of_a_basket_are_counted_together() {
         let verdict = desk
             .gate()
             .approve_all(&[candidate(&one), candidate(&other)]);
-        verdict
-            .map(|approved| approved.len())
-            .map_err(|refusal| refusal.message)
+        verdict.map(|approved| approved.len()).map_err(|broken| {
+            assert_eq!(broken.leg, 1, "the first leg passes");
+            broken.refusal.message
+        })
     };
     let poor = Desk::new("60");
     assert_eq!(two(&poor, "60"), Ok(2));

@@ -332,6 +332,8 @@ fn refusals_are_kept_with_what_was_wanted() {
         signal_id: None,
         event_id: None,
         order_type: None,
+        fee: None,
+        earlier_legs: Vec::new(),
         code: code.to_owned(),
         message: "too much".to_owned(),
     };

@@ -1,8 +1,11 @@
 //! Arbitrage baskets: all legs or none, and what happens when the venue thinks otherwise.
 
-use crate::domain::{Basket, Intent, LedgerEvent, MarketStatus, Shares, Side, Snapshot};
+use crate::domain::{
+    Basket, EarlierLeg, FeeSchedule, Intent, LedgerEvent, MarketStatus, Price, Rounding, Shares,
+    Side, Snapshot, Usdc, notional,
+};
 use crate::trading::test_support::{
-    Account, Levels, NOON, Scene, basket, book, market, says, sh, signal, usd,
+    Account, Levels, NOON, Scene, basket, book, charging, market, p, says, sh, signal, usd,
 };
 
 /// `m` with books for Yes (0.43 / 0.45) and No (0.48 / 0.50) of these depths on the ask.
@@ -252,6 +255,175 @@ fn a_leg_that_may_not_be_bought_keeps_all_of_them_from_it() {
     let report = run(&mut poor, &self::scene("100", "100"), vec![pair("20")]);
     assert_eq!(report.strategies[0].not_traded["cash"], 2);
     assert!(accepted(&poor).is_empty());
+}
+
+/// A refusal, as the log tells it.
+#[derive(Debug)]
+struct Refused {
+    token: String,
+    signal: Option<u64>,
+    limit: Price,
+    shares: Shares,
+    fee: Option<FeeSchedule>,
+    earlier: Vec<EarlierLeg>,
+    code: String,
+    message: String,
+}
+
+/// The one refusal of an account.
+fn the_refusal(account: &Account) -> Refused {
+    let mut found = account.since(0, |event| match event {
+        LedgerEvent::OrderRefused {
+            token_id,
+            signal_id,
+            limit: Some(limit),
+            shares: Some(shares),
+            fee,
+            earlier_legs,
+            code,
+            message,
+            ..
+        } => Some(Refused {
+            token: token_id.to_string(),
+            signal: *signal_id,
+            limit: *limit,
+            shares: *shares,
+            fee: *fee,
+            earlier: earlier_legs.clone(),
+            code: code.clone(),
+            message: message.clone(),
+        }),
+        _ => None,
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// What limits count an order as: `price × shares` rounded up, and the fee at its worst price.
+fn claim(limit: Price, shares: Shares, fee: Option<FeeSchedule>) -> (Usdc, Usdc) {
+    let cost = notional(limit, shares, Rounding::Up).unwrap();
+    let fee = fee.unwrap().fee(limit.min(p("0.5")), shares).unwrap();
+    (cost, fee)
+}
+
+#[test]
+fn a_refusal_is_of_the_leg_that_broke_the_limit_and_is_recomputed_from_the_log() {
+    // Two markets of one event, 20 shares each: 20 × 0.45 = 9 and 20 × 0.30 = 6, and the thinner one goes
+    // first. 14.99 are allowed, so the first passes with 6 and the second makes 15.
+    let of_event = |id: &str| {
+        let mut market = market(id);
+        market.event_id = Some("e".into());
+        market
+    };
+    let asks = |id: &str, ask: &str| vec![book(&format!("{id}-yes"), NOON, &[], &[(ask, "100")])];
+    let scene = Scene::new(NOON)
+        .with(of_event("a"), asks("a", "0.45"))
+        .with(of_event("b"), asks("b", "0.30"))
+        .build();
+    let legs = [("a-yes", "0.45", "100"), ("b-yes", "0.30", "60")];
+    let mut account = Account::new("100").configured(|c| c.risk.max_event_exposure = usd("14.99"));
+    let report = run(&mut account, &scene, vec![basket("arb", &legs, "20")]);
+    let refused = the_refusal(&account);
+    let why = "max_event_exposure: 15 pUSD, allowed is at most 14.99 pUSD";
+    assert_eq!((refused.token.as_str(), refused.signal), ("a-yes", Some(2)));
+    assert_eq!(refused.message, why);
+    let [first] = refused.earlier.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(
+        (first.signal_id, first.token_id.as_str()),
+        (Some(1), "b-yes")
+    );
+    assert_eq!(first.event_id, Some("e".into()));
+    // From the event alone: nothing was held before.
+    let (own, _) = claim(refused.limit, refused.shares, refused.fee);
+    let (before, _) = claim(first.limit, first.shares, first.fee);
+    assert_eq!(
+        (own, before, own.plus(before)),
+        (usd("9"), usd("6"), usd("15"))
+    );
+    // Both signals end, and the other one names the leg.
+    assert_eq!(
+        account.verdicts(0),
+        [
+            (
+                1,
+                format!("another leg of its basket was refused (yes of market a, signal 2): {why}")
+            ),
+            (2, why.to_owned()),
+        ]
+    );
+    assert_eq!(report.strategies[0].not_traded["max_event_exposure"], 2);
+}
+
+#[test]
+fn the_cash_that_a_leg_lacks_is_recomputed_with_the_fees_of_both() {
+    // Fees at 5 %: the first leg claims 20 × 0.45 = 9 and 20 × 0.05 × 0.45 × 0.55 = 0.2475, the second
+    // 10 and 20 × 0.05 × 0.25 = 0.25. Of 19.49 there are 10.2425 left for its 10.25.
+    let books = scene("60", "100");
+    let yes_and_no = &books.market(&"m".into()).unwrap().books;
+    let dear = charging(market("m"), "0.05");
+    let books = yes_and_no
+        .iter()
+        .flatten()
+        .map(|book| book.as_ref().clone())
+        .collect();
+    let scene = Scene::new(NOON).with(dear, books).build();
+    let legs = [("m-yes", "0.45", "60"), ("m-no", "0.50", "100")];
+    let mut account = Account::new("19.49");
+    run(&mut account, &scene, vec![basket("arb", &legs, "20")]);
+    let refused = the_refusal(&account);
+    assert_eq!(refused.token, "m-no");
+    assert_eq!(
+        refused.message,
+        "cash: 10.25 pUSD with fee, allowed is at most 10.2425 pUSD"
+    );
+    let first = &refused.earlier[0];
+    let (cost, fee) = claim(first.limit, first.shares, first.fee);
+    assert_eq!((cost, fee), (usd("9"), usd("0.2475")));
+    let left = usd("19.49").minus(cost).minus(fee);
+    let (cost, fee) = claim(refused.limit, refused.shares, refused.fee);
+    assert_eq!(left, usd("10.2425"));
+    assert_eq!(cost.plus(fee), usd("10.25"));
+}
+
+#[test]
+fn a_rule_about_one_token_is_not_told_of_another() {
+    // 0.455 is no price of m-yes; what is said of it is no word about m-no at 0.50.
+    let legs = [("m-yes", "0.455", "100"), ("m-no", "0.50", "200")];
+    let mut account = Account::new("100");
+    run(
+        &mut account,
+        &scene("100", "200"),
+        vec![basket("arb", &legs, "20")],
+    );
+    let refused = the_refusal(&account);
+    assert_eq!(
+        (refused.token.as_str(), refused.limit),
+        ("m-yes", p("0.455"))
+    );
+    assert_eq!(refused.code, "tick_size");
+    assert!(refused.earlier.is_empty(), "{refused:?}");
+    let other = &account.verdicts(0)[1].1;
+    assert!(
+        other.starts_with(
+            "another leg of its basket was refused (yes of market m, signal 1): price 0.455 is not"
+        ),
+        "{other}"
+    );
+    // A market that nobody looked at: known before anything is judged.
+    let legs = [("m-yes", "0.45", "50"), ("z-yes", "0.50", "200")];
+    let mut account = Account::new("100");
+    run(
+        &mut account,
+        &scene("100", "200"),
+        vec![basket("arb", &legs, "20")],
+    );
+    let refused = the_refusal(&account);
+    assert_eq!(
+        (refused.token.as_str(), refused.code.as_str(), refused.fee),
+        ("z-yes", "market_not_gathered", None)
+    );
 }
 
 #[test]
