@@ -31,9 +31,7 @@ pub use estimate::Estimate;
 pub use fee::FeeSchedule;
 pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
 pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteReason, QuoteSide, QuoteTerms, Signal};
-pub use ledger_event::{
-    ConfigChange, EarlierLeg, HaltCause, LedgerEvent, StampedEvent, UsedLevel,
-};
+pub use ledger_event::{ConfigChange, EarlierLeg, HaltCause, LedgerEvent, StampedEvent, UsedLevel};
 pub use market::{
     Event, Market, MarketStatus, Outcome, PendingResolution, ProtocolVersion, Resolution,
 };

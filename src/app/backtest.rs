@@ -129,7 +129,9 @@ fn read(
                 depth: config.backtest.default_depth,
                 until,
             };
-            Data::Books(Box::new(BookRecording::load_unless(dir, options, cancelled)?))
+            Data::Books(Box::new(BookRecording::load_unless(
+                dir, options, cancelled,
+            )?))
         }
     })
 }

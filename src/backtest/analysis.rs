@@ -9,8 +9,8 @@ use crate::domain::{Timestamp, Usdc};
 use crate::market_data::recorded::Dataset;
 
 use super::baselines::{self, Comparisons, Hold, RANDOM_DRAWS};
-use super::data::Source;
 use super::bootstrap::{self, DRAWS};
+use super::data::Source;
 use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;

@@ -253,7 +253,7 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     /// One step of the desk, and what is waited for after it.
-    fn step(&mut self, kind: Kind, snapshot: &Snapshot) -> Result<(), BacktestError> {
+    fn step(&mut self, kind: Kind, snapshot: Snapshot) -> Result<(), BacktestError> {
         self.desk.step(kind, snapshot)?;
         if self.desk.partial {
             return Ok(());

@@ -1,10 +1,10 @@
 //! Comparisons on a few rows, worked out by hand.
 
-use crate::market_data::recorded::Dataset;
 use super::*;
 use crate::backtest::engine::ReplayRules;
 use crate::backtest::record::tests::{dataset, options};
 use crate::domain::Timestamp;
+use crate::market_data::recorded::Dataset;
 
 const PRICES: &str = "\
 2026-01-01T00:00:00Z,a,A?,0.7,0,ta

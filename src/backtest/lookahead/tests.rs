@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 
-use crate::market_data::recorded::Dataset;
 use super::super::test_support::{Buyer, Oracle, hour, hourly, load, options};
 use super::*;
 use crate::domain::Usdc;
+use crate::market_data::recorded::Dataset;
 use crate::strategy::{StrategiesConfig, StrategySet};
 
 /// Two markets over two days that go up and down and up.

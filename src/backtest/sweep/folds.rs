@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::Timestamp;
 use crate::backtest::data::Source;
+use crate::domain::Timestamp;
 
 use super::score;
 

@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
-use crate::market_data::recorded::Dataset;
 use super::super::test_support::{hour, hourly, load, no_limits};
 use super::*;
+use crate::market_data::recorded::Dataset;
 use crate::strategy::SignalTraderParams;
 
 /// Markets of one day each, two to each of eight days, and one that lives on all days. On even days the

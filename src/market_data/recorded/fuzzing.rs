@@ -82,7 +82,8 @@ pub fn resolutions_and_markets(bytes: &[u8]) {
 pub fn book_lines(bytes: &[u8]) {
     use super::books::event::{ASK, HEARD, PRINT, TURN};
     let options = super::books::BookOptions::default();
-    let Ok(recording) = super::books::BookRecording::from_lines(bytes, "fuzz.jsonl", options) else {
+    let Ok(recording) = super::books::BookRecording::from_lines(bytes, "fuzz.jsonl", options)
+    else {
         return;
     };
     let events = recording.events();
