@@ -128,7 +128,10 @@ fn each_is_named(events: &[StampedEvent], tampers: &[Tamper]) {
             format!("event {seq}"),
             "{kind} {nth} {path}: {last:?}"
         );
-        assert!(last.detail.contains(detail), "{kind} {nth} {path}: {last:?}");
+        assert!(
+            last.detail.contains(detail),
+            "{kind} {nth} {path}: {last:?}"
+        );
     }
 }
 
