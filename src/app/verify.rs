@@ -80,6 +80,7 @@ impl Judge for Auditor {
             .or_else(|| differs("deposits", stored.deposits(), self.ledger.deposits()))
             .or_else(|| differs("realised P&L", stored.realized(), self.ledger.realized()))
             .or_else(|| differs("fees", stored.fees(), self.ledger.fees()))
+            .or_else(|| self.claims.depth_differs(&stored, &self.ledger))
             .unwrap_or_else(|| "it is not the state that the events lead to".to_owned()))
     }
 }

@@ -97,6 +97,11 @@ impl Claims {
         self.conditionals.unchecked
     }
 
+    /// A level of which a stored state has another part used up than the events lead to.
+    pub(super) fn depth_differs(&self, stored: &Ledger, led_to: &Ledger) -> Option<String> {
+        self.execution.depth_differs(stored, led_to)
+    }
+
     /// What contradicts equity may be the claim itself or the marks that equity is counted by: says
     /// which event recorded those last.
     fn by_marks(&self, judged: Result<(), String>) -> Result<(), String> {

@@ -4,6 +4,8 @@
 //! The books themselves are not in the log. A mark is therefore held against what is known of it (it
 //! is of something held, and new), and for its price against what is counted by it later.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
     Fill, LedgerEvent, OrderType, Price, Shares, Side, StampedEvent, TokenId, UsedLevel,
 };
@@ -22,6 +24,8 @@ struct Passed {
 #[derive(Debug, Default)]
 pub(super) struct Execution {
     passed: Option<Passed>,
+    /// The event that told last how much of a token's book is used up.
+    told: BTreeMap<TokenId, u64>,
 }
 
 impl Execution {
@@ -46,15 +50,44 @@ impl Execution {
                     });
                 }
             }
-            LedgerEvent::DepthUsed { token_id, levels } => match passed {
-                Some(passed) if passed.token == *token_id => used(ledger, &passed, levels)?,
-                _ => freed(ledger, token_id, levels)?,
-            },
+            LedgerEvent::DepthUsed { token_id, levels } => {
+                match passed {
+                    Some(passed) if passed.token == *token_id => used(ledger, &passed, levels)?,
+                    _ => freed(ledger, token_id, levels)?,
+                }
+                self.told.insert(token_id.clone(), stamped.seq);
+            }
             LedgerEvent::Marked { marks } if current => marked(ledger, marks)?,
             LedgerEvent::BidsGone { tokens } if current => bids_gone(ledger, tokens)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// The first level of which a stored state has another part used up than the events lead to, with
+    /// the event that told of its book last: how much was given back no event before can show.
+    pub(super) fn depth_differs(&self, stored: &Ledger, led_to: &Ledger) -> Option<String> {
+        let tokens = stored.used_tokens().chain(led_to.used_tokens());
+        let levels = tokens.flat_map(|token| {
+            let either = stored.used(token).iter().chain(led_to.used(token));
+            either.map(move |used| (token, used.side, used.price))
+        });
+        levels
+            .map(|(token, side, price)| {
+                let shares = |ledger: &Ledger| ledger.used_at(token, side, price);
+                (token, price, shares(stored), shares(led_to))
+            })
+            .find(|(_, _, is, should)| is != should)
+            .map(|(token, price, is, should)| {
+                let told = self.told.get(token);
+                let told = told.map_or(String::new(), |seq| {
+                    format!(" (its book was told of last by event {seq})")
+                });
+                format!(
+                    "{is} shares are used up of the level {price} of token {token}, the events lead \
+                     to {should}{told}"
+                )
+            })
     }
 }
 

@@ -124,6 +124,42 @@ fn makers_rest_and_the_levels_give_what_is_filled() {
     );
 }
 
+/// How much of a level was given back is the book's word: a state that was stored later tells, and
+/// names the event.
+#[test]
+fn depth_that_was_given_back_is_held_against_the_stored_state() {
+    let mut desk = desk();
+    let resting = AgentOrder {
+        order_type: OrderType::Gtc,
+        ..wanted(Side::Buy, "8", "0.40")
+    };
+    let bids: Levels<'_> = &[("0.37", "50")];
+    desk.order(&resting, &scene(1, bids, &[("0.50", "50")]))
+        .unwrap();
+    desk.look(&scene(2, bids, &[("0.38", "5"), ("0.39", "30")]));
+    desk.look(&scene(3, bids, &[("0.39", "10")]));
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("ledger.db");
+    let store = Store::open(&db).unwrap();
+    store.append(&desk.events).unwrap();
+    crate::app::rebuild::checkpoint(&desk.ledger, &store).unwrap();
+    drop(store);
+    assert_eq!(verify(&db).unwrap().audit.findings, []);
+    let seq = seq_of(&desk.events, "depth_used", 1);
+    let conn = Connection::open(&db).unwrap();
+    conn.execute_batch(&set(seq, "levels[1].shares", "11000000"))
+        .unwrap();
+    let findings = verify(&db).unwrap().audit.findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(
+        findings[0].detail,
+        format!(
+            "10 shares are used up of the level 0.39 of token m-yes, the events lead to 11 (its book \
+             was told of last by event {seq})"
+        )
+    );
+}
+
 #[test]
 fn a_taker_never_rests() {
     let mut desk = desk();
