@@ -52,9 +52,10 @@ impl OwnerLock {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
+        let text = format!("{}\n", std::process::id());
+        file.rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64))
             .map_err(cannot)?;
         Ok(OwnerLock { path, file })
     }
@@ -165,6 +166,18 @@ mod tests {
         assert!(!dir.path().join("twin.db.lock").exists());
         std::fs::remove_file(&twin).unwrap();
         assert!(OwnerLock::acquire(&db).is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_named_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        // A device on which every write finds the disk full.
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("ledger.db.lock")).unwrap();
+        let error = OwnerLock::acquire(&dir.path().join("ledger.db")).unwrap_err();
+        assert_eq!(error.code(), "store_full", "{error}");
+        assert!(error.to_string().contains("ledger.db.lock"), "{error}");
+        assert!(error.hint().contains("Free space"), "{}", error.hint());
     }
 
     #[test]
