@@ -132,7 +132,7 @@ impl App {
         self.desk.store()
     }
 
-    /// The database file.
+    /// The database file, by its real name.
     #[must_use]
     pub fn db(&self) -> &PathBuf {
         &self.db

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use self::error::Fault;
 use self::identity::Identity;
+use self::location::check_single_name;
 use self::schema::Found;
 
 mod audit;
@@ -25,6 +26,7 @@ mod estimates;
 mod events;
 mod filter;
 mod identity;
+mod location;
 mod names;
 mod orders;
 mod owner;
@@ -43,6 +45,7 @@ pub use backup::Backup;
 pub use checkpoints::StoredCheckpoint;
 pub use error::StoreError;
 pub use estimates::{EstimateQuery, EstimateRow};
+pub use location::real_path;
 pub use orders::{OrderQuery, OrderRow, PlacedOrder, RefusalQuery, RefusalRow};
 pub use owner::OwnerLock;
 pub use positions::{PositionRow, SnapshotPosition};
@@ -75,7 +78,9 @@ impl Store {
     }
 
     fn open_waiting(path: &Path, busy: Duration) -> Result<Store, StoreError> {
-        check_directory(path)?;
+        let path = real_path(path)?;
+        let path = path.as_path();
+        check_single_name(path)?;
         let writer = open_writer(path, busy).map_err(|fault| fault.at(path))?;
         Ok(Store {
             path: path.to_path_buf(),
@@ -94,6 +99,9 @@ impl Store {
                 path: path.to_path_buf(),
             });
         }
+        let path = real_path(path)?;
+        let path = path.as_path();
+        check_single_name(path)?;
         check_readable(path).map_err(|fault| fault.at(path))?;
         Ok(Store {
             path: path.to_path_buf(),
@@ -103,7 +111,7 @@ impl Store {
         })
     }
 
-    /// The database file.
+    /// The database file, by its real name ([`real_path`]).
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{SourceKind, Timestamp, Usdc};
-use crate::store::{OwnerLock, Store, StoreError};
+use crate::store::{self, OwnerLock, Store, StoreError};
 use crate::trading::desk;
 use crate::trading::ledger::Ledger;
 
@@ -105,10 +105,13 @@ pub fn reset_account(
         }
         .into());
     }
+    // Not a link to it: what is moved aside is the file.
+    let db = store::real_path(db)?;
+    let db = db.as_path();
     let lock = match OwnerLock::acquire(db) {
         Ok(lock) => lock,
         Err(StoreError::Owned { pid, .. }) => {
-            return Err(AppError::ReadOnly {
+            return Err(AppError::Owned {
                 owner: pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}")),
             });
         }

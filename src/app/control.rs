@@ -11,6 +11,8 @@
 
 mod client;
 #[cfg(unix)]
+mod gate;
+#[cfg(unix)]
 mod listener;
 mod note;
 mod place;
@@ -53,6 +55,9 @@ pub trait Handler: Send + Sync + 'static {
         reports: Reports,
         cancelled: CancellationToken,
     ) -> Result<Answer, Failure>;
+
+    /// Whether a call must get through however many others are under way.
+    fn is_urgent(&self, call: &Call) -> bool;
 }
 
 /// The socket of a process: waiting for the ledger, or listening.

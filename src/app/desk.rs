@@ -44,7 +44,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct Desk {
     view: Arc<ArcSwap<Ledger>>,
     store: ArcSwap<Store>,
-    halted: Arc<Mutex<Option<String>>>,
+    halted: Arc<Mutex<Option<Stop>>>,
     role: Mutex<Role>,
     catch_up: Mutex<()>,
     taking_over: tokio::sync::Mutex<()>,
@@ -82,6 +82,24 @@ pub struct Committed {
     pub output: Output,
     /// How long the step took.
     pub deciding: Duration,
+}
+
+/// Why a desk has stopped until a restart.
+#[derive(Debug, Clone)]
+struct Stop {
+    /// What happened.
+    reason: String,
+    /// What to do about it.
+    hint: String,
+}
+
+impl From<Stop> for AppError {
+    fn from(stop: Stop) -> Self {
+        AppError::Halted {
+            reason: stop.reason,
+            hint: stop.hint,
+        }
+    }
 }
 
 /// Called with the ledger as the owner before left it, before this process writes on.
@@ -235,10 +253,8 @@ impl Desk {
     /// Why trading is halted, if it is.
     #[must_use]
     pub fn halted(&self) -> Option<String> {
-        self.halted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner);
+        halted.as_ref().map(|stop| stop.reason.clone())
     }
 
     /// The account as it stands.
@@ -380,6 +396,7 @@ async fn send_job<T>(
     let (answer, result) = oneshot::channel();
     let gone = || AppError::Halted {
         reason: "the desk has stopped".to_owned(),
+        hint: "Restart the server: the ledger is rebuilt from what was stored.".to_owned(),
     };
     jobs.send(job(answer)).await.map_err(|_| gone())?;
     result.await.map_err(|_| gone())?

@@ -36,6 +36,12 @@ pub enum AppError {
         /// Who, as far as known.
         owner: String,
     },
+    /// Another process owns the ledger, and this is not to be handed on to it.
+    #[error("another polymarket-agent process ({owner}) owns this ledger")]
+    Owned {
+        /// Who, as far as known.
+        owner: String,
+    },
     /// The owner of the ledger went away over something it was asked for.
     #[error(
         "the process that owned the ledger ({owner}) went away while it worked on this: {detail}; \
@@ -52,6 +58,8 @@ pub enum AppError {
     Halted {
         /// What happened.
         reason: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The account in this database trades on another kind of source.
     #[error("the account in {db} was opened on the {was} source and cannot trade on {now}")]
@@ -125,6 +133,7 @@ impl AppError {
             AppError::Desk(_) => "internal".to_owned(),
             AppError::Refused(refusal) => refusal.code.clone(),
             AppError::ReadOnly { .. } => "read_only".to_owned(),
+            AppError::Owned { .. } => "owned".to_owned(),
             AppError::OutcomeUnknown { .. } => "outcome_unknown".to_owned(),
             AppError::Halted { .. } => "halted".to_owned(),
             AppError::WrongSource { .. } => "wrong_source".to_owned(),
@@ -155,16 +164,16 @@ impl AppError {
                  have none: its log says): try again, stop it, or name another --db."
                     .to_owned()
             }
+            AppError::Owned { .. } => {
+                "Stop that process and try again, or name another ledger with --db or --account."
+                    .to_owned()
+            }
             AppError::OutcomeUnknown { .. } => {
                 "Look before you repeat it: get_portfolio and get_signal_log show what was done. An \
                  order with a client_order_id can be repeated, it is never placed twice."
                     .to_owned()
             }
-            AppError::Halted { .. } => {
-                "Free disk space or mend what could not be written, then restart the server: the \
-                 ledger is rebuilt from what was stored."
-                    .to_owned()
-            }
+            AppError::Halted { hint, .. } => hint.clone(),
             AppError::WrongSource { .. } => {
                 "Use another --db for this source, so that simulated and real prices never meet in \
                  one account."
@@ -191,7 +200,24 @@ fn not_stored(error: &StoreError) -> String {
     let obstacle = match error {
         StoreError::Full { .. } => "Free space on that disk",
         StoreError::Locked { .. } => "Close the other program that writes to the file",
-        other => return other.hint().to_owned(),
+        // This process owns the ledger and wrote nothing but what it knows of.
+        StoreError::Gap { .. } => {
+            return "Somebody else has written into the database of this account: find that program \
+                    and stop it, see what `polymarket-agent verify` says, then restart the server, \
+                    which reads the ledger anew. What was to be stored was not, and nothing is traded \
+                    until then."
+                .to_owned();
+        }
+        // Their hints speak of the restart.
+        other @ (StoreError::Vanished { .. } | StoreError::Refused { .. }) => {
+            return other.hint().to_owned();
+        }
+        other => {
+            return format!(
+                "{} Then restart the server: nothing is traded until then.",
+                other.hint()
+            );
+        }
     };
     format!(
         "{obstacle}, then restart the server: nothing was changed, and nothing is traded until then."

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use crate::market_data::MarketData;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::strategy::StrategySet;
 use crate::telemetry::alerts::Alerts;
 use crate::trading::desk::Input;
@@ -34,7 +34,7 @@ pub struct OpenOptions {
     pub config: Config,
     /// Source.
     pub source: Source,
-    /// Database file; created when missing.
+    /// Database file, or a link to it; created when missing.
     pub db: PathBuf,
     /// Whether this process is to own the ledger.
     pub access: Access,
@@ -85,6 +85,8 @@ impl App {
         let strategies = StrategySet::from_config(&config.strategies)
             .map_err(|error| AppError::Config(error.to_string()))?;
         let Source { data, advance } = source;
+        // Links are followed once: everything that is named after the database goes by this name.
+        let db = store::real_path(&db)?;
         let trading = config.trading();
         let strategies = Arc::new(strategies);
         let journal = journal.map(|dir| JournalPlan {
@@ -115,7 +117,7 @@ impl App {
             {
                 Ok(lock) => Ok(lock),
                 Err(Ok(owner)) if access != Access::Own => Err(owner),
-                Err(Ok(owner)) => return Err(AppError::ReadOnly { owner }),
+                Err(Ok(owner)) => return Err(AppError::Owned { owner }),
                 Err(Err(error)) => return Err(error),
             },
         };

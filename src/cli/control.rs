@@ -28,13 +28,13 @@ pub async fn call(
 ) -> Result<Result<Answer, ToolError>, Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
-    let db = common.db_for(source.source.domain());
+    let db = common.db_for(source.domain());
     let wanted = Call {
         tool: tool.to_owned(),
         arguments: with_whole_paths(arguments.clone()),
         asker: Asker::Shell,
         progress: false,
-        source: Some(source.label(&config)),
+        source: source.named(&config, common.config.is_some()),
     };
     match ask_owner(&db, wanted, &|_| {}).await {
         Ok(None) => {}

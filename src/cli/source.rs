@@ -20,6 +20,10 @@ use super::{Common, Failure};
 
 /// How far after a recording's end one may stand: resolutions come after the last prices.
 const BEYOND_MS: i64 = 366 * 86_400_000;
+/// Seed of an embedded sandbox unless `--seed` says otherwise.
+const DEFAULT_SEED: u64 = 1;
+/// Its markets unless `--markets` says otherwise.
+const DEFAULT_MARKETS: usize = 60;
 /// Simulated seconds per real second of an embedded sandbox unless `--speed` says otherwise.
 const DEFAULT_SPEED: f64 = 60.0;
 
@@ -48,31 +52,31 @@ impl Kind {
 /// Options that choose a source.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// Where prices come from.
-    #[arg(long, value_enum, default_value = "polymarket")]
-    pub source: Kind,
+    /// Where prices come from [default: polymarket].
+    #[arg(long, value_enum)]
+    source: Option<Kind>,
     /// Recorded: directory of CSV files.
     #[arg(long, value_name = "DIR", required_if_eq("source", "recorded"))]
-    pub data: Option<PathBuf>,
+    data: Option<PathBuf>,
     /// Recorded: the moment to stand at (RFC 3339); the recording's end when left out.
     #[arg(long, value_name = "TIME")]
-    pub at: Option<String>,
+    at: Option<String>,
     /// Recorded and sandbox: move the clock forward by so many seconds after each tick. A sandbox
     /// then stands still otherwise.
     #[arg(long, value_name = "SECONDS")]
-    pub step: Option<u64>,
-    /// Sandbox: seed of everything random.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Sandbox: number of markets.
-    #[arg(long, default_value_t = 60)]
-    pub markets: usize,
+    step: Option<u64>,
+    /// Sandbox: seed of everything random [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Sandbox: number of markets [default: 60].
+    #[arg(long)]
+    markets: Option<usize>,
     /// Sandbox: simulated seconds per real second (60 when left out).
     #[arg(long)]
-    pub speed: Option<f64>,
+    speed: Option<f64>,
     /// Sandbox: plant labelled mispricings.
     #[arg(long)]
-    pub inefficiency: bool,
+    inefficiency: bool,
 }
 
 /// A source with what must live as long as it does.
@@ -84,9 +88,18 @@ pub struct OpenSource {
 }
 
 impl SourceArgs {
+    fn kind(&self) -> Kind {
+        self.source.unwrap_or(Kind::Polymarket)
+    }
+
+    /// The kind of source as the domain names it; the real venue where none was named.
+    pub fn domain(&self) -> SourceKind {
+        self.kind().domain()
+    }
+
     /// Opens the source. Errors: no such directory, a bad moment, a sandbox that cannot start.
     pub async fn open(&self, config: &Config) -> Result<OpenSource, Failure> {
-        match self.source {
+        match self.kind() {
             Kind::Polymarket => {
                 let data = Polymarket::new(config.venue.clone(), SourceKind::Polymarket)
                     .map_err(AppError::from)?;
@@ -110,8 +123,8 @@ impl SourceArgs {
             None => Some(self.speed.unwrap_or(DEFAULT_SPEED)),
         };
         let wanted = SandboxConfig {
-            seed: self.seed,
-            markets: self.markets,
+            seed: self.seed.unwrap_or(DEFAULT_SEED),
+            markets: self.markets.unwrap_or(DEFAULT_MARKETS),
             inefficiencies: self.inefficiency,
             speed,
             ..SandboxConfig::default()
@@ -183,7 +196,7 @@ impl SourceArgs {
             .step
             .map(|seconds| format!(", {seconds} s a tick"))
             .unwrap_or_default();
-        let text = match self.source {
+        let text = match self.kind() {
             Kind::Polymarket => format!(
                 "polymarket at {}, {}, {}",
                 config.venue.gamma_url, config.venue.clob_url, config.venue.data_url
@@ -201,7 +214,8 @@ impl SourceArgs {
                 };
                 format!(
                     "sandbox, seed {}, {} markets{pace}{planted}",
-                    self.seed, self.markets
+                    self.seed.unwrap_or(DEFAULT_SEED),
+                    self.markets.unwrap_or(DEFAULT_MARKETS)
                 )
             }
             Kind::Recorded => {
@@ -212,9 +226,33 @@ impl SourceArgs {
             }
         };
         SourceLabel {
-            kind: self.source.domain(),
+            kind: self.domain(),
             text,
         }
+    }
+
+    /// What the caller said of the source, for the owner of the ledger to hold against its own: nothing
+    /// where `--source` was left out, only the kind where it was given without any option (and, for
+    /// the venue's addresses, without a configuration: `config_named`). A default names nothing.
+    pub fn named(&self, config: &Config, config_named: bool) -> Option<SourceLabel> {
+        let kind = self.source?;
+        let more = match kind {
+            Kind::Polymarket => config_named,
+            Kind::Sandbox | Kind::Recorded => {
+                self.data.is_some()
+                    || self.at.is_some()
+                    || self.step.is_some()
+                    || self.seed.is_some()
+                    || self.markets.is_some()
+                    || self.speed.is_some()
+                    || self.inefficiency
+            }
+        };
+        Some(if more {
+            self.label(config)
+        } else {
+            SourceLabel::of_kind(kind.domain())
+        })
     }
 
     /// Opens the source and the account on it. A sandbox's clock goes on where the account stopped.
@@ -228,7 +266,7 @@ impl SourceArgs {
     ) -> Result<(Arc<App>, Option<Arc<Sandbox>>), Failure> {
         // What the operator names here may be read for a backtest, too.
         config.backtest.data_dirs.extend(self.data.clone());
-        let db = common.db_for(self.source.domain());
+        let db = common.db_for(self.domain());
         let OpenSource { source, sandbox } = self.open(&config).await?;
         let label = self.label(&config);
         let options = OpenOptions {
@@ -293,4 +331,55 @@ pub fn stepping(sandbox: &Arc<Sandbox>, seconds: u64) -> crate::app::Advance {
             sandbox.step(seconds.saturating_mul(1000));
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        source: SourceArgs,
+    }
+
+    fn args(line: &[&str]) -> SourceArgs {
+        let words = ["x"].iter().chain(line);
+        Line::try_parse_from(words).unwrap().source
+    }
+
+    #[test]
+    fn a_default_names_no_source() {
+        let config = Config::default();
+        let named = |line: &[&str], config_named| {
+            let label = args(line).named(&config, config_named);
+            label.map(|label| (label.kind, label.text))
+        };
+        for config_named in [false, true] {
+            assert_eq!(named(&[], config_named), None);
+            assert_eq!(
+                named(&["--source", "sandbox"], config_named),
+                Some((SourceKind::Sandbox, "sandbox".to_owned()))
+            );
+            assert_eq!(
+                named(&["--source", "sandbox", "--seed", "1"], config_named),
+                Some((
+                    SourceKind::Sandbox,
+                    "sandbox, seed 1, 60 markets, speed 60".to_owned()
+                ))
+            );
+        }
+        let venue = &["--source", "polymarket"];
+        assert_eq!(
+            named(venue, false),
+            Some((SourceKind::Polymarket, "polymarket".to_owned()))
+        );
+        let (_, text) = named(venue, true).unwrap();
+        assert!(text.contains(&config.venue.clob_url), "{text}");
+        // What is opened is the default all the same.
+        assert_eq!(args(&[]).domain(), SourceKind::Polymarket);
+        let label = args(&["--source", "sandbox"]).label(&config);
+        assert_eq!(label.text, "sandbox, seed 1, 60 markets, speed 60");
+    }
 }

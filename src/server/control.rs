@@ -37,6 +37,11 @@ impl RegistryHandler {
 
 #[async_trait]
 impl Handler for RegistryHandler {
+    fn is_urgent(&self, call: &Call) -> bool {
+        let tool = self.registry.get(&call.tool);
+        tool.is_some_and(ToolSpec::is_urgent)
+    }
+
     async fn call(
         &self,
         call: Call,
@@ -226,6 +231,16 @@ mod tests {
             with_whole_paths(json!({"data_dir": ""})),
             json!({"data_dir": ""})
         );
+    }
+
+    #[test]
+    fn the_kill_switch_and_cancels_are_urgent_and_nothing_else_is() {
+        let registry = crate::server::tools::registry().unwrap();
+        let names = registry.stats().into_iter().map(|tool| tool.name);
+        let urgent: Vec<_> = names
+            .filter(|name| registry.get(name).unwrap().is_urgent())
+            .collect();
+        assert_eq!(urgent, ["cancel_order", "halt", "resume", "cancel_resting"]);
     }
 
     #[test]

@@ -143,6 +143,7 @@ pub struct ToolSpec<S> {
     pub(crate) input: Result<Arc<JsonObject>, SchemaError>,
     pub(crate) output: Result<Arc<JsonObject>, SchemaError>,
     pub(crate) listed: bool,
+    pub(crate) urgent: bool,
     pub(crate) time_limit: Duration,
     pub(crate) max_string: usize,
     pub(crate) meta: Option<JsonObject>,
@@ -212,6 +213,7 @@ impl<S: Send + Sync + 'static> ToolSpec<S> {
             input: input_schema::<In>().map(Arc::new),
             output: output_schema::<Out>().map(Arc::new),
             listed: true,
+            urgent: false,
             time_limit: DEFAULT_TIME_LIMIT,
             max_string: MAX_STRING,
             meta: None,
@@ -231,6 +233,13 @@ impl<S: Send + Sync + 'static> ToolSpec<S> {
     #[must_use]
     pub fn unlisted(mut self) -> Self {
         self.listed = false;
+        self
+    }
+
+    /// Gets through to the owner of the ledger however many other calls are under way there.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.urgent = true;
         self
     }
 
@@ -285,6 +294,12 @@ impl<S> ToolSpec<S> {
     #[must_use]
     pub fn annotations(&self) -> ToolAnnotations {
         self.annotations
+    }
+
+    /// Whether it gets through to the owner of the ledger when others do not.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Whether clients see it.

@@ -70,14 +70,27 @@ fn money_error(what: &str, error: &MoneyError, hint: &str) -> ToolError {
 }
 
 /// The number without the noise of binary arithmetic: 19.6 × 0.49 arrives as 9.604000000000001. What
-/// is further from a whole micro-unit than that stays as it is, and is refused as too precise.
+/// somebody wrote with more decimals than there are stays as it is, and is refused as too precise.
 fn denoised(value: f64) -> f64 {
     let rounded = (value * 1e6).round() / 1e6;
-    if (rounded - value).abs() < 1e-9 {
+    // A sum or difference of numbers up to some thousand is off by less.
+    let near = (1e-12 * value.abs().max(1.0)).min(1e-9);
+    if (rounded - value).abs() <= near && digits_of(value) >= NOISY_DIGITS {
         rounded
     } else {
         value
     }
+}
+
+/// Results of binary arithmetic that miss a short decimal need 15 digits or more to be written down;
+/// nobody writes so many.
+const NOISY_DIGITS: usize = 15;
+
+/// Digits of the shortest text that reads back as the same number.
+fn digits_of(value: f64) -> usize {
+    let text = format!("{value:e}");
+    let mantissa = text.split('e').next().unwrap_or_default();
+    mantissa.bytes().filter(u8::is_ascii_digit).count()
 }
 
 /// A price argument, strictly between 0 and 1.
@@ -138,10 +151,41 @@ mod tests {
             price_argument("price", 0.1 + 0.2).unwrap().to_string(),
             "0.3"
         );
-        assert_eq!(
-            price_argument("price", 0.1234567).unwrap_err().code,
-            "bad_arguments"
-        );
+        for (value, exact) in [
+            // What models compute before they ask: rests of a balance, shares times price.
+            (1.0 - 0.99, "0.01"),
+            (1000.1 - 1000.0, "0.1"),
+            (10_000.0 - 9_974.37, "25.63"),
+            (1.1 * 1.1 * 100.0, "121"),
+            (100_000.1 + 0.2, "100000.3"),
+        ] {
+            let amount = amount_argument("size", value);
+            assert_eq!(amount.unwrap().to_string(), exact, "{value}");
+        }
+        // Written, not computed: however little it is off, it is not what would be traded.
+        for value in [
+            0.123_456_7,
+            0.000_000_1,
+            0.500_000_1,
+            0.500_000_000_1,
+            0.500_000_000_000_1,
+            0.499_999_999_9,
+        ] {
+            let of_each_kind = [
+                price_argument("price", value).map(drop),
+                amount_argument("size", value).map(drop),
+                shares_argument("size", value).map(drop),
+            ];
+            for refused in of_each_kind {
+                let refused = refused.unwrap_err();
+                assert_eq!(refused.code, "bad_arguments", "{value}");
+                assert!(refused.message.contains("decimal"), "{}", refused.message);
+            }
+        }
+        for value in [25.500_000_000_1, 1_000.000_000_000_1, 19.600_000_1] {
+            assert!(amount_argument("size", value).is_err(), "{value}");
+            assert!(shares_argument("size", value).is_err(), "{value}");
+        }
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
             let error = amount_argument("size", bad).unwrap_err();
             assert_eq!(error.code, "bad_arguments", "{bad}");

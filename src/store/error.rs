@@ -1,5 +1,6 @@
 //! What can go wrong with the database file.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -26,6 +27,15 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         detail: String,
+    },
+    /// The file has hard links: its lock, and SQLite's files beside it, have the name of one of them
+    /// only, so that two processes would write to it without knowing of each other.
+    #[error("{path} has {names} names (hard links); a ledger must have one")]
+    ManyNames {
+        /// The file.
+        path: PathBuf,
+        /// How many names.
+        names: u64,
     },
     /// The file holds nothing, and was opened for reading only, so that it cannot become ours.
     #[error("{path} is empty: there is no account in it yet")]
@@ -119,7 +129,7 @@ pub enum StoreError {
         /// Process id of the owner, where the lock file tells.
         pid: Option<u32>,
     },
-    /// Events do not continue the log.
+    /// Events do not continue the log: some are missing, or somebody else has written some.
     #[error("event {found} does not follow on event {}", expected.saturating_sub(1))]
     Gap {
         /// The number that should have come.
@@ -186,11 +196,25 @@ impl StoreError {
         }
     }
 
+    /// Sorts a failure of the file system at `path` by what a person has to do about it.
+    pub(super) fn from_io(path: &Path, error: &io::Error) -> Self {
+        let path = path.to_path_buf();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { path },
+            ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path },
+            _ => StoreError::CannotOpen {
+                path,
+                detail: error.to_string(),
+            },
+        }
+    }
+
     /// Short name for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             StoreError::Missing { .. } => "store_missing",
+            StoreError::ManyNames { .. } => "store_many_names",
             StoreError::DirectoryMissing { .. } => "store_directory_missing",
             StoreError::CannotOpen { .. } => "store_cannot_open",
             StoreError::Empty { .. } => "store_empty",
@@ -231,6 +255,11 @@ impl StoreError {
                 "Check that `--db` names a file, and that this user may write to it and to its \
                  directory: the write-ahead log lies beside the file, and even `status` needs it."
             }
+            StoreError::ManyNames { .. } => {
+                "Remove the other names (`find DIR -samefile FILE` lists them) and try again, or copy \
+                 the file and name the copy with `--db`. A symbolic link does no harm. Nothing was \
+                 changed."
+            }
             StoreError::NotADatabase { .. } | StoreError::Foreign { .. } => {
                 "Name another file with `--db`; this one was left untouched."
             }
@@ -266,10 +295,11 @@ impl StoreError {
                  to; then try again."
             }
             StoreError::Owned { .. } => {
-                "Talk to the running owner, stop it, or name another ledger with `--db`."
+                "Stop that process and try again, or name another ledger with `--db` or `--account`."
             }
             StoreError::Gap { .. } => {
-                "Another process has written to this ledger; restart so that it is read anew."
+                "Events are missing, or another program has written some: `polymarket-agent verify` \
+                 names the first that does not fit; restore a backup from before it."
             }
             StoreError::Refused { .. } => {
                 "This is a fault of the program: nothing was written. Restart, and report the \
@@ -342,5 +372,29 @@ mod tests {
             found: 5,
         };
         assert_eq!(gap.to_string(), "event 5 does not follow on event 2");
+    }
+
+    #[test]
+    fn failures_of_the_file_system_are_told_apart() {
+        let path = Path::new("ledger.db.lock");
+        for (kind, code, hint) in [
+            (ErrorKind::StorageFull, "store_full", "Free space"),
+            (ErrorKind::QuotaExceeded, "store_full", "Free space"),
+            (
+                ErrorKind::ReadOnlyFilesystem,
+                "store_read_only",
+                "write access",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                "store_cannot_open",
+                "may write",
+            ),
+        ] {
+            let error = StoreError::from_io(path, &kind.into());
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.to_string().contains("ledger.db.lock"), "{error}");
+            assert!(error.hint().contains(hint), "{}", error.hint());
+        }
     }
 }

@@ -6,11 +6,13 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use super::location::{check_single_name, real_path};
 
 /// The right to write a ledger, held until it is dropped or the process ends.
 ///
 /// The kernel holds the lock, not the file's presence: `<db>.lock` stays behind, and a dead owner's
-/// lock is free. The file tells the owner's process id for messages only.
+/// lock is free. The file tells the owner's process id for messages only. It is named after the file
+/// that a path leads to in the end ([`real_path`]), so that a link makes no second owner.
 #[derive(Debug)]
 pub struct OwnerLock {
     path: PathBuf,
@@ -19,17 +21,14 @@ pub struct OwnerLock {
 
 impl OwnerLock {
     /// Takes the lock of the ledger at `db_path`, without waiting. Errors: [`StoreError::Owned`]
-    /// when another process (or another handle in this one) holds it, [`StoreError::CannotOpen`] or
-    /// [`StoreError::DirectoryMissing`] when the lock file cannot be made.
+    /// when another process (or another handle in this one) holds it, [`StoreError::ManyNames`] for
+    /// a database with hard links, [`StoreError::CannotOpen`], [`StoreError::Full`],
+    /// [`StoreError::ReadOnly`] or [`StoreError::DirectoryMissing`] when the lock file cannot be made.
     pub fn acquire(db_path: &Path) -> Result<OwnerLock, StoreError> {
-        super::check_directory(db_path)?;
-        let mut name = OsString::from(db_path.as_os_str());
-        name.push(".lock");
-        let path = PathBuf::from(name);
-        let cannot = |error: std::io::Error| StoreError::CannotOpen {
-            path: path.clone(),
-            detail: error.to_string(),
-        };
+        let db = real_path(db_path)?;
+        check_single_name(&db)?;
+        let path = lock_file(&db);
+        let cannot = |error: std::io::Error| StoreError::from_io(&path, &error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -53,9 +52,10 @@ impl OwnerLock {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
+        let text = format!("{}\n", std::process::id());
+        file.rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64))
             .map_err(cannot)?;
         Ok(OwnerLock { path, file })
     }
@@ -64,9 +64,7 @@ impl OwnerLock {
     /// read counts as nobody's.
     #[must_use]
     pub fn is_held(db_path: &Path) -> bool {
-        let mut name = OsString::from(db_path.as_os_str());
-        name.push(".lock");
-        let Ok(file) = File::open(PathBuf::from(name)) else {
+        let Some(file) = lock_of(db_path).and_then(|path| File::open(path).ok()) else {
             return false;
         };
         // For a moment the lock is ours; whoever starts just then tries again.
@@ -77,9 +75,8 @@ impl OwnerLock {
     /// killed the file still names it.
     #[must_use]
     pub fn named_owner(db_path: &Path) -> Option<u32> {
-        let mut name = OsString::from(db_path.as_os_str());
-        name.push(".lock");
-        std::fs::read_to_string(name).ok()?.trim().parse().ok()
+        let text = std::fs::read_to_string(lock_of(db_path)?).ok()?;
+        text.trim().parse().ok()
     }
 
     /// The lock file.
@@ -87,6 +84,18 @@ impl OwnerLock {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// `<db>.lock` of a database by its real name.
+fn lock_file(db: &Path) -> PathBuf {
+    let mut name = OsString::from(db.as_os_str());
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// The lock file of the database that a path leads to.
+fn lock_of(db_path: &Path) -> Option<PathBuf> {
+    real_path(db_path).ok().map(|db| lock_file(&db))
 }
 
 impl Drop for OwnerLock {
@@ -122,6 +131,53 @@ mod tests {
         drop(lock);
         assert!(!OwnerLock::is_held(&db));
         assert!(OwnerLock::acquire(&db).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_leads_to_the_same_lock_and_hard_links_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, link) = (dir.path().join("ledger.db"), dir.path().join("link.db"));
+        std::os::unix::fs::symlink("ledger.db", &link).unwrap();
+        // Before the file is there, and after.
+        for existing in [false, true] {
+            for (ours, theirs) in [(&db, &link), (&link, &db)] {
+                let lock = OwnerLock::acquire(ours).unwrap();
+                let refused = OwnerLock::acquire(theirs).unwrap_err();
+                assert_eq!(refused.code(), "store_owned", "{refused}");
+                assert!(OwnerLock::is_held(theirs));
+                assert_eq!(OwnerLock::named_owner(theirs), Some(std::process::id()));
+                drop(lock);
+            }
+            if !existing {
+                std::fs::write(&db, "").unwrap();
+            }
+        }
+        assert!(!dir.path().join("link.db.lock").exists());
+
+        let twin = dir.path().join("twin.db");
+        std::fs::hard_link(&db, &twin).unwrap();
+        for name in [&db, &link, &twin] {
+            let refused = OwnerLock::acquire(name).unwrap_err();
+            assert_eq!(refused.code(), "store_many_names", "{refused}");
+            assert!(refused.to_string().contains("2 names"), "{refused}");
+            assert!(refused.hint().contains("-samefile"));
+        }
+        assert!(!dir.path().join("twin.db.lock").exists());
+        std::fs::remove_file(&twin).unwrap();
+        assert!(OwnerLock::acquire(&db).is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_named_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        // A device on which every write finds the disk full.
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("ledger.db.lock")).unwrap();
+        let error = OwnerLock::acquire(&dir.path().join("ledger.db")).unwrap_err();
+        assert_eq!(error.code(), "store_full", "{error}");
+        assert!(error.to_string().contains("ledger.db.lock"), "{error}");
+        assert!(error.hint().contains("Free space"), "{}", error.hint());
     }
 
     #[test]

@@ -317,3 +317,93 @@ fn a_ledger_that_cannot_be_written_refuses_everybody() {
     }
     assert_eq!(Ledger::read(&workspace.db()).trades, Vec::<String>::new());
 }
+
+/// The kill switch works by whatever name the database is called, whatever source is the default, and
+/// however many connections lie idle.
+#[test]
+fn a_halt_through_a_link_past_idle_connections_reaches_the_owner() {
+    let recording = Recording::new();
+    let workspace = Workspace::new();
+    let moment = at(20);
+    let source = recording.source(&moment);
+    let server = workspace.server().args(&source);
+    let mut running = owner(&server, &workspace);
+    let idle: Vec<UnixStream> = (0..40)
+        .map(|_| UnixStream::connect(workspace.path("ledger.db.sock")).unwrap())
+        .collect();
+    let link = workspace.path("link.db");
+    std::os::unix::fs::symlink("ledger.db", &link).unwrap();
+    let link = link.to_str().unwrap();
+    let said = workspace
+        .cli_bare(&["halt", "--db", link, "--reason", "by link"])
+        .ok();
+    assert_eq!(
+        said.stdout.trim(),
+        "Trading is halted: by link. No order rested."
+    );
+    // No source was named, so none is compared.
+    assert_eq!(said.stderr, "");
+    let health = running.call("health_check", json!({}));
+    assert!(
+        health["problems"].to_string().contains("by link"),
+        "{health}"
+    );
+    for args in [&["cancel", "--all"][..], &["resume"]] {
+        assert_eq!(workspace.cli(args).ok().stderr, "", "{args:?}");
+    }
+    drop(idle);
+    let placed = running.call("place_trade", order(&recording, "after"));
+    assert_eq!(placed["status"], "filled", "{placed}");
+    assert!(!workspace.path("link.db.lock").exists());
+
+    // Nobody can tell which of two names counts.
+    let twin = workspace.path("twin.db");
+    std::fs::hard_link(workspace.db(), &twin).unwrap();
+    let mut args = vec!["halt", "--db", twin.to_str().unwrap()];
+    args.extend(&source);
+    let refused = workspace.cli_bare(&args).failed();
+    for words in ["2 names", "hint: Remove the other names"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let read = workspace
+        .cli_bare(&["status", "--db", twin.to_str().unwrap()])
+        .failed();
+    assert!(read.stderr.contains("2 names"), "{}", read.stderr);
+    workspace.cli(&["halt"]).ok();
+    let health = running.call("health_check", json!({}));
+    assert_eq!(health["halt"]["cause"], "kill_switch", "{health}");
+
+    // The owner was not asked, so nothing is said of its socket.
+    std::fs::remove_file(&twin).unwrap();
+    let reset = workspace.cli(&["account", "reset"]).failed().stderr;
+    assert!(reset.contains("owns this ledger"), "{reset}");
+    assert!(reset.contains("Stop that process"), "{reset}");
+    assert!(!reset.contains("socket"), "{reset}");
+    running.close();
+}
+
+/// An account that is named by a link is started over itself, and the link stays.
+#[test]
+fn a_reset_through_a_link_moves_the_file_aside() {
+    let recording = Recording::new();
+    let workspace = Workspace::new();
+    let moment = at(20);
+    workspace
+        .call(
+            &recording.source(&moment),
+            "place_trade",
+            &order(&recording, "x"),
+        )
+        .ok();
+    let link = workspace.path("link.db");
+    std::os::unix::fs::symlink("ledger.db", &link).unwrap();
+    let done = workspace
+        .cli_bare(&["account", "reset", "--json", "--db", link.to_str().unwrap()])
+        .ok()
+        .json();
+    let archived = std::path::PathBuf::from(done["archived"].as_str().unwrap());
+    let archived = archived.symlink_metadata().unwrap();
+    assert!(archived.is_file(), "{done}");
+    assert!(link.is_symlink());
+    assert_eq!(Ledger::read(&workspace.db()).trades, Vec::<String>::new());
+}

@@ -1,6 +1,6 @@
 //! Where the control socket of a ledger lies.
 //!
-//! `<db>.sock`, unless that is longer than a socket's path may be (107 bytes on Linux): then in a
+//! `<db>.sock`, by the database's real name, unless that is longer than a socket's path may be (107 bytes on Linux): then in a
 //! private folder with a short name, which `<db>.sock-path` beside the database names.
 
 #[cfg(unix)]
@@ -19,6 +19,8 @@ mod unix {
     use std::path::{Path, PathBuf};
 
     use tokio::net::UnixListener;
+
+    use crate::store;
 
     /// Longest text of a `.sock-path` file that is read, bytes.
     const MAX_POINTER: u64 = 4096;
@@ -42,13 +44,19 @@ mod unix {
         beside(db, ".sock-path")
     }
 
+    /// The database by its real name: a link to it leads to the same owner.
+    fn real(db: &Path) -> io::Result<PathBuf> {
+        store::real_path(db).map_err(io::Error::other)
+    }
+
     /// Where to connect. Errors: `NotFound` when no owner has said where.
     pub fn find(db: &Path) -> io::Result<PathBuf> {
-        let path = beside(db, ".sock");
+        let db = real(db)?;
+        let path = beside(&db, ".sock");
         if fits(&path) {
             return Ok(path);
         }
-        named_in(&pointer(db))
+        named_in(&pointer(&db))
     }
 
     fn named_in(file: &Path) -> io::Result<PathBuf> {
@@ -102,11 +110,12 @@ mod unix {
     /// Binds the socket of the ledger at `db`, in place of one that a dead owner left. To be called
     /// by the owner only. Errors: the system refuses, or something else lies there.
     pub fn bind(db: &Path) -> io::Result<Bound> {
-        let beside_db = beside(db, ".sock");
+        let db = real(db)?;
+        let beside_db = beside(&db, ".sock");
         let (path, pointer) = if fits(&beside_db) {
             (beside_db, None)
         } else {
-            let pointer = pointer(db);
+            let pointer = pointer(&db);
             clear_named(&pointer);
             (private_folder()?.join(NAME), Some(pointer))
         };
@@ -235,6 +244,20 @@ mod unix {
             assert_eq!(mode(bound.path()), 0o600);
             drop(bound);
             assert_eq!(files(dir.path()), Vec::<String>::new());
+        }
+
+        #[tokio::test]
+        async fn a_link_to_the_database_leads_to_the_same_socket() {
+            let dir = tempfile::tempdir().unwrap();
+            let (db, link) = (dir.path().join("ledger.db"), dir.path().join("link.db"));
+            std::os::unix::fs::symlink("ledger.db", &link).unwrap();
+            for name in [&db, &link] {
+                let bound = bind(name).unwrap();
+                assert_eq!(files(dir.path()), ["ledger.db.sock", "link.db"]);
+                for asked in [&db, &link] {
+                    assert_eq!(find(asked).unwrap(), bound.path());
+                }
+            }
         }
 
         #[tokio::test]

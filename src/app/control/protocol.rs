@@ -49,8 +49,8 @@ pub struct Call {
     /// Whether progress is wanted.
     #[serde(default)]
     pub progress: bool,
-    /// The source that the asker takes prices from. The owner's counts; one of another kind is
-    /// refused, other differences are told.
+    /// The source that the asker takes prices from, or named; `None` when it named none. The owner's
+    /// counts; one of another kind is refused, other differences are told.
     #[serde(default)]
     pub source: Option<SourceLabel>,
 }
@@ -75,14 +75,26 @@ pub enum Asker {
     Shell,
 }
 
-/// Which source a process works on.
+/// Which source a process works on, or was told to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceLabel {
     /// Kind.
     pub kind: SourceKind,
-    /// The kind with its options, for people: `sandbox, seed 1, 60 markets`.
+    /// The kind with its options, for people: `sandbox, seed 1, 60 markets`. The kind alone: any of
+    /// that kind will do.
     pub text: String,
+}
+
+impl SourceLabel {
+    /// Any source of a kind.
+    #[must_use]
+    pub fn of_kind(kind: SourceKind) -> Self {
+        SourceLabel {
+            kind,
+            text: kind.as_str().to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for SourceLabel {

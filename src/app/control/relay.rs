@@ -92,7 +92,8 @@ impl App {
                 now: theirs.kind.as_str(),
             });
         }
-        Ok((*theirs != ours).then(|| {
+        let any = *theirs == SourceLabel::of_kind(ours.kind);
+        Ok((*theirs != ours && !any).then(|| {
             format!(
                 "the owner of the ledger (pid {}) works on another source than was named here, and \
                  its own counts: {ours}",

@@ -58,6 +58,10 @@ impl Handler for Toy {
             _ => Ok(answer(call.arguments)),
         }
     }
+
+    fn is_urgent(&self, call: &Call) -> bool {
+        call.tool == "halt"
+    }
 }
 
 fn answer(structured: Value) -> Answer {
@@ -76,6 +80,10 @@ struct Owner {
 }
 
 async fn open(dir: &std::path::Path, access: Access) -> Result<Arc<App>, AppError> {
+    open_at(&dir.join("ledger.db"), access).await
+}
+
+async fn open_at(db: &std::path::Path, access: Access) -> Result<Arc<App>, AppError> {
     let dataset = load(&[("p.csv", CSV)]).unwrap();
     App::open(OpenOptions {
         config: Config::default(),
@@ -83,7 +91,7 @@ async fn open(dir: &std::path::Path, access: Access) -> Result<Arc<App>, AppErro
             data: Arc::new(Recorded::new(Arc::new(dataset), hour(0))),
             advance: None,
         },
-        db: dir.join("ledger.db"),
+        db: db.to_owned(),
         access,
     })
     .await
@@ -199,6 +207,8 @@ async fn the_owners_source_counts() {
         .note
         .unwrap();
     assert!(note.contains("recorded here"), "{note}");
+    let any = call("echo", json!({}), named(SourceKind::Recorded, "recorded"));
+    assert_eq!(done(ask(owner.app.db(), &any, &|_| {}).await).note, None);
     let kind = call("echo", json!({}), named(SourceKind::Sandbox, "sandbox"));
     let refused = failure(ask(owner.app.db(), &kind, &|_| {}).await);
     assert_eq!(refused.code, "wrong_source");
@@ -246,18 +256,54 @@ async fn nonsense_is_answered_and_hurts_nobody() {
     done(owner.asked("echo", json!({"still": "there"})).await);
 }
 
+/// Connections that say nothing, or half a line, keep nobody out; of too many the oldest goes.
 #[tokio::test]
-async fn connections_are_bounded() {
+async fn silent_connections_take_no_place() {
     let owner = owner().await;
     let path = owner.dir.path().join("ledger.db.sock");
     let mut held = Vec::new();
-    for _ in 0..32 {
+    for number in 0..200 {
         let mut stream = UnixStream::connect(&path).await.unwrap();
-        stream.write_all(b"{").await.unwrap();
+        if number % 2 == 0 {
+            // One that was turned away meanwhile may not take it.
+            let _ = stream.write_all(b"{").await;
+        }
         held.push(stream);
+        if number % 20 == 0 {
+            done(owner.asked("echo", json!({})).await);
+            done(owner.asked("halt", json!({})).await);
+        }
+    }
+    done(owner.asked("echo", json!({})).await);
+    let mut said = String::new();
+    let first = held.first_mut().unwrap();
+    first.read_to_string(&mut said).await.unwrap();
+    assert!(
+        said.contains("busy") && said.contains("64 connections"),
+        "{said}"
+    );
+    // The newest is still heard.
+    let mut last = held.pop().unwrap();
+    last.write_all(b"{}\n").await.unwrap();
+    said.clear();
+    last.read_to_string(&mut said).await.unwrap();
+    assert!(said.contains("bad_request"), "{said}");
+}
+
+/// However many calls are under way the kill switch gets through.
+#[tokio::test]
+async fn calls_are_bounded_and_urgent_ones_get_through() {
+    let owner = owner().await;
+    let db = owner.app.db().clone();
+    let mut under_way = Vec::new();
+    for _ in 0..32 {
+        let db = db.clone();
+        under_way.push(tokio::spawn(async move {
+            ask(&db, &call("wait", json!({}), None), &|_| {}).await
+        }));
     }
     let mut refused = None;
-    for _ in 0..100 {
+    for _ in 0..500 {
         match owner.asked("echo", json!({})).await {
             Ok(Told::Call(Err(failure))) => {
                 refused = Some(failure);
@@ -267,15 +313,71 @@ async fn connections_are_bounded() {
             _ => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
-    assert_eq!(refused.unwrap().code, "busy");
-    drop(held);
-    for _ in 0..100 {
+    let refused = refused.unwrap();
+    assert_eq!(refused.code, "busy");
+    assert!(refused.message.contains("32 calls"), "{refused:?}");
+    for _ in 0..20 {
+        done(owner.asked("halt", json!({})).await);
+    }
+    // How the owner stands is told at once, too.
+    let state = ask(&db, &Ask::State, &|_| {}).await;
+    assert!(matches!(state, Ok(Told::State(_))), "{state:?}");
+    assert_eq!(failure(owner.asked("echo", json!({})).await).code, "busy");
+    for waiting in under_way {
+        waiting.abort();
+    }
+    for _ in 0..500 {
         if let Ok(Told::Call(Ok(_))) = owner.asked("echo", json!({})).await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the places were never free again");
+}
+
+/// Whoever names the database by a link reaches its owner, and does not become a second one.
+#[tokio::test]
+async fn a_link_to_the_database_reaches_its_owner() {
+    let owner = owner().await;
+    let link = owner.dir.path().join("link.db");
+    std::os::unix::fs::symlink("ledger.db", &link).unwrap();
+    let Ask::Call(wanted) = call("echo", json!({"n": 1}), None) else {
+        unreachable!()
+    };
+    let told = ask_owner(&link, wanted, &|_| {}).await.unwrap();
+    assert_eq!(told.unwrap().unwrap().structured, json!({"n": 1}));
+    let second = open_at(&link, Access::OwnOrReadNow).await.unwrap();
+    assert!(!second.desk().is_owner());
+    assert_eq!(second.db(), owner.app.db());
+    drop(second);
+
+    // As many names as there are owners to be: none but the first gets in.
+    let twin = owner.dir.path().join("twin.db");
+    std::fs::hard_link(owner.app.db(), &twin).unwrap();
+    let refused = open_at(&twin, Access::OwnOrReadNow).await.map(drop);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "store_many_names", "{refused}");
+    done(owner.asked("halt", json!({})).await);
+}
+
+/// Nobody asked the owner anything: that it does not answer must not be said.
+#[tokio::test]
+async fn what_is_not_handed_on_says_only_that_there_is_an_owner() {
+    let owner = owner().await;
+    let reset = crate::app::reset_account(
+        owner.app.db(),
+        SourceKind::Recorded,
+        Config::default().starting_balance,
+        hour(0),
+    );
+    let own = open(owner.dir.path(), Access::Own).await.map(drop);
+    for refused in [reset.map(drop).unwrap_err(), own.unwrap_err()] {
+        assert_eq!(refused.code(), "owned");
+        let pid = format!("(pid {})", std::process::id());
+        assert!(refused.to_string().contains(&pid), "{refused}");
+        assert!(refused.hint().contains("Stop that process"));
+        assert!(!refused.hint().contains("socket"), "{}", refused.hint());
+    }
 }
 
 #[tokio::test]

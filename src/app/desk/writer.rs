@@ -17,7 +17,7 @@ use crate::store::{OwnerLock, Store};
 use crate::trading::desk::{DeskError, Input, Output, Rules, step};
 use crate::trading::ledger::Ledger;
 
-use super::{AppError, Committed, Setup};
+use super::{AppError, Committed, Setup, Stop};
 
 /// Commits that go to disk together at most. Larger groups gain little (the sync is shared already)
 /// and keep the first of them waiting.
@@ -178,7 +178,7 @@ pub(super) struct Writer {
     ledger: Arc<Ledger>,
     store: Arc<Store>,
     view: Arc<ArcSwap<Ledger>>,
-    halted: Arc<Mutex<Option<String>>>,
+    halted: Arc<Mutex<Option<Stop>>>,
     setup: Setup,
     journal: Option<Journal>,
     /// Number of the event that the newest checkpoint stands at.
@@ -200,7 +200,7 @@ impl Writer {
     pub(super) fn new(
         view: Arc<ArcSwap<Ledger>>,
         store: Arc<Store>,
-        halted: Arc<Mutex<Option<String>>>,
+        halted: Arc<Mutex<Option<Stop>>>,
         setup: Setup,
         journal: Option<Journal>,
         lock: OwnerLock,
@@ -244,7 +244,7 @@ impl Writer {
         Ok(Started { jobs, ended })
     }
 
-    fn halt_reason(&self) -> Option<String> {
+    fn stopped(&self) -> Option<Stop> {
         self.halted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -253,11 +253,9 @@ impl Writer {
 
     /// Steps a group on one draft and stores its events together.
     fn commit(&mut self, group: Vec<Box<dyn Job>>) {
-        if let Some(reason) = self.halt_reason() {
+        if let Some(stop) = self.stopped() {
             for job in group {
-                job.answer(Err(AppError::Halted {
-                    reason: reason.clone(),
-                }));
+                job.answer(Err(stop.clone().into()));
             }
             return;
         }
@@ -353,7 +351,9 @@ impl Writer {
     /// Stops for good: nothing of the group counts, and nothing is accepted any more.
     fn halt(&self, group: Vec<Box<dyn Job>>, reason: String, error: impl Fn() -> AppError) {
         tracing::error!(reason, "trading halted");
-        *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        // What mends it is the same for whoever asks later.
+        let hint = error().hint();
+        *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stop { reason, hint });
         for job in group {
             job.answer(Err(error()));
         }
@@ -391,7 +391,7 @@ impl Writer {
         {
             tracing::warn!("writing a checkpoint failed");
         }
-        if self.halt_reason().is_none() && self.since_checkpoint() >= CHECKPOINT_AT_END {
+        if self.stopped().is_none() && self.since_checkpoint() >= CHECKPOINT_AT_END {
             write_checkpoint(&self.ledger, &self.store);
         }
     }

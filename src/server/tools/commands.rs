@@ -25,7 +25,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             ToolAnnotations::DESTRUCTIVE,
             halt,
         )
-        .unlisted(),
+        .unlisted()
+        .urgent(),
         ToolSpec::new(
             "resume",
             "Resume trading",
@@ -33,7 +34,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             ToolAnnotations::ADD,
             resume,
         )
-        .unlisted(),
+        .unlisted()
+        .urgent(),
         ToolSpec::new(
             "cancel_resting",
             "Cancel resting orders",
@@ -41,7 +43,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             ToolAnnotations::DESTRUCTIVE,
             cancel,
         )
-        .unlisted(),
+        .unlisted()
+        .urgent(),
     ]
 }
 

@@ -38,7 +38,8 @@ pub fn tools() -> Vec<ToolSpec<App>> {
             },
             cancel_order,
             |out| out.message.clone(),
-        ),
+        )
+        .urgent(),
     ]
 }
 

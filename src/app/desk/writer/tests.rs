@@ -215,6 +215,7 @@ async fn a_full_disk_halts_and_the_next_start_goes_on_from_what_was_written() {
     assert!(desk.halted().unwrap().contains("no space is left"));
     let late = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
     assert_eq!(late.code(), "halted");
+    assert_eq!(late.hint(), error.hint(), "what mends it is the same");
     assert_eq!(desk.ledger().unwrap().cash(), Usdc::whole(stored));
     drop(desk);
 
@@ -249,6 +250,34 @@ async fn a_database_locked_by_another_halts_and_is_sound_afterwards() {
     let again = open(&path);
     again.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
     assert_eq!(crate::app::verify(&path).unwrap().audit.findings, []);
+}
+
+/// Whoever writes past the lock (another program, or an owner under another name of the file) is the
+/// cause of what follows, and the disk is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_somebody_else_wrote_halt_and_the_hint_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let desk = open(&path);
+    desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
+    let cash = desk.ledger().unwrap().cash();
+    let mut theirs = Ledger::clone(&desk.ledger().unwrap());
+    let (_, events) = pay(&mut theirs, 7).unwrap();
+    Store::open(&path).unwrap().append(&events).unwrap();
+    let error = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
+    assert_eq!(error.code(), "store_gap", "{error}");
+    let late = desk.commit_step(|ledger| pay(ledger, 1)).await.unwrap_err();
+    assert_eq!(late.code(), "halted");
+    for hint in [error.hint(), late.hint()] {
+        assert!(hint.contains("Somebody else has written"), "{hint}");
+        assert!(hint.contains("restart the server"), "{hint}");
+        assert!(!hint.contains("disk space"), "{hint}");
+    }
+    assert_eq!(desk.ledger().unwrap().cash(), cash);
+    drop(desk);
+    let again = open(&path);
+    assert_eq!(again.ledger().unwrap().cash(), theirs.cash());
+    again.commit_step(|ledger| pay(ledger, 1)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
