@@ -69,10 +69,14 @@ mod tests {
             analysis.looked_at += 1;
             seen.lock().unwrap().push(view.market.id.clone());
             let number: usize = view.market.id.as_str().parse().unwrap();
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 analysis.pass("every third");
             } else {
-                analysis.pass(if number % 2 == 0 { "even" } else { "odd" });
+                analysis.pass(if number.is_multiple_of(2) {
+                    "even"
+                } else {
+                    "odd"
+                });
             }
         });
         assert_eq!(analysis.looked_at as usize, count);

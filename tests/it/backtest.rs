@@ -288,7 +288,7 @@ async fn an_agent_reads_only_where_it_may() {
         .call("run_backtest", json!({"data_dir": "prices"}))
         .await;
     assert_eq!(good["executions"], 8);
-    assert_eq!(good["resources"].as_array().unwrap().len(), 3);
+    assert_eq!(good["resources"].as_array().unwrap().len(), 4);
     let set = json!({"strategies.signal_trader.price_move_threshold": 0.3});
     let asked = json!({"data_dir": own, "set": set, "end": "2026-06-02"});
     let fewer = session.call("run_backtest", asked).await;

@@ -116,7 +116,7 @@ async fn resources_are_listed_read_and_announced() {
         );
     }
     let templates = reader.client.list_all_resource_templates().await.unwrap();
-    assert_eq!(templates.len(), 4);
+    assert_eq!(templates.len(), 5);
     let config = reader.json("polymarket://config").await;
     assert_eq!(config["risk"]["max_position_size"], 100.0);
     let market = reader.json(&format!("polymarket://markets/{CALM}")).await;
