@@ -187,7 +187,9 @@ impl Canvas {
             }
             path.line_to(RIGHT, y);
             path.close();
-            if let Some(path) = path.finish() {
+            // A level line encloses nothing.
+            let area = path.finish().filter(|path| path.bounds().height() > 0.0);
+            if let Some(path) = area {
                 let paint = paint_of(colour, 60);
                 let rule = FillRule::Winding;
                 self.0
