@@ -31,6 +31,9 @@ use polymarket_agent::trading::ledger::Ledger;
 const MARKETS: u32 = 1_000;
 const NOON: Timestamp = Timestamp::from_secs(1_772_452_800);
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -9,6 +9,7 @@ pub mod conditional;
 pub mod digits;
 pub mod estimate;
 pub mod fee;
+pub mod history;
 pub mod ids;
 pub mod intent;
 pub mod ledger_event;
@@ -20,6 +21,7 @@ pub mod position;
 pub mod snapshot;
 pub mod text;
 pub mod time;
+pub mod universe;
 
 pub use book::{Book, BookFeed, BookOrigin, Level};
 pub use calibration::{Calibration, CalibrationGain, Calibrations, FittedCalibration};
@@ -29,6 +31,7 @@ pub use conditional::{
 pub use digits::Fixed;
 pub use estimate::Estimate;
 pub use fee::FeeSchedule;
+pub use history::{History, PricePoint};
 pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
 pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteReason, QuoteSide, QuoteTerms, Signal};
 pub use ledger_event::{ConfigChange, EarlierLeg, HaltCause, LedgerEvent, StampedEvent, UsedLevel};
@@ -38,5 +41,6 @@ pub use market::{
 pub use money::{MICRO_U64, MoneyError, Price, Rounding, Shares, Usdc, notional};
 pub use order::{Fill, FiredBy, Order, OrderOutcome, OrderType, RestingOrder, Side};
 pub use position::{Mark, Position};
-pub use snapshot::{History, MarketView, PricePoint, Print, Snapshot, SourceKind};
+pub use snapshot::{MarketView, Print, Snapshot, SourceKind};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use universe::{Places, Universe};

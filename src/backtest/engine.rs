@@ -257,7 +257,12 @@ impl<'a, 'b> Replay<'a, 'b> {
     }
 
     /// Carries a step out, or gives it up whole when the run is not wanted any more.
-    pub(super) fn step(&mut self, kind: Kind, mut snapshot: Snapshot) -> Result<(), BacktestError> {
+    /// The snapshot is given back, to make the next one of.
+    pub(super) fn step(
+        &mut self,
+        kind: Kind,
+        mut snapshot: Snapshot,
+    ) -> Result<Snapshot, BacktestError> {
         let began = std::time::Instant::now();
         let guarded = kind == Kind::Tick
             && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
@@ -267,7 +272,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             let done = desk::tick(&mut draft, &snapshot, self.strategies, &self.config)?;
             if self.stop.is_wanted() {
                 self.partial = true;
-                return Ok(());
+                return Ok(snapshot);
             }
             self.ledger = draft;
             done
@@ -276,7 +281,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         };
         self.slow = began.elapsed() > LONG_FRAME;
         self.take(&report, &events, &snapshot);
-        Ok(())
+        Ok(snapshot)
     }
 
     fn plain(
@@ -335,7 +340,7 @@ impl<'a, 'b> Replay<'a, 'b> {
                 .filter_map(|order| dataset.index_of(order.market_id.as_str()))
                 .collect();
             let snapshot = frames.between(moment, markets, false);
-            self.step(Kind::Arrive, snapshot)?;
+            frames.give_back(self.step(Kind::Arrive, snapshot)?);
             last = Some(moment);
         }
     }
@@ -377,12 +382,13 @@ fn replay(
             if frames.done() == 1 {
                 run.open(options, snapshot.at)?;
             }
-            if options.rules.tick_ms.is_some() {
+            let kind = if options.rules.tick_ms.is_some() {
                 pending.extend(frames.fresh());
-                run.step(Kind::Books, snapshot)?;
+                Kind::Books
             } else {
-                run.step(Kind::Tick, snapshot)?;
-            }
+                Kind::Tick
+            };
+            frames.give_back(run.step(kind, snapshot)?);
             if run.partial {
                 break;
             }
@@ -430,7 +436,8 @@ impl Replay<'_, '_> {
             return Ok(());
         }
         let snapshot = frames.between(due, std::mem::take(pending), true);
-        self.step(Kind::Tick, snapshot)
+        frames.give_back(self.step(Kind::Tick, snapshot)?);
+        Ok(())
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    History, Market, MarketView, PricePoint, Resolution, Snapshot, SourceKind, Timestamp,
+    History, MarketView, Places, PricePoint, Resolution, Snapshot, SourceKind, Timestamp, Universe,
 };
 use crate::market_data::recorded::{
-    Dataset, FeeRule, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Visible, push_thinned,
+    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, Visible,
+    push_thinned,
 };
 
 use super::engine::ReplayRules;
@@ -23,8 +24,8 @@ use super::merge::sorted_unless;
 /// * After the last row there is one frame per remaining resolution time, up to `end`.
 ///
 /// Histories are what a live tick gathers ([`crate::market_data::TICK_HISTORY`]): windows into
-/// points that are thinned once for all frames. A market whose visible state did not
-/// change is the same [`Arc`] as in the frame before.
+/// points that are thinned once for all frames. A snapshot that is [given back](Frames::give_back) is
+/// the memory of the next one: nothing is allocated for a row then.
 #[derive(Debug)]
 pub struct Frames<'a> {
     dataset: &'a Dataset,
@@ -35,8 +36,14 @@ pub struct Frames<'a> {
     ends: Vec<(Timestamp, usize)>,
     next_end: usize,
     markets: Vec<State>,
+    universe: Arc<Universe>,
     /// Markets with a row in the latest frame.
     fresh: Vec<usize>,
+    /// Numbers of the markets in the latest snapshot, beside its views.
+    numbers: Vec<u32>,
+    /// What is left of snapshots that were given back.
+    views: Vec<MarketView>,
+    places: Places,
     total: usize,
     done: usize,
     /// How many snapshots were made, those between frames included.
@@ -54,8 +61,10 @@ struct State {
     excluded: bool,
     /// Fees in place of those that the recording knows.
     fees: Option<FeeRule>,
-    /// The market as it was last shown.
-    last: Option<(Visible, Arc<Market>)>,
+    /// What the market was last shown as.
+    visible: Option<Visible>,
+    /// The view of then, once it was given back.
+    kept: Option<MarketView>,
     past: Past,
 }
 
@@ -132,7 +141,11 @@ impl<'a> Frames<'a> {
             ends: Vec::new(),
             next_end: 0,
             markets: Vec::new(),
+            universe: Arc::default(),
             fresh: Vec::new(),
+            numbers: Vec::new(),
+            views: Vec::new(),
+            places: Places::default(),
             total: 0,
             done: 0,
             shown: 0,
@@ -189,10 +202,12 @@ impl<'a> Frames<'a> {
             .map(|(at, _)| *at)
             .filter(|at| last_row.is_none_or(|last| *at > last));
         let total = distinct(rows.iter().map(|(at, _)| *at)) + distinct(trailing);
+        let universe = Universe::new(dataset.series().iter().map(Series::template));
         Some(Frames {
             rows,
             ends,
             markets,
+            universe: Arc::new(universe),
             total,
             ..Frames::empty(dataset)
         })
@@ -226,8 +241,21 @@ impl<'a> Frames<'a> {
         candidates: bool,
     ) -> Snapshot {
         self.shown += 1;
-        let views = self.views(at, markets, candidates);
-        Snapshot::new(at, SourceKind::Recorded, views, Vec::new())
+        self.snapshot(at, markets, candidates)
+    }
+
+    /// Takes back the latest snapshot, for the next one to be made of.
+    pub fn give_back(&mut self, snapshot: Snapshot) {
+        let (mut views, places) = snapshot.into_parts();
+        if views.len() == self.numbers.len() {
+            for (view, number) in views.drain(..).zip(&self.numbers) {
+                if let Some(state) = self.markets.get_mut(*number as usize) {
+                    state.kept = Some(view);
+                }
+            }
+            self.views = views;
+        }
+        self.places = places;
     }
 
     /// The moment of the next frame; `None` at the end.
@@ -250,9 +278,9 @@ impl<'a> Frames<'a> {
         resolutions
     }
 
-    /// The markets with a row at `at`, each moved on by that row.
-    fn fresh_at(&mut self, at: Timestamp) -> Vec<usize> {
-        let mut fresh = Vec::new();
+    /// Finds the markets with a row at `at`, and moves each on by that row.
+    fn take_rows(&mut self, at: Timestamp) {
+        self.fresh.clear();
         while let Some((row_at, market)) = self.rows.get(self.next_row).copied()
             && row_at == at
         {
@@ -260,21 +288,20 @@ impl<'a> Frames<'a> {
             let market = market as usize;
             if let Some(state) = self.markets.get_mut(market) {
                 state.seen += 1;
-                fresh.push(market);
+                self.fresh.push(market);
             }
         }
-        fresh
     }
 
     /// The views of `markets`, and of the other members of their neg-risk events as no candidates.
-    fn views(
+    fn snapshot(
         &mut self,
         at: Timestamp,
         markets: impl IntoIterator<Item = usize>,
         candidates: bool,
-    ) -> Vec<MarketView> {
-        let markets = markets.into_iter();
-        let mut views = Vec::with_capacity(markets.size_hint().0);
+    ) -> Snapshot {
+        let mut views = std::mem::take(&mut self.views);
+        self.numbers.clear();
         let mut events: Vec<usize> = Vec::new();
         for market in markets {
             let Some(view) = self.view(market, at, candidates) else {
@@ -294,7 +321,13 @@ impl<'a> Frames<'a> {
                 views.extend(self.view(*member, at, false));
             }
         }
-        views
+        Snapshot::of_universe(
+            at,
+            SourceKind::Recorded,
+            Arc::clone(&self.universe),
+            std::mem::take(&mut self.places),
+            (&self.numbers, views),
+        )
     }
 
     /// The view of a market from its latest row; `None` when it has none yet, is resolved, or is
@@ -310,23 +343,43 @@ impl<'a> Frames<'a> {
         if let Some(fees) = state.fees {
             visible.fee = fees.at(at);
         }
-        state.shown = self.shown;
-        let shared = match &state.last {
-            Some((before, shared)) if *before == visible => Arc::clone(shared),
-            _ => {
-                let made = Arc::new(one.market(&visible));
-                state.last = Some((visible, Arc::clone(&made)));
-                made
-            }
-        };
-        let books = self.dataset.books(market, row, &visible)?;
+        let book = self.dataset.top(market, row, &visible)?;
         let history = state.past.at(one.points(), row + 1, at);
-        Some(MarketView {
-            market: shared,
-            books: books.into(),
-            history,
-            candidate,
-        })
+        let before = state.visible.replace(visible);
+        let mut view = match state.kept.take() {
+            Some(mut kept) => {
+                if before != Some(visible) {
+                    one.show(&mut kept.market, &visible);
+                }
+                kept
+            }
+            None => MarketView {
+                market: Arc::new(one.market(&visible)),
+                books: vec![None; one.template().outcomes.len()],
+                history: None,
+                candidate,
+            },
+        };
+        state.shown = self.shown;
+        view.history = history;
+        view.candidate = candidate;
+        show_books(&mut view, book.as_ref());
+        self.numbers.push(u32::try_from(market).ok()?);
+        Some(view)
+    }
+}
+
+/// Both outcomes' books, in the memory of those that are there if nobody else holds them.
+fn show_books(view: &mut MarketView, top: Option<&Top>) {
+    for (index, (book, outcome)) in view.books.iter_mut().zip(&view.market.outcomes).enumerate() {
+        let Some(top) = top else {
+            *book = None;
+            continue;
+        };
+        match book.as_mut().and_then(Arc::get_mut) {
+            Some(book) => top.renew(index == 1, book),
+            None => *book = Some(Arc::new(top.book(index == 1, &outcome.token))),
+        }
     }
 }
 
@@ -343,11 +396,11 @@ impl Iterator for Frames<'_> {
         self.done += 1;
         self.shown += 1;
         let resolutions = self.resolved_until(at);
-        self.fresh = self.fresh_at(at);
+        self.take_rows(at);
         let fresh = std::mem::take(&mut self.fresh);
-        let views = self.views(at, fresh.iter().copied(), true);
+        let snapshot = self.snapshot(at, fresh.iter().copied(), true);
         self.fresh = fresh;
-        Some(Snapshot::new(at, SourceKind::Recorded, views, resolutions))
+        Some(snapshot.with_resolutions(resolutions))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

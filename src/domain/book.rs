@@ -81,20 +81,39 @@ impl Book {
     #[must_use]
     pub fn new(
         token: TokenId,
-        bids: Vec<Level>,
-        asks: Vec<Level>,
+        mut bids: Vec<Level>,
+        mut asks: Vec<Level>,
         at: Timestamp,
         origin: BookOrigin,
     ) -> Self {
+        tidy(&mut bids, |a, b| b.price.cmp(&a.price));
+        tidy(&mut asks, |a, b| a.price.cmp(&b.price));
         Book {
             token,
-            bids: tidy(bids, |a, b| b.price.cmp(&a.price)),
-            asks: tidy(asks, |a, b| a.price.cmp(&b.price)),
+            bids,
+            asks,
             at,
             changed_at: at,
             origin,
             feed: BookFeed::Fetched,
         }
+    }
+
+    /// Makes another state of the same token's book of it, in the memory that it has. `fill` is given
+    /// emptied bids and asks; they are put in order as by [`Book::new`].
+    pub fn renew(
+        &mut self,
+        at: Timestamp,
+        changed_at: Timestamp,
+        fill: impl FnOnce(&mut Vec<Level>, &mut Vec<Level>),
+    ) {
+        self.bids.clear();
+        self.asks.clear();
+        fill(&mut self.bids, &mut self.asks);
+        tidy(&mut self.bids, |a, b| b.price.cmp(&a.price));
+        tidy(&mut self.asks, |a, b| a.price.cmp(&b.price));
+        self.at = at;
+        self.changed_at = changed_at;
     }
 
     /// The same book, last changed at this moment.
@@ -206,13 +225,16 @@ impl Book {
     }
 }
 
-fn tidy(
-    mut levels: Vec<Level>,
-    best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering,
-) -> Vec<Level> {
-    levels.retain(|level| {
+fn tidy(levels: &mut Vec<Level>, best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering) {
+    // Mostly there is nothing to do, and one look tells.
+    let is_good = |level: &Level| {
         !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
-    });
+    };
+    let in_order = |a: &Level, b: &Level| best_first(a, b).is_lt();
+    if levels.iter().all(is_good) && levels.is_sorted_by(in_order) {
+        return;
+    }
+    levels.retain(is_good);
     if !levels.is_sorted_by(|a, b| best_first(a, b).is_le()) {
         levels.sort_by(best_first);
     }
@@ -223,7 +245,6 @@ fn tidy(
         }
         same
     });
-    levels
 }
 
 #[cfg(test)]

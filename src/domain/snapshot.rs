@@ -1,19 +1,19 @@
 //! What a tick looks at: everything gathered beforehand, immutable.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::book::Book;
+use super::history::History;
 use super::ids::{MarketId, TokenId};
 use super::market::{Market, PendingResolution, Resolution};
 use super::money::{Price, Shares};
 use super::order::Side;
 use super::time::Timestamp;
+use super::universe::{Places, Universe};
 
 /// Where the data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,91 +36,6 @@ impl SourceKind {
             SourceKind::Sandbox => "sandbox",
             SourceKind::Recorded => "recorded",
         }
-    }
-}
-
-/// A price at a moment: a midpoint-like number for statistics, not a price to trade at.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PricePoint {
-    /// When.
-    pub at: Timestamp,
-    /// Price of the token, 0–1.
-    pub price: f64,
-}
-
-/// The past of one token, oldest first, ending at or before the snapshot's moment.
-///
-/// A window into shared points, so that a replay neither copies the past at every step nor can
-/// look past it.
-#[derive(Debug, Clone)]
-pub struct History {
-    points: Arc<Vec<PricePoint>>,
-    start: usize,
-    end: usize,
-}
-
-impl History {
-    /// All of `points`, which must be sorted by time.
-    #[must_use]
-    pub fn new(points: Vec<PricePoint>) -> Self {
-        let end = points.len();
-        History {
-            points: Arc::new(points),
-            start: 0,
-            end,
-        }
-    }
-
-    /// The first `end` of `points`, which must be sorted by time.
-    #[must_use]
-    pub fn window(points: Arc<Vec<PricePoint>>, end: usize) -> Self {
-        Self::between(points, 0, end)
-    }
-
-    /// Those of `points`, which must be sorted by time, from index `start` to before `end`.
-    #[must_use]
-    pub fn between(points: Arc<Vec<PricePoint>>, start: usize, end: usize) -> Self {
-        let end = end.min(points.len());
-        let start = start.min(end);
-        History { points, start, end }
-    }
-
-    /// The points, oldest first.
-    #[must_use]
-    pub fn points(&self) -> &[PricePoint] {
-        self.points.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// The last price at or before `moment`; `None` when the history starts later.
-    #[must_use]
-    pub fn price_at(&self, moment: Timestamp) -> Option<f64> {
-        self.last_until(moment).map(|point| point.price)
-    }
-
-    /// The last point at or before `moment`; `None` when the history starts later.
-    #[must_use]
-    pub fn last_until(&self, moment: Timestamp) -> Option<&PricePoint> {
-        let since = self.since(moment.plus_millis(1)).len();
-        let points = self.points();
-        points.get(points.len().checked_sub(since + 1)?)
-    }
-
-    /// The points at or after `moment`, oldest first.
-    #[must_use]
-    pub fn since(&self, moment: Timestamp) -> &[PricePoint] {
-        let points = self.points();
-        // Mostly the end of it is asked for: steps that double from there touch little else.
-        let (mut start, mut step) = (points.len(), 1);
-        while let Some(earlier) = start.checked_sub(step)
-            && points.get(earlier).is_some_and(|point| point.at >= moment)
-        {
-            start = earlier;
-            step *= 2;
-        }
-        let from = start.saturating_sub(step);
-        let near = points.get(from..start).unwrap_or_default();
-        let start = from + near.partition_point(|point| point.at < moment);
-        points.get(start..).unwrap_or_default()
     }
 }
 
@@ -155,8 +70,10 @@ pub struct Snapshot {
     /// Where it comes from.
     pub source: SourceKind,
     markets: Vec<MarketView>,
-    by_market: HashMap<MarketId, usize, RandomState>,
-    by_token: HashMap<TokenId, usize, RandomState>,
+    universe: Arc<Universe>,
+    /// Where the markets of the universe stand among `markets`.
+    places: Places,
+    has_doubles: bool,
     /// Markets that have ended, as far as positions and estimates need to know.
     pub resolutions: Vec<Resolution>,
     /// How far the source is with held markets that have not resolved yet, where it says.
@@ -191,22 +108,21 @@ impl Snapshot {
         markets: Vec<MarketView>,
         resolutions: Vec<Resolution>,
     ) -> Self {
-        // Every tick makes the index anew: the keyed hash of the standard library took a third of it.
-        let state = RandomState::default();
-        let mut by_market = HashMap::with_capacity_and_hasher(markets.len(), state.clone());
-        let mut by_token = HashMap::with_capacity_and_hasher(markets.len() * 2, state);
-        for (index, view) in markets.iter().enumerate() {
-            by_market.entry(view.market.id.clone()).or_insert(index);
-            for outcome in &view.market.outcomes {
-                by_token.entry(outcome.token.clone()).or_insert(index);
-            }
+        let universe = Universe::new(markets.iter().map(|view| &*view.market));
+        let mut places = Places::default();
+        let mut has_doubles = false;
+        for (place, view) in markets.iter().enumerate() {
+            let number = universe.number_of(&view.market.id);
+            let is_new = number.is_some_and(|number| places.put(number, place));
+            has_doubles |= !is_new;
         }
         Snapshot {
             at,
             source,
             markets,
-            by_market,
-            by_token,
+            universe: Arc::new(universe),
+            places,
+            has_doubles,
             resolutions,
             pending: Vec::new(),
             prints: Vec::new(),
@@ -214,23 +130,60 @@ impl Snapshot {
         }
     }
 
+    /// Views of markets whose index is there already, as a replay has it: `numbers` are theirs in the
+    /// universe, beside `views`, no two equal. `places` may be those of an earlier snapshot.
+    #[must_use]
+    pub fn of_universe(
+        at: Timestamp,
+        source: SourceKind,
+        universe: Arc<Universe>,
+        mut places: Places,
+        (numbers, views): (&[u32], Vec<MarketView>),
+    ) -> Self {
+        places.clear();
+        let mut has_doubles = false;
+        for (place, number) in numbers.iter().enumerate() {
+            has_doubles |= !places.put(*number, place);
+        }
+        Snapshot {
+            at,
+            source,
+            markets: views,
+            universe,
+            places,
+            has_doubles,
+            resolutions: Vec::new(),
+            pending: Vec::new(),
+            prints: Vec::new(),
+            interrupted: None,
+        }
+    }
+
+    /// Its views and places, for [`Snapshot::of_universe`] to use again.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<MarketView>, Places) {
+        (self.markets, self.places)
+    }
+
+    /// The same with markets that have ended.
+    #[must_use]
+    pub fn with_resolutions(mut self, resolutions: Vec<Resolution>) -> Self {
+        self.resolutions = resolutions;
+        self
+    }
+
     /// The same with further markets that strategies do not look at; one that is there already is
     /// kept as it is.
     #[must_use]
     pub fn with_others(mut self, views: Vec<MarketView>) -> Self {
         for view in views {
-            let index = self.markets.len();
-            if self.by_market.contains_key(&view.market.id) {
-                continue;
+            let number = Arc::make_mut(&mut self.universe).add(&view.market);
+            if self.places.put(number, self.markets.len()) {
+                self.markets.push(MarketView {
+                    candidate: false,
+                    ..view
+                });
             }
-            self.by_market.insert(view.market.id.clone(), index);
-            for outcome in &view.market.outcomes {
-                self.by_token.entry(outcome.token.clone()).or_insert(index);
-            }
-            self.markets.push(MarketView {
-                candidate: false,
-                ..view
-            });
         }
         self
     }
@@ -281,78 +234,27 @@ impl Snapshot {
     /// True when some market has two views.
     #[must_use]
     pub fn has_doubles(&self) -> bool {
-        self.by_market.len() < self.markets.len()
+        self.has_doubles
     }
 
     /// One market.
     #[must_use]
     pub fn market(&self, id: &MarketId) -> Option<&MarketView> {
-        self.markets.get(*self.by_market.get(id)?)
+        let number = self.universe.number_of(id)?;
+        self.markets.get(self.places.of(number)?)
     }
 
-    /// The market that a token belongs to.
+    /// The market that a token belongs to; of several that are here the first.
     #[must_use]
     pub fn market_of(&self, token: &TokenId) -> Option<&MarketView> {
-        self.markets.get(*self.by_token.get(token)?)
+        let numbers = self.universe.numbers_of_token(token);
+        let place = numbers.filter_map(|number| self.places.of(number)).min();
+        self.markets.get(place?)
     }
 
     /// The book of a token.
     #[must_use]
     pub fn book(&self, token: &TokenId) -> Option<&Arc<Book>> {
         self.market_of(token)?.book(token)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_are_found_from_the_end() {
-        let point = |second| PricePoint {
-            at: Timestamp::from_secs(second),
-            price: second as f64,
-        };
-        // Two points at second 40.
-        let points: Vec<PricePoint> = (1..=100).chain([40]).map(point).collect();
-        let history = History::new({
-            let mut sorted = points;
-            sorted.sort_by_key(|point| point.at);
-            sorted
-        });
-        for second in -1..=102_i64 {
-            let expected = (101 - second).clamp(0, 100) + i64::from(second <= 40);
-            let at = Timestamp::from_secs(second);
-            assert_eq!(history.since(at).len() as i64, expected, "since {second}");
-            let last = (second >= 1).then_some(second.min(100) as f64);
-            assert_eq!(history.price_at(at), last, "until {second}");
-        }
-        let none = History::new(Vec::new());
-        assert!(none.since(Timestamp::from_secs(0)).is_empty());
-        assert_eq!(none.price_at(Timestamp::from_secs(9)), None);
-    }
-
-    #[test]
-    fn a_history_shows_its_window_only() {
-        let points: Vec<PricePoint> = [0.1, 0.2, 0.3, 0.4]
-            .into_iter()
-            .zip(1_i64..)
-            .map(|(price, second)| PricePoint {
-                at: Timestamp::from_secs(second),
-                price,
-            })
-            .collect();
-        let points = Arc::new(points);
-        let shown = |start, end| -> Vec<f64> {
-            let history = History::between(Arc::clone(&points), start, end);
-            history.points().iter().map(|point| point.price).collect()
-        };
-        assert_eq!(shown(1, 3), [0.2, 0.3]);
-        assert_eq!(shown(0, 9), [0.1, 0.2, 0.3, 0.4]);
-        assert!(shown(3, 2).is_empty() && shown(9, 9).is_empty());
-        let history = History::between(points, 1, 3);
-        assert_eq!(history.price_at(Timestamp::from_secs(1)), None);
-        assert_eq!(history.price_at(Timestamp::from_secs(2)), Some(0.2));
-        assert_eq!(history.price_at(Timestamp::from_secs(9)), Some(0.3));
     }
 }

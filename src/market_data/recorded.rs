@@ -47,7 +47,7 @@ pub use dataset::{Dataset, DatasetOptions, FEE_NOTE, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
-pub use synthetic_book::{books, depth_of, quotes};
+pub use synthetic_book::{Top, depth_of, quotes};
 pub use volume::VolumeKind;
 pub use written::{DatasetFiles, Kept, MarketFile, market_entry, outcome_text};
 

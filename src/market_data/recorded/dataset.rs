@@ -11,7 +11,7 @@ use super::described::{self, Described};
 use super::load;
 use super::series::{Series, Visible};
 use super::skips::Skips;
-use super::synthetic_book;
+use super::synthetic_book::{self, Top};
 use super::volume::{Evidence, VolumeColumn, VolumeKind};
 
 /// What a recording knows of fees: the remark of [`Dataset::notes`] that another fee model overrides.
@@ -269,31 +269,44 @@ impl Dataset {
         row: usize,
         visible: &Visible,
     ) -> Option<[Option<Arc<Book>>; 2]> {
-        if visible.status == MarketStatus::Closed {
+        let [first, second] = self.series.get(index)?.template().outcomes.as_slice() else {
+            return None;
+        };
+        let Some(top) = self.top(index, row, visible)? else {
+            return Some([None, None]);
+        };
+        let book = |second, token| Some(Arc::new(top.book(second, token)));
+        Some([book(false, &first.token), book(true, &second.token)])
+    }
+
+    /// What there is of both books; as [`Dataset::books`] says, with `Some(None)` for a stale row.
+    #[must_use]
+    pub fn top(&self, index: usize, row: usize, visible: &Visible) -> Option<Option<Top>> {
+        let one = self.series.get(index)?;
+        if visible.status == MarketStatus::Closed || one.template().outcomes.len() != 2 {
             return None;
         }
         if visible.stale {
-            return Some([None, None]);
+            return Some(None);
         }
-        let one = self.series.get(index)?;
         let (at, price) = one.row(row)?;
         let market = one.template();
-        let [first, second] = market.outcomes.as_slice() else {
-            return None;
-        };
         let depth = visible.volume_24h.map_or(self.options.depth, |volume| {
             synthetic_book::depth_of(volume, market.min_size)
         });
         let told = one.quote(row);
-        let quotes = match (told.bid(), told.ask()) {
+        let (bid, ask) = match (told.bid(), told.ask()) {
             (None, None) => {
                 synthetic_book::quotes(price, self.options.default_spread, visible.tick)
             }
             told => told,
         };
-        let tokens = (&first.token, &second.token);
-        let (first, second) = synthetic_book::of_quotes(tokens, quotes, depth, at);
-        Some([Some(Arc::new(first)), Some(Arc::new(second))])
+        Some(Some(Top {
+            bid,
+            ask,
+            depth,
+            at,
+        }))
     }
 
     /// Remarks on what is assumed about the recording, and on what of it lies at or before `at`.

@@ -237,7 +237,21 @@ impl Series {
     #[must_use]
     pub fn market(&self, visible: &Visible) -> Market {
         let mut market = self.template.clone();
-        if visible.edition > 0
+        self.set(&mut market, visible);
+        market
+    }
+
+    /// Makes of an earlier sight of this market what is visible now; in place if nobody else holds it.
+    pub fn show(&self, market: &mut Arc<Market>, visible: &Visible) {
+        match Arc::get_mut(market) {
+            Some(market) => self.set(market, visible),
+            None => *market = Arc::new(self.market(visible)),
+        }
+    }
+
+    fn set(&self, market: &mut Market, visible: &Visible) {
+        // The template is what the first edition says.
+        if (visible.edition > 0 || self.editions.len() > 1)
             && let Some(terms) = self.editions.get(visible.edition)
         {
             market.start = terms.start;
@@ -250,7 +264,6 @@ impl Series {
         market.volume = visible.volume;
         market.volume_24h = visible.volume_24h;
         market.status = visible.status;
-        market
     }
 
     /// The tick that the prices have shown by then.

@@ -33,49 +33,51 @@ fn bid(price: Price, spread: Price, tick: Price) -> Option<Price> {
         .and_then(|micros| Price::from_micros(micros).ok())
 }
 
-/// The books of both tokens; the second mirrors the first, as the venue's two books do.
-#[must_use]
-pub fn books(
-    tokens: (&TokenId, &TokenId),
-    price: Price,
-    spread: Price,
-    tick: Price,
-    depth: Shares,
-    at: Timestamp,
-) -> (Book, Book) {
-    of_quotes(tokens, quotes(price, spread, tick), depth, at)
+/// Best bid and ask for the first token and the shares at each: all that is known of both tokens' books,
+/// since the second one mirrors the first, as the venue's two books do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Top {
+    /// Best bid for the first token; `None`: nobody bids.
+    pub bid: Option<Price>,
+    /// Best ask for the first token; `None`: nobody offers.
+    pub ask: Option<Price>,
+    /// Shares at each.
+    pub depth: Shares,
+    /// When it was so.
+    pub at: Timestamp,
 }
 
-/// The books of both tokens from the best bid and ask for the first, `depth` shares at each.
-pub(super) fn of_quotes(
-    tokens: (&TokenId, &TokenId),
-    (bid, ask): (Option<Price>, Option<Price>),
-    depth: Shares,
-    at: Timestamp,
-) -> (Book, Book) {
-    let level = |price: Option<Price>| -> Vec<Level> {
-        price
-            .map(|price| Level { price, size: depth })
-            .into_iter()
-            .collect()
-    };
-    let book = |token: &TokenId, bid, ask| {
-        Book::new(
-            token.clone(),
-            level(bid),
-            level(ask),
-            at,
-            BookOrigin::Synthetic,
-        )
-    };
-    (
-        book(tokens.0, bid, ask),
-        book(
-            tokens.1,
-            ask.map(Price::complement),
-            bid.map(Price::complement),
-        ),
-    )
+impl Top {
+    /// The book of the first token, or of the second.
+    #[must_use]
+    pub fn book(&self, second: bool, token: &TokenId) -> Book {
+        let (bid, ask) = self.levels(second);
+        let levels = |level: Option<Level>| level.into_iter().collect();
+        let origin = BookOrigin::Synthetic;
+        Book::new(token.clone(), levels(bid), levels(ask), self.at, origin)
+    }
+
+    /// Makes the same of an earlier book of that token, in its memory.
+    pub fn renew(&self, second: bool, book: &mut Book) {
+        let (bid, ask) = self.levels(second);
+        book.renew(self.at, self.at, |bids, asks| {
+            bids.extend(bid);
+            asks.extend(ask);
+        });
+    }
+
+    fn levels(&self, second: bool) -> (Option<Level>, Option<Level>) {
+        let (bid, ask) = match second {
+            false => (self.bid, self.ask),
+            true => (
+                self.ask.map(Price::complement),
+                self.bid.map(Price::complement),
+            ),
+        };
+        let size = self.depth;
+        let level = |price| Level { price, size };
+        (bid.map(level), ask.map(level))
+    }
 }
 
 /// Shares on each side where the volume of 24 hours is known: one part in a hundred of it, one share
@@ -145,19 +147,32 @@ mod tests {
     fn the_second_book_mirrors_the_first() {
         let (yes, no) = (TokenId::new("1"), TokenId::new("2"));
         let at = Timestamp::from_secs(7);
-        let (first, second) = books(
-            (&yes, &no),
-            p("0.3"),
-            p("0.02"),
-            p("0.01"),
-            Shares::whole(1000),
+        let (bid, ask) = quotes(p("0.3"), p("0.02"), p("0.01"));
+        let depth = Shares::whole(1000);
+        let top = Top {
+            bid,
+            ask,
+            depth,
             at,
-        );
+        };
+        let (first, second) = (top.book(false, &yes), top.book(true, &no));
         assert_eq!(first.best_ask(), Some(p("0.31")));
         assert_eq!(second.best_bid(), Some(p("0.69")));
         assert_eq!(second.best_ask(), Some(p("0.71")));
         assert_eq!(second.asks()[0].size, Shares::whole(1000));
         assert_eq!(second.origin, BookOrigin::Synthetic);
         assert_eq!(second.at, at);
+        // An earlier book of the token becomes the same, whatever it held.
+        let earlier = Top {
+            bid: Some(p("0.9")),
+            ask: None,
+            depth: Shares::whole(1),
+            at: Timestamp::from_secs(1),
+        };
+        for (is_second, token, expected) in [(false, &yes, first), (true, &no, second)] {
+            let mut book = earlier.book(is_second, token);
+            top.renew(is_second, &mut book);
+            assert_eq!(book, expected);
+        }
     }
 }
