@@ -71,15 +71,6 @@ impl Analysis {
             self.passed_over.insert(cause.to_owned(), 1);
         }
     }
-
-    /// Adds what was made of later markets.
-    pub fn append(&mut self, mut later: Analysis) {
-        self.intents.append(&mut later.intents);
-        self.looked_at += later.looked_at;
-        for (cause, count) in later.passed_over {
-            *self.passed_over.entry(cause).or_default() += count;
-        }
-    }
 }
 
 /// A strategy cannot do its work at all. It never stops other strategies, nor exits.

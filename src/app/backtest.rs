@@ -159,8 +159,11 @@ impl Prepared {
         let own = &config.backtest;
         let start = moment("backtest.start", own.start.as_deref(), false)?;
         let end = moment("backtest.end", own.end.as_deref(), true)?;
-        let data = read(dir, &config, None, cancelled)?;
-        let data_hash = content_hash(dir, cancelled)?;
+        let (data, data_hash) = rayon::join(
+            || read(dir, &config, None, cancelled),
+            || content_hash(dir, cancelled),
+        );
+        let (data, data_hash) = (data?, data_hash?);
         Ok(Prepared {
             data,
             data_hash,

@@ -2,7 +2,7 @@
 //! favourite, and trading at random.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub struct Favourites {
 /// Buys favourites. It remembers the markets that it has seen, so it is good for one run.
 struct BuyFavourites {
     stake: Usdc,
-    seen: Mutex<HashSet<MarketId>>,
+    seen: Arc<Mutex<HashSet<MarketId>>>,
 }
 
 impl BuyFavourites {
@@ -129,11 +129,15 @@ pub fn favourites<'d>(
     };
     // By fair price it would bet as much as it may each time.
     options.trading.sizing.method = SizingMethod::Fixed;
+    let seen: Arc<Mutex<HashSet<MarketId>>> = Arc::default();
     let strategies: [Box<dyn Strategy>; 1] = [Box::new(BuyFavourites {
         stake,
-        seen: Mutex::default(),
+        seen: Arc::clone(&seen),
     })];
-    let result = engine::run(data, &strategies, &options)?;
+    // What it has seen it never looks at again: most of the recording.
+    let is_new = |market: &MarketId| seen.lock().is_ok_and(|seen| !seen.contains(market));
+    let selects: engine::Selects<'_> = &is_new;
+    let result = engine::run_selected(data, &strategies, &options, &mut |_| {}, Some(selects))?;
     if result.partial {
         return Ok(None);
     }

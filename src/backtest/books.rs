@@ -14,13 +14,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::{Print, Resolution, Snapshot, SourceKind, StampedEvent, Timestamp, TokenId};
+use crate::domain::{Print, Resolution, Snapshot, SourceKind, Timestamp, TokenId};
 use crate::market_data::recorded::FEE_NOTE;
 use crate::market_data::recorded::books::BookRecording;
 use crate::strategy::Strategy;
 use crate::trading::watch::{self, Chance};
 
-use super::engine::{BacktestError, BacktestOptions, BacktestResult, Kind, Replay, Stop, empty};
+use super::engine::{
+    BacktestError, BacktestOptions, BacktestResult, Kind, Observe, Replay, Stop, empty,
+};
 
 pub mod ladder;
 mod state;
@@ -63,7 +65,7 @@ pub(super) fn replay(
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
     stop: &Stop,
-    observe: &mut dyn FnMut(&[StampedEvent]),
+    observe: &mut Observe<'_>,
 ) -> Result<BacktestResult, BacktestError> {
     let mut run = Run::new(recording, strategies, options, stop, observe);
     run.play(options)?;
@@ -118,7 +120,7 @@ impl<'a, 'b> Run<'a, 'b> {
         strategies: &'a [Box<dyn Strategy>],
         options: &BacktestOptions<'_>,
         stop: &'a Stop,
-        observe: &'b mut dyn FnMut(&[StampedEvent]),
+        observe: &'b mut Observe<'b>,
     ) -> Self {
         let tokens = recording.tokens().iter();
         Run {

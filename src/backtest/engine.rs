@@ -8,7 +8,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{FeeSchedule, Market, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc};
+use crate::domain::{
+    FeeSchedule, Market, MarketId, Snapshot, SourceKind, StampedEvent, Timestamp, Usdc,
+};
 use crate::market_data::recorded::{Dataset, FEE_NOTE, FeeRule};
 use crate::strategy::Strategy;
 use crate::trading::config::{Mode, TradingConfig};
@@ -110,6 +112,9 @@ impl FeeModel {
     }
 }
 
+/// Is shown the events of a step.
+pub type Observe<'o> = dyn FnMut(&[StampedEvent]) + Send + 'o;
+
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestError {
@@ -157,14 +162,32 @@ pub fn run_observed<'d>(
     data: impl Into<Source<'d>>,
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
-    observe: &mut dyn FnMut(&[StampedEvent]),
+    observe: &mut Observe<'_>,
+) -> Result<BacktestResult, BacktestError> {
+    run_selected(data, strategies, options, observe, None)
+}
+
+/// Whether anything may be wanted of a market in which nothing is held and no order waits.
+pub(super) type Selects<'a> = &'a dyn Fn(&MarketId) -> bool;
+
+/// The same for strategies that want nothing of most markets: those of a price recording that `selects`
+/// says no to are left out of the snapshots while nothing is at stake in them.
+pub(super) fn run_selected<'d>(
+    data: impl Into<Source<'d>>,
+    strategies: &[Box<dyn Strategy>],
+    options: &BacktestOptions<'_>,
+    observe: &mut Observe<'_>,
+    selects: Option<Selects<'_>>,
 ) -> Result<BacktestResult, BacktestError> {
     let stop = Stop::default();
     let data = data.into();
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| stop.watch(options.cancelled));
         let result = match data {
-            Source::Prices(dataset) => replay(dataset, strategies, options, &stop, observe),
+            Source::Prices(dataset) => {
+                let run = Replay::new(strategies, options, &stop, observe);
+                replay(dataset, run, options, selects)
+            }
             Source::Books(recording) => {
                 books::replay(recording, strategies, options, &stop, observe)
             }
@@ -182,6 +205,8 @@ const WATCH: Duration = Duration::from_millis(10);
 /// one can be given up in its middle and leave nothing behind.
 const LONG_FRAME: Duration = Duration::from_millis(5);
 const MANY_CANDIDATES: usize = 32;
+/// The frame after one of so many markets is made on another thread meanwhile.
+const WORTH_A_THREAD: usize = 64;
 
 /// Asks for cancellation on a thread of its own, so that a long frame can be given up within
 /// milliseconds: strategies see no more candidates from then on.
@@ -227,7 +252,7 @@ pub(super) struct Replay<'a, 'b> {
     pub(super) stop: &'a Stop,
     pub(super) ledger: Ledger,
     pub(super) record: Record,
-    observe: &'b mut dyn FnMut(&[StampedEvent]),
+    observe: &'b mut Observe<'b>,
     slow: bool,
     /// True once it was given up.
     pub(super) partial: bool,
@@ -239,7 +264,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         strategies: &'a [Box<dyn Strategy>],
         options: &BacktestOptions<'_>,
         stop: &'a Stop,
-        observe: &'b mut dyn FnMut(&[StampedEvent]),
+        observe: &'b mut Observe<'b>,
     ) -> Self {
         Replay {
             strategies,
@@ -359,27 +384,38 @@ pub(super) fn empty(options: &BacktestOptions<'_>) -> BacktestError {
 
 fn replay(
     dataset: &Dataset,
-    strategies: &[Box<dyn Strategy>],
+    mut run: Replay<'_, '_>,
     options: &BacktestOptions<'_>,
-    stop: &Stop,
-    observe: &mut dyn FnMut(&[StampedEvent]),
+    selects: Option<Selects<'_>>,
 ) -> Result<BacktestResult, BacktestError> {
-    let mut run = Replay::new(strategies, options, stop, observe);
+    let stop = run.stop;
     let wanted = || stop.is_wanted() || (options.cancelled)();
     let frames = Frames::new_unless(dataset, options.start, options.end, &options.rules, &wanted);
     if let Some(mut frames) = frames {
         let total = frames.total();
         let mut pending = BTreeSet::new();
+        let mut ahead = None;
+        let mut done = 0;
+        // What happens between two frames is seen from the rows of the earlier one.
+        let one_by_one = selects.is_some()
+            || options.rules.tick_ms.is_some()
+            || run.config.execution.latency_ms > 0;
         loop {
             if wanted() {
                 run.partial = true;
                 break;
             }
             run.scheduled_tick(&mut frames, &mut pending, options.rules.tick_ms)?;
-            let Some(snapshot) = (!run.partial).then(|| frames.next()).flatten() else {
+            let next = || match selects {
+                None => frames.next(),
+                Some(selects) => frames.next_of(&run.selection(dataset, selects)),
+            };
+            let next = ahead.take().or_else(|| (!run.partial).then(next).flatten());
+            let Some(snapshot) = next else {
                 break;
             };
-            if frames.done() == 1 {
+            done += 1;
+            if done == 1 {
                 run.open(options, snapshot.at)?;
             }
             let kind = if options.rules.tick_ms.is_some() {
@@ -388,13 +424,20 @@ fn replay(
             } else {
                 Kind::Tick
             };
-            frames.give_back(run.step(kind, snapshot)?);
+            let stepped = if one_by_one || snapshot.markets().len() < WORTH_A_THREAD {
+                run.step(kind, snapshot)?
+            } else {
+                let (stepped, next) = rayon::join(|| run.step(kind, snapshot), || frames.next());
+                ahead = next;
+                stepped?
+            };
+            frames.give_back(stepped);
             if run.partial {
                 break;
             }
             run.record.frames += 1;
             run.arrivals(&mut frames, dataset)?;
-            (options.progress)(frames.done(), total);
+            (options.progress)(done, total);
         }
     } else {
         run.partial = true;
@@ -418,6 +461,21 @@ fn replay(
 }
 
 impl Replay<'_, '_> {
+    /// The markets that are selected, and those in which something is held or an order waits.
+    fn selection(&self, dataset: &Dataset, selects: Selects<'_>) -> impl Fn(usize) -> bool {
+        let held = self.ledger.positions().values();
+        let held = held.map(|position| &position.market_id);
+        let waiting = self.ledger.open_orders().map(|(order, _)| &order.market_id);
+        let at_stake = held.chain(waiting);
+        let at_stake: BTreeSet<usize> = at_stake
+            .filter_map(|market| dataset.index_of(market.as_str()))
+            .collect();
+        move |index| {
+            let one = dataset.series().get(index);
+            at_stake.contains(&index) || one.is_some_and(|one| selects(&one.template().id))
+        }
+    }
+
     /// With a schedule: the tick at the first whole multiple of `every` at or after the rows since the
     /// last tick, unless more rows come before it. Strategies see the markets that had a row.
     fn scheduled_tick(

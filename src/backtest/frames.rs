@@ -6,8 +6,7 @@ use crate::domain::{
     History, MarketView, Places, PricePoint, Resolution, Snapshot, SourceKind, Timestamp, Universe,
 };
 use crate::market_data::recorded::{
-    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, Visible,
-    push_thinned,
+    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, push_thinned,
 };
 
 use super::engine::ReplayRules;
@@ -25,7 +24,8 @@ use super::merge::sorted_unless;
 ///
 /// Histories are what a live tick gathers ([`crate::market_data::TICK_HISTORY`]): windows into
 /// points that are thinned once for all frames. A snapshot that is [given back](Frames::give_back) is
-/// the memory of the next one: nothing is allocated for a row then.
+/// the memory of a later one: nothing is allocated for a row then. Two may be out at a time, so that one
+/// is made while the one before is looked at.
 #[derive(Debug)]
 pub struct Frames<'a> {
     dataset: &'a Dataset,
@@ -61,11 +61,10 @@ struct State {
     excluded: bool,
     /// Fees in place of those that the recording knows.
     fees: Option<FeeRule>,
-    /// What the market was last shown as.
-    visible: Option<Visible>,
-    /// The view of then, once it was given back.
-    kept: Option<MarketView>,
-    past: Past,
+    /// Views that were given back.
+    kept: [Option<MarketView>; 2],
+    /// Taken by turns, so that one can grow while a snapshot shows the other.
+    pasts: [Past; 2],
 }
 
 /// The thinned points of a market up to the present frame, from about a week before it on.
@@ -244,13 +243,18 @@ impl<'a> Frames<'a> {
         self.snapshot(at, markets, candidates)
     }
 
-    /// Takes back the latest snapshot, for the next one to be made of.
+    /// Takes a snapshot back, for a later one to be made of.
     pub fn give_back(&mut self, snapshot: Snapshot) {
         let (mut views, places) = snapshot.into_parts();
-        if views.len() == self.numbers.len() {
-            for (view, number) in views.drain(..).zip(&self.numbers) {
-                if let Some(state) = self.markets.get_mut(*number as usize) {
-                    state.kept = Some(view);
+        if views.len() == places.numbers().len() {
+            for (mut view, number) in views.drain(..).zip(places.numbers()) {
+                // The points grow in place while nobody else holds them.
+                view.history = None;
+                let state = self.markets.get_mut(*number as usize);
+                let free =
+                    state.and_then(|state| state.kept.iter_mut().find(|kept| kept.is_none()));
+                if let Some(free) = free {
+                    *free = Some(view);
                 }
             }
             self.views = views;
@@ -344,13 +348,17 @@ impl<'a> Frames<'a> {
             visible.fee = fees.at(at);
         }
         let book = self.dataset.top(market, row, &visible)?;
-        let history = state.past.at(one.points(), row + 1, at);
-        let before = state.visible.replace(visible);
-        let mut view = match state.kept.take() {
+        let [even, odd] = &mut state.pasts;
+        let past = if self.shown.is_multiple_of(2) {
+            even
+        } else {
+            odd
+        };
+        let history = past.at(one.points(), row + 1, at);
+        let [first, second] = &mut state.kept;
+        let mut view = match first.take().or_else(|| second.take()) {
             Some(mut kept) => {
-                if before != Some(visible) {
-                    one.show(&mut kept.market, &visible);
-                }
+                one.show(&mut kept.market, &visible);
                 kept
             }
             None => MarketView {
@@ -388,19 +396,28 @@ fn distinct(sorted: impl Iterator<Item = Timestamp>) -> usize {
     sorted.filter(|at| last.replace(*at) != Some(*at)).count()
 }
 
-impl Iterator for Frames<'_> {
-    type Item = Snapshot;
-
-    fn next(&mut self) -> Option<Snapshot> {
+impl Frames<'_> {
+    /// The next frame, in which only those of the markets with a row are candidates that `wanted` says
+    /// yes to by number; the others are left out.
+    pub fn next_of(&mut self, wanted: &dyn Fn(usize) -> bool) -> Option<Snapshot> {
         let at = self.next_moment()?;
         self.done += 1;
         self.shown += 1;
         let resolutions = self.resolved_until(at);
         self.take_rows(at);
         let fresh = std::mem::take(&mut self.fresh);
-        let snapshot = self.snapshot(at, fresh.iter().copied(), true);
+        let of_these = fresh.iter().copied().filter(|market| wanted(*market));
+        let snapshot = self.snapshot(at, of_these, true);
         self.fresh = fresh;
         Some(snapshot.with_resolutions(resolutions))
+    }
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Snapshot;
+
+    fn next(&mut self) -> Option<Snapshot> {
+        self.next_of(&|_| true)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

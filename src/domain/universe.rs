@@ -108,6 +108,12 @@ impl Places {
         }
     }
 
+    /// The numbers of those that stand somewhere, in the order in which they were put.
+    #[must_use]
+    pub fn numbers(&self) -> &[u32] {
+        &self.taken
+    }
+
     /// Where it stands; `None` when it is not in the list.
     #[must_use]
     pub fn of(&self, number: u32) -> Option<usize> {

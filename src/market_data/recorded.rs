@@ -38,6 +38,7 @@ mod resolutions;
 mod rows;
 mod series;
 mod skips;
+mod split_file;
 mod synthetic_book;
 mod volume;
 mod written;

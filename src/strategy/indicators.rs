@@ -29,12 +29,8 @@ pub(super) fn trend(points: &[PricePoint], span: u32) -> Option<Trend> {
 
 fn trend_of(points: &[PricePoint], span: u32) -> Option<Trend> {
     let weight = 2.0 / (f64::from(span) + 1.0);
-    // The new price's part does not wait for the average: half the time for long histories.
-    let kept = 1.0 - weight;
     let (first, later) = points.split_first()?;
-    let average = later.iter().fold(first.price, |average, point| {
-        kept * average + weight * point.price
-    });
+    let average = average_from(first.price, later, weight);
     let changes = later.len() as f64;
     let deviation = (later.len() >= 2).then(|| {
         // Changes add up to the way from the first price to the last. A second pass over squares of
@@ -44,6 +40,22 @@ fn trend_of(points: &[PricePoint], span: u32) -> Option<Trend> {
         (squares_of_changes(points, mean) / (changes - 1.0)).sqrt()
     });
     Some(Trend { average, deviation })
+}
+
+/// `average = (1 − weight) × average + weight × price`, point after point. Each step has to wait for the one
+/// before, so four of them are taken at once: `((kept² a + w kept p₁ + w p₂) kept² + …)`.
+fn average_from(first: f64, later: &[PricePoint], weight: f64) -> f64 {
+    let kept = 1.0 - weight;
+    let kept_2 = kept * kept;
+    let (kept_3, kept_4) = (kept_2 * kept, kept_2 * kept_2);
+    let (fours, rest) = later.as_chunks::<4>();
+    let average = fours.iter().fold(first, |average, [a, b, c, d]| {
+        let new = (kept_3 * a.price + kept_2 * b.price) + (kept * c.price + d.price);
+        kept_4 * average + weight * new
+    });
+    rest.iter().fold(average, |average, point| {
+        kept * average + weight * point.price
+    })
 }
 
 /// Σ (change − mean)², in four sums that do not wait for each other.
@@ -125,6 +137,22 @@ mod tests {
         // A steady climb does not vary.
         let climb = deviation_of_changes(&points(&[0.25, 0.5, 0.75])).unwrap();
         assert!(climb.abs() < 1e-12);
+    }
+
+    /// For any number of points, beside the four that are taken at once.
+    #[test]
+    fn the_average_agrees_with_one_step_after_the_other() {
+        for count in 1..20_usize {
+            let prices: Vec<f64> = (0..count)
+                .map(|index| 0.5 + 0.01 * ((index * index * 7) % 11) as f64)
+                .collect();
+            // span 12: weight 2/13.
+            let expected = prices[1..].iter().fold(prices[0], |average, price| {
+                (11.0 * average + 2.0 * price) / 13.0
+            });
+            let average = ema(&points(&prices), 12).unwrap();
+            assert!((average - expected).abs() < 1e-12, "{count} points");
+        }
     }
 
     /// For any number of changes, beside the four that are added up together.

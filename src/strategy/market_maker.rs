@@ -337,7 +337,7 @@ impl Strategy for MarketMaker {
 
     fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
         let standing = Standing::of(context);
-        Ok(parts::look_at_candidates(context, |view, analysis| {
+        Ok(parts::look_at_candidates(context, |view, notes| {
             let looked = match self.look(context, &standing, view) {
                 Ok(_) if !pricing::is_first(context, view) => Err(cause::LISTED_TWICE),
                 looked => looked,
@@ -346,16 +346,16 @@ impl Strategy for MarketMaker {
                 // A market that is quoted counts by its outcomes, one that is not counts once.
                 Ok(quotes) => {
                     for quote in quotes {
-                        analysis.looked_at += 1;
+                        notes.looked_at += 1;
                         match quote {
-                            Ok(quote) => analysis.intents.push(Intent::Quote(quote)),
-                            Err(cause) => analysis.pass(cause),
+                            Ok(quote) => notes.want(Intent::Quote(quote)),
+                            Err(cause) => notes.pass(cause),
                         }
                     }
                 }
                 Err(cause) => {
-                    analysis.looked_at += 1;
-                    analysis.pass(cause);
+                    notes.looked_at += 1;
+                    notes.pass(cause);
                 }
             }
         }))

@@ -50,12 +50,12 @@ pub(super) fn look_at_each<'cause>(
     context: &StrategyContext<'_>,
     look: impl Fn(&MarketView) -> Result<Intent, &'cause str> + Sync,
 ) -> Analysis {
-    parts::look_at_candidates(context, |view, analysis| {
-        analysis.looked_at += 1;
+    parts::look_at_candidates(context, |view, notes| {
+        notes.looked_at += 1;
         match look(view) {
-            Ok(intent) if is_first(context, view) => analysis.intents.push(intent),
-            Ok(_) => analysis.pass(cause::LISTED_TWICE),
-            Err(cause) => analysis.pass(cause),
+            Ok(intent) if is_first(context, view) => notes.want(intent),
+            Ok(_) => notes.pass(cause::LISTED_TWICE),
+            Err(cause) => notes.pass(cause),
         }
     })
 }

@@ -1,6 +1,8 @@
 //! Many signals, one decision per market: conflicts, agreement, confidence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+
+use foldhash::fast::RandomState;
 
 use crate::domain::{MarketId, Side, Signal, StrategyName, TokenId};
 
@@ -50,7 +52,6 @@ pub fn aggregate(
     config: &AggregationConfig,
 ) -> Aggregated {
     let mut out = Aggregated::default();
-    let mut views: BTreeMap<MarketId, BTreeSet<(TokenId, bool)>> = BTreeMap::new();
     // A view is a token that the signal wants to be worth more. Selling Yes is a view on No.
     let view_of = |signal: &Signal| match signal.side {
         Side::Buy => (signal.token_id.clone(), true),
@@ -59,17 +60,23 @@ pub fn aggregate(
             None => (signal.token_id.clone(), false),
         },
     };
+    // By market: the first view, and whether there is another one.
+    let mut views: HashMap<MarketId, ((TokenId, bool), bool), RandomState> = HashMap::default();
     for (_, signal) in &signals {
-        views
-            .entry(signal.market_id.clone())
-            .or_default()
-            .insert(view_of(signal));
+        let view = view_of(signal);
+        match views.get_mut(&signal.market_id) {
+            Some((first, disputed)) => *disputed |= view != *first,
+            None => {
+                views.insert(signal.market_id.clone(), (view, false));
+            }
+        }
     }
-    let mut groups: Vec<(Trade, Vec<(u64, Signal)>)> = Vec::new();
+    let mut groups: Vec<Vec<(u64, Signal)>> = Vec::with_capacity(signals.len());
+    let mut by_trade: HashMap<Trade, usize, RandomState> = HashMap::default();
     for (id, signal) in signals {
         let disputed = views
             .get(&signal.market_id)
-            .is_some_and(|wanted| wanted.len() > 1);
+            .is_some_and(|(_, disputed)| *disputed);
         if config.conflict_resolution && disputed {
             let reason = "conflict: strategies disagree about the direction of this market";
             out.dropped.push(Dropped {
@@ -79,17 +86,18 @@ pub fn aggregate(
             });
             continue;
         }
-        let key = (
+        let trade = (
             signal.market_id.clone(),
             signal.token_id.clone(),
             signal.side,
         );
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, members)) => members.push((id, signal)),
-            None => groups.push((key, vec![(id, signal)])),
+        let place = *by_trade.entry(trade).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(members) => members.push((id, signal)),
+            None => groups.push(vec![(id, signal)]),
         }
     }
-    for (_, members) in groups {
+    for members in groups {
         settle_group(members, config, &mut out);
     }
     out

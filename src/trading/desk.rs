@@ -238,28 +238,30 @@ impl<'a> Step<'a> {
     /// Runs every strategy, each on its own: one that fails is reported and stops nobody.
     fn run_strategies(&mut self, strategies: &[Box<dyn Strategy>]) -> Result<(), DeskError> {
         self.report.markets = u32::try_from(self.snapshot.candidates().count()).unwrap_or(u32::MAX);
+        let calibrations = self.ledger().calibrations();
+        let strategies = strategies.iter();
+        let wanted: Vec<Vec<Intent>> = strategies
+            .map(|strategy| self.analyze(strategy.as_ref(), &calibrations))
+            .collect();
+        // There may be thousands of quotes: nothing is moved.
         let mut directional = Vec::new();
         let mut baskets = Vec::new();
         let mut quotes = Vec::new();
-        let calibrations = self.ledger().calibrations();
-        for strategy in strategies {
-            let analysis = self.analyze(strategy.as_ref(), &calibrations);
-            for intent in analysis.intents {
-                match intent {
-                    Intent::Directional(signal) => directional.push(signal),
-                    Intent::Basket(basket) => baskets.push(basket),
-                    Intent::Quote(quote) => quotes.push(quote),
-                }
+        for intent in wanted.iter().flatten() {
+            match intent {
+                Intent::Directional(signal) => directional.push(signal),
+                Intent::Basket(basket) => baskets.push(basket),
+                Intent::Quote(quote) => quotes.push(quote),
             }
         }
-        self.trade_directional(directional)?;
+        self.trade_directional(&directional)?;
         for basket in baskets {
-            self.trade_basket(&basket)?;
+            self.trade_basket(basket)?;
         }
-        self.trade_quotes(quotes)
+        self.trade_quotes(&quotes)
     }
 
-    fn analyze(&mut self, strategy: &dyn Strategy, calibrations: &Calibrations) -> Analysis {
+    fn analyze(&mut self, strategy: &dyn Strategy, calibrations: &Calibrations) -> Vec<Intent> {
         let ledger = self.recorder.ledger();
         let context = StrategyContext {
             snapshot: self.snapshot,
@@ -283,9 +285,9 @@ impl<'a> Step<'a> {
         };
         let report = self.report.strategy(strategy.name());
         report.looked_at = analysis.looked_at;
-        report.passed_over = analysis.passed_over.clone();
+        report.passed_over = analysis.passed_over;
         report.error = error;
-        analysis
+        analysis.intents
     }
 
     fn finish_tick(&mut self) -> Result<(), DeskError> {
@@ -446,33 +448,36 @@ fn outdated(ledger: &Ledger, snapshot: &Snapshot) -> BTreeSet<TokenId> {
 /// What of an intent is no number, in words: an event that holds such a thing cannot be stored, and
 /// nothing can be reckoned with it.
 fn no_number(intent: &Intent) -> Option<String> {
-    let (market, numbers) = match intent {
+    let first = |numbers: &[(&'static str, f64)]| {
+        let mut numbers = numbers.iter();
+        numbers.find(|(_, value)| !value.is_finite()).copied()
+    };
+    let (market, found) = match intent {
         Intent::Directional(signal) => (
             Some(&signal.market_id),
-            [
+            first(&[
                 ("confidence", signal.confidence),
                 ("fair price", signal.fair_price),
                 ("edge", signal.edge),
-            ],
+            ]),
         ),
         Intent::Quote(quote) => (
             Some(&quote.market_id),
-            [
+            first(&[
                 ("confidence", quote.confidence),
                 ("fair price", quote.fair_price),
-                ("fair price", quote.fair_price),
-            ],
+            ]),
         ),
         Intent::Basket(basket) => (
             basket.legs.first().map(|leg| &leg.market_id),
-            [
+            first(&[
                 ("confidence", basket.confidence),
                 ("payout", basket.payout),
                 ("edge", basket.edge),
-            ],
+            ]),
         ),
     };
-    let (name, value) = numbers.into_iter().find(|(_, value)| !value.is_finite())?;
+    let (name, value) = found?;
     let market = market.map_or("no market", MarketId::as_str);
     Some(format!(
         "its {name} for market {market} is {value}: nothing of it is traded"

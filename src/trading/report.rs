@@ -389,10 +389,11 @@ impl TickReport {
 
     /// Counts a signal that was not traded.
     pub fn not_traded(&mut self, strategy: &str, cause: &str) {
-        *self
-            .strategy(strategy)
-            .not_traded
-            .entry(cause.to_owned())
-            .or_default() += 1;
+        let counts = &mut self.strategy(strategy).not_traded;
+        if let Some(count) = counts.get_mut(cause) {
+            *count += 1;
+        } else {
+            counts.insert(cause.to_owned(), 1);
+        }
     }
 }

@@ -39,6 +39,53 @@ fn limits_hold_for_favourites_too() {
     assert!(found.bought < 2 && found.refused > 0, "{found:?}");
 }
 
+/// Leaving markets out that nobody looks at any more must change nothing: stops fire and markets are
+/// marked as if all had been there.
+#[test]
+fn leaving_out_what_has_been_seen_changes_no_event() {
+    let mut rows = String::new();
+    for hour in 0..40_u64 {
+        for market in 0..9_u64 {
+            // Prices that wander between 0.30 and 0.79, differently in each market.
+            let price = 30 + (market * 17 + hour * hour * (market + 3)) % 50;
+            let (day, hour) = (1 + hour / 24, hour % 24);
+            rows +=
+                &format!("2026-01-{day:02}T{hour:02}:00:00Z,m{market},Q?,0.{price},0,t{market}\n");
+        }
+    }
+    let ends =
+        (0..5).map(|market| format!("m{market},t{market},2026-01-01T01:30:00Z,Yes,official\n"));
+    let dataset = dataset(&rows, &ends.collect::<String>());
+    let mut options = options();
+    options.trading.conditional.enabled = true;
+    let events_of = |selective: bool| {
+        let seen: Arc<Mutex<HashSet<MarketId>>> = Arc::default();
+        let strategies: [Box<dyn Strategy>; 1] = [Box::new(BuyFavourites {
+            stake: Usdc::whole(20),
+            seen: Arc::clone(&seen),
+        })];
+        let is_new = |market: &MarketId| !seen.lock().unwrap().contains(market);
+        let selects: Option<engine::Selects<'_>> = selective.then_some(&is_new);
+        let mut events = Vec::new();
+        let mut observe = |more: &[crate::domain::StampedEvent]| {
+            // How many candidates a tick had is told, and is another number of course.
+            let told = more
+                .iter()
+                .filter(|one| !format!("{one:?}").contains("TickCompleted"));
+            events.extend(told.map(|one| format!("{:?} {:?}", one.at, one.event)));
+        };
+        engine::run_selected(&dataset, &strategies, &options, &mut observe, selects).unwrap();
+        events
+    };
+    let all = events_of(false);
+    assert!(
+        all.iter().any(|event| event.contains("Conditional")),
+        "no exit was set"
+    );
+    assert!(all.iter().any(|event| event.contains("Settled")));
+    assert_eq!(events_of(true), all);
+}
+
 const ONE: &str = "\
 2026-01-01T00:00:00Z,a,A?,0.5,0,ta
 2026-01-01T01:00:00Z,a,A?,0.5,0,ta

@@ -46,23 +46,28 @@ impl Packing {
     }
 }
 
+/// Whether a file is not packed. Errors: it cannot be read.
+pub(super) fn is_plain(path: &Path) -> Result<bool> {
+    Ok(begin(path)?.1 == Packing::Plain)
+}
+
+/// Opens a file, and how it is packed.
+fn begin(path: &Path) -> Result<(File, Packing)> {
+    let mut file = File::open(path)?;
+    let mut first = [0_u8; 4];
+    let had = fill(&mut file, &mut first)?;
+    file.seek(SeekFrom::Start(0))?;
+    let packing = Packing::of(path, first.get(..had).unwrap_or_default());
+    Ok((file, packing))
+}
+
 /// Opens a file for reading, unpacked. What it gives ends with an error at the cap of
 /// [`MAX_FILE`] unpacked bytes.
 ///
 /// Errors: the file cannot be opened.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
-    let mut file = File::open(path)?;
-    let mut first = [0_u8; 4];
-    let mut had = 0;
-    while let Some(rest) = first.get_mut(had..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest)? {
-            0 => break,
-            read => had += read,
-        }
-    }
-    file.seek(SeekFrom::Start(0))?;
+    let (file, packing) = begin(path)?;
     let size = file.metadata()?.len();
-    let packing = Packing::of(path, first.get(..had).unwrap_or_default());
     if packing == Packing::Plain {
         return Ok(Box::new(Capped::new(file, MAX_FILE)));
     }

@@ -30,6 +30,8 @@ struct Span {
 struct Fields {
     spans: Vec<Span>,
     scratch: Vec<u8>,
+    /// A quote was never closed.
+    open: bool,
 }
 
 /// How much of the bytes a record took.
@@ -72,6 +74,25 @@ impl<R: Read> Records<R> {
             terminator: None,
             fields: Fields::default(),
         }
+    }
+
+    /// The records of a part of a file that begins with a record, in this line.
+    pub(super) fn of_part(input: R, terminator: u8, line: u64) -> Self {
+        Records {
+            terminator: Some(terminator),
+            next_line: line,
+            ..Records::new(input)
+        }
+    }
+
+    /// What ends a line, once a record was read.
+    pub(super) fn terminator(&self) -> Option<u8> {
+        self.terminator
+    }
+
+    /// Whether the input ended within quotes.
+    pub(super) fn is_open(&self) -> bool {
+        self.fields.open
     }
 
     /// Reads the next record; false at the end.
@@ -250,6 +271,7 @@ fn split_quoted(bytes: &[u8], terminator: u8, last: bool, fields: &mut Fields) -
         };
         let end = if bytes.get(at) == Some(&QUOTE) {
             let (close, doubled) = closing_quote(bytes, at + 1, last)?;
+            fields.open |= close == bytes.len();
             let after = bytes.len().min(close + 1);
             let end = plain_end(after)?;
             let content = bytes.get(at + 1..close)?;

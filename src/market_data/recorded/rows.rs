@@ -11,6 +11,7 @@ use super::growing::Growing;
 use super::input;
 use super::records::Records;
 use super::skips::Skips;
+use super::split_file;
 
 /// Longest id that is taken, bytes; a token id of the venue has 78 digits.
 const MAX_ID: usize = 200;
@@ -139,6 +140,9 @@ impl Columns {
 /// Errors: the file cannot be read, has no header, or has prices but not a single valid row; or
 /// `cancelled` said so.
 pub(super) fn read_file(path: &Path, cancelled: Cancelled<'_>) -> Result<Content, DataError> {
+    if let Some(content) = split_file::read(path, cancelled)? {
+        return Ok(content);
+    }
     let input = input::open(path).map_err(|error| file_error(path, error))?;
     read(input, path, cancelled)
 }
@@ -149,7 +153,6 @@ pub(super) fn read(
     path: &Path,
     cancelled: Cancelled<'_>,
 ) -> Result<Content, DataError> {
-    let name = file_name(path);
     let failed = |error: std::io::Error| file_error(path, error);
     let mut records = Records::new(input);
     if !records.advance().map_err(failed)? {
@@ -158,6 +161,20 @@ pub(super) fn read(
     let Some(columns) = Columns::of(&names(&records), path)? else {
         return Ok(Content::Other);
     };
+    let growing = read_rows(&mut records, &columns, path, cancelled)?;
+    growing.checked(path).map(Content::Prices)
+}
+
+/// What is left of a file after its header, or a part of it.
+///
+/// Errors: it cannot be read; or `cancelled` said so.
+pub(super) fn read_rows(
+    records: &mut Records<impl Read>,
+    columns: &Columns,
+    path: &Path,
+    cancelled: Cancelled<'_>,
+) -> Result<Growing, DataError> {
+    let name = file_name(path);
     let mut growing = Growing::default();
     let mut skips = Skips::default();
     let mut count = 0_u64;
@@ -168,18 +185,20 @@ pub(super) fn read(
             return Err(DataError::Cancelled);
         }
         count += 1;
-        if !records.advance().map_err(failed)? {
+        let advanced = records.advance();
+        if !advanced.map_err(|error| file_error(path, error))? {
             break;
         }
-        let place = || place(&name, &records);
+        let records = &*records;
+        let place = || place(&name, records);
         let outcome =
-            parse(&records, &columns, &mut last_time).and_then(|row| growing.accept(&row, &place));
+            parse(records, columns, &mut last_time).and_then(|row| growing.accept(&row, &place));
         if let Err(cause) = outcome {
             skips.count(cause, place);
         }
     }
     growing.skips = skips;
-    growing.checked(path).map(Content::Prices)
+    Ok(growing)
 }
 
 /// `file:line: what the row holds`, shortened.

@@ -241,8 +241,17 @@ impl Series {
         market
     }
 
-    /// Makes of an earlier sight of this market what is visible now; in place if nobody else holds it.
+    /// Makes of an earlier sight of this market what is visible now; in place if nobody else holds it, and
+    /// not at all if nothing has changed.
     pub fn show(&self, market: &mut Arc<Market>, visible: &Visible) {
+        let same = market.tick == visible.tick
+            && market.fee == visible.fee
+            && market.volume == visible.volume
+            && market.volume_24h == visible.volume_24h
+            && market.status == visible.status;
+        if same && self.editions.len() < 2 {
+            return;
+        }
         match Arc::get_mut(market) {
             Some(market) => self.set(market, visible),
             None => *market = Arc::new(self.market(visible)),

@@ -4,6 +4,7 @@
 //! money, one that is not understood costs nothing.
 
 use chrono::{Datelike, Days, NaiveDate};
+use memchr::memchr2_iter;
 
 use crate::domain::Timestamp;
 
@@ -148,10 +149,7 @@ enum Expression {
 /// is taken from.
 pub(super) fn read(question: &str, end: Option<Timestamp>) -> Reading {
     // Most questions have neither word; those cost no allocation.
-    if !question
-        .split_ascii_whitespace()
-        .any(|word| preposition(word).is_some())
-    {
+    if !has_preposition(question) {
         return Reading::Undated;
     }
     let question = question.to_lowercase();
@@ -250,6 +248,18 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
         .map(|word| word.trim_matches([',', '.', '?', '!', ':', ';', '(', ')', '"', '“', '”']))
         .filter(|word| !word.is_empty())
+}
+
+/// Whether one of the words is a preposition: by its first letter, since each question of a tick is asked.
+fn has_preposition(question: &str) -> bool {
+    let bytes = question.as_bytes();
+    memchr2_iter(b'b', b'B', bytes).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        let begins = before.is_none_or(u8::is_ascii_whitespace);
+        let rest = question.get(at..).filter(|_| begins);
+        let word = rest.and_then(|rest| rest.split_ascii_whitespace().next());
+        word.is_some_and(|word| preposition(word).is_some())
+    })
 }
 
 fn preposition(word: &str) -> Option<Preposition> {
@@ -426,6 +436,15 @@ fn span(written: Written, year: i32) -> Option<(NaiveDate, NaiveDate)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_preposition_is_found_as_if_by_words(question in "([bB]y|before|BEFORE|bye|about|[a-c é]|\\(by|\t| ){0,12}") {
+            let mut words = question.split_ascii_whitespace();
+            let expected = words.any(|word| preposition(word).is_some());
+            proptest::prop_assert_eq!(has_preposition(&question), expected);
+        }
+    }
 
     fn date(text: &str) -> NaiveDate {
         NaiveDate::parse_from_str(text, "%Y-%m-%d").unwrap()

@@ -1,6 +1,8 @@
 //! Prices and sizes of the quotes on the two outcomes of one market.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use super::super::{StrategyContext, cause, pricing};
 use super::{MarketMaker, NAME};
@@ -10,20 +12,20 @@ const NO_QUOTE: &str = "no price leaves the edge";
 const FULL: &str = "inventory full";
 const COVERED: &str = "that side is quoted with shares of the other outcome";
 
-/// The strategy's own resting prices by token and side, in order of their numbers.
-pub(super) struct Standing<'a>(BTreeMap<(&'a TokenId, Side), Vec<Price>>);
+/// The strategy's own resting prices by token, in order of their numbers.
+pub(super) struct Standing<'a>(HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>);
 
 impl<'a> Standing<'a> {
     /// Those of the context.
     pub(super) fn of(context: &StrategyContext<'a>) -> Self {
-        let mut prices: BTreeMap<(&TokenId, Side), Vec<Price>> = BTreeMap::new();
+        let mut prices: HashMap<&TokenId, Vec<(Side, Price)>, RandomState> = HashMap::default();
         for resting in context.resting.values() {
             let order = &resting.order;
             if order.strategy.as_str() == NAME && !resting.remaining.is_zero() {
                 prices
-                    .entry((&order.token_id, order.side))
+                    .entry(&order.token_id)
                     .or_default()
-                    .push(order.limit);
+                    .push((order.side, order.limit));
             }
         }
         Standing(prices)
@@ -41,10 +43,15 @@ impl<'a> Standing<'a> {
         let distance = |price: &Price| price.micros().abs_diff(wanted.micros());
         // Strictly nearer: at a distance of the threshold it moves.
         let near = |price: &Price| !pricing::reaches(f64::from(distance(price)) / 1e6, threshold);
+        // Mostly there is none at all, and an id of 78 digits takes its time to be hashed.
+        if self.0.is_empty() {
+            return None;
+        }
         self.0
-            .get(&(token, side))?
+            .get(token)?
             .iter()
-            .copied()
+            .filter(|(of, _)| *of == side)
+            .map(|(_, price)| *price)
             .filter(|price| near(price) && may_stay(*price))
             .min_by_key(distance)
     }

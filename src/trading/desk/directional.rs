@@ -10,10 +10,10 @@ use super::super::venue_rules;
 use super::{DeskError, Step};
 
 impl Step<'_> {
-    pub(super) fn trade_directional(&mut self, signals: Vec<Signal>) -> Result<(), DeskError> {
+    pub(super) fn trade_directional(&mut self, signals: &[&Signal]) -> Result<(), DeskError> {
         let mut logged = Vec::with_capacity(signals.len());
         for signal in signals {
-            logged.push((self.log_signal(&signal)?, signal));
+            logged.push((self.log_signal(signal)?, (*signal).clone()));
         }
         if self.config.mode == Mode::Monitor {
             for (row, _) in logged {

@@ -1,6 +1,8 @@
 //! Two-sided quotes: resting orders that replace the strategy's earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use foldhash::fast::RandomState;
 
 use crate::domain::{
     Order, OrderType, Quote, QuoteSide, RestingOrder, Rounding, Side, Signal, StrategyName,
@@ -14,9 +16,9 @@ use super::{DeskError, Step};
 impl Step<'_> {
     /// Keeps resting orders whose price still stands and that are neither larger than is wanted now
     /// nor below the market's minimum, withdraws the others, places what is new.
-    pub(super) fn trade_quotes(&mut self, quotes: Vec<Quote>) -> Result<(), DeskError> {
+    pub(super) fn trade_quotes(&mut self, quotes: &[&Quote]) -> Result<(), DeskError> {
         if self.config.mode == Mode::Monitor {
-            for quote in &quotes {
+            for quote in quotes {
                 for (side, wanted) in sides(quote) {
                     let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
                     self.reject_unmonitored(row)?;
@@ -25,23 +27,25 @@ impl Step<'_> {
             return Ok(());
         }
         let mut kept = BTreeSet::new();
-        let mut to_place = Vec::new();
+        let mut to_place: Vec<(&Quote, Side, QuoteSide)> = Vec::new();
         let standing = self.standing();
-        for quote in &quotes {
+        for quote in quotes {
             for (side, wanted) in sides(quote) {
-                let stands = standing
-                    .get(&(&quote.token_id, side))
-                    .into_iter()
-                    .flatten()
-                    .find(|(_, resting)| {
-                        let order = &resting.order;
-                        order.strategy == quote.strategy
-                            && order.limit == wanted.price
-                            && resting.remaining <= wanted.shares
-                            && self
-                                .view(&order.market_id)
-                                .is_some_and(|view| resting.remaining >= view.market.min_size)
-                    });
+                let stands =
+                    standing
+                        .get(&quote.token_id)
+                        .into_iter()
+                        .flatten()
+                        .find(|(_, resting)| {
+                            let order = &resting.order;
+                            order.side == side
+                                && order.strategy == quote.strategy
+                                && order.limit == wanted.price
+                                && resting.remaining <= wanted.shares
+                                && self
+                                    .view(&order.market_id)
+                                    .is_some_and(|view| resting.remaining >= view.market.min_size)
+                        });
                 match stands {
                     Some((id, _)) => {
                         kept.insert(*id);
@@ -75,13 +79,12 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Resting orders by token and side, in order of their numbers.
-    fn standing(&self) -> BTreeMap<(&TokenId, Side), Vec<(u64, &RestingOrder)>> {
-        let mut standing: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    /// Resting orders by token, in order of their numbers.
+    fn standing(&self) -> HashMap<&TokenId, Vec<(u64, &RestingOrder)>, RandomState> {
+        let mut standing: HashMap<_, Vec<_>, _> = HashMap::default();
         for (id, resting) in self.ledger().resting() {
-            let order = &resting.order;
             standing
-                .entry((&order.token_id, order.side))
+                .entry(&resting.order.token_id)
                 .or_default()
                 .push((*id, resting));
         }

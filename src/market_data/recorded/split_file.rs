@@ -1,0 +1,282 @@
+//! A large plain CSV file in parts that are read at the same time.
+//!
+//! A part begins after the end of a line, which may lie within quotes: whether it does is known once the
+//! part before it has been read. If that one ends within quotes, the file is read again in one go, so that
+//! the result is always that of one reader that goes through the file.
+
+use std::fs::File;
+use std::io::{Error, Read, Result, Seek, SeekFrom, Take};
+use std::path::Path;
+
+use memchr::{memchr, memchr_iter};
+use rayon::prelude::*;
+
+use crate::market_data::DataError;
+
+use super::capped::{MAX_FILE, MAX_RECORD};
+use super::growing::Growing;
+use super::input;
+use super::records::Records;
+use super::rows::{Cancelled, Columns, Content, file_error, names, read_rows};
+
+/// Bytes of a part, about. Always the same, so that nothing depends on the number of threads.
+const PART: u64 = 16 << 20;
+/// Bytes that are looked through at once.
+const BLOCK: usize = 256 * 1024;
+
+/// A part of a file that begins after the end of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    start: u64,
+    end: u64,
+    /// Its first line, counted from 1.
+    line: u64,
+}
+
+/// Reads a file in parts; `None` where it has to be read in one go: it is small, packed, or has quotes
+/// around an end of a line where a part ends.
+///
+/// Errors: it cannot be read; or `cancelled` said so.
+pub(super) fn read(
+    path: &Path,
+    cancelled: Cancelled<'_>,
+) -> std::result::Result<Option<Content>, DataError> {
+    read_in(path, PART, cancelled)
+}
+
+fn read_in(
+    path: &Path,
+    size: u64,
+    cancelled: Cancelled<'_>,
+) -> std::result::Result<Option<Content>, DataError> {
+    let failed = |error: Error| file_error(path, error);
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length < size.saturating_mul(2)
+        || length > MAX_FILE
+        || !input::is_plain(path).map_err(failed)?
+    {
+        return Ok(None);
+    }
+    let mut header = Records::new(File::open(path).map_err(failed)?);
+    if !header.advance().map_err(failed)? {
+        return Ok(None);
+    }
+    let Some(columns) = Columns::of(&names(&header), path)? else {
+        return Ok(Some(Content::Other));
+    };
+    let terminator = header.terminator().unwrap_or(b'\n');
+    let Some(parts) = split(path, length, size, terminator).map_err(failed)? else {
+        return Ok(None);
+    };
+    let read: Vec<std::result::Result<(Growing, bool), DataError>> = parts
+        .par_iter()
+        .map(|part| {
+            let input = open(path, *part).map_err(failed)?;
+            let mut records = if part.start == 0 {
+                let mut records = Records::new(input);
+                records.advance().map_err(failed)?;
+                records
+            } else {
+                Records::of_part(input, terminator, part.line)
+            };
+            let growing = read_rows(&mut records, &columns, path, cancelled)?;
+            Ok((growing, records.is_open()))
+        })
+        .collect();
+    let mut whole = Growing::default();
+    let last = read.len().saturating_sub(1);
+    for (number, part) in read.into_iter().enumerate() {
+        // What a part that begins within quotes failed with is not the file's failure.
+        let (growing, is_open) = part?;
+        if is_open && number != last {
+            return Ok(None);
+        }
+        whole.join(growing);
+    }
+    whole
+        .checked(path)
+        .map(|whole| Some(Content::Prices(whole)))
+}
+
+fn open(path: &Path, part: Part) -> Result<Take<File>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(part.start))?;
+    Ok(file.take(part.end - part.start))
+}
+
+/// Parts of about `size` bytes that end with a line each; `None` when a line is longer than any record.
+fn split(path: &Path, length: u64, size: u64, terminator: u8) -> Result<Option<Vec<Part>>> {
+    let mut ends = Vec::new();
+    let mut start = 0;
+    while length - start >= size * 2 {
+        let Some(end) = end_of_line(path, start + size, terminator)? else {
+            return Ok(None);
+        };
+        if end >= length {
+            break;
+        }
+        ends.push((start, end));
+        start = end;
+    }
+    ends.push((start, length));
+    let counts: Vec<Result<u64>> = ends
+        .par_iter()
+        .map(|(start, end)| count_lines(path, (*start, *end), terminator))
+        .collect();
+    let mut line = 1;
+    let mut parts = Vec::with_capacity(ends.len());
+    for ((start, end), count) in ends.into_iter().zip(counts) {
+        parts.push(Part { start, end, line });
+        line += count?;
+    }
+    Ok(Some(parts))
+}
+
+/// Where the line ends that `at` lies in; `None` when it is too long.
+fn end_of_line(path: &Path, at: u64, terminator: u8) -> Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(at))?;
+    let mut block = vec![0; BLOCK];
+    let mut passed = 0_usize;
+    while passed <= MAX_RECORD {
+        let read = file.read(&mut block)?;
+        let bytes = block.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(Some(at + passed as u64));
+        }
+        if let Some(found) = memchr(terminator, bytes) {
+            return Ok(Some(at + (passed + found + 1) as u64));
+        }
+        passed += read;
+    }
+    Ok(None)
+}
+
+fn count_lines(path: &Path, (start, end): (u64, u64), terminator: u8) -> Result<u64> {
+    let mut input = open(
+        path,
+        Part {
+            start,
+            end,
+            line: 1,
+        },
+    )?;
+    let mut block = vec![0; BLOCK];
+    let mut lines = 0_u64;
+    loop {
+        let read = input.read(&mut block)?;
+        let bytes = block.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(lines);
+        }
+        lines += memchr_iter(terminator, bytes).count() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(rows: usize, question: &str, end: &str) -> String {
+        let mut text = format!("timestamp,market_id,question,yes_price,volume,token_id{end}");
+        for row in 0..rows {
+            let (second, market) = (1_767_225_600 + row / 3 * 60, row % 3);
+            let price = match row % 41 {
+                40 => "none".to_owned(),
+                _ => format!("0.{:03}", 100 + row * 7 % 800),
+            };
+            text += &format!("{second},m{market},{question},{price},{row},t{market}{end}");
+        }
+        text
+    }
+
+    fn one_go(path: &Path) -> Content {
+        super::super::rows::read(File::open(path).unwrap(), path, &|| false).unwrap()
+    }
+
+    fn in_parts(text: &str) -> (Option<Content>, Content) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.csv");
+        std::fs::write(&path, text).unwrap();
+        (read_in(&path, 2_000, &|| false).unwrap(), one_go(&path))
+    }
+
+    #[test]
+    fn parts_give_what_one_reader_gives() {
+        for end in ["\n", "\r\n", "\r"] {
+            let (parts, whole) = in_parts(
+                &text(997, "Will it, they ask, rain?", end)
+                    .replace("Will it, they ask, rain?", "\"Will it, they ask, rain?\""),
+            );
+            let parts = parts.expect("read in parts");
+            // Everything, the lines of skipped rows included, but for hints on what follows what.
+            let told = |content: &Content| match content {
+                Content::Prices(growing) => {
+                    let markets = growing.markets.iter().map(|one| {
+                        format!(
+                            "{:?} {:?} {:?} {} {} {:?} {:?}",
+                            one.id,
+                            one.token,
+                            one.question,
+                            one.rows,
+                            one.replaced,
+                            one.points,
+                            one.volumes
+                        )
+                    });
+                    let markets: Vec<String> = markets.collect();
+                    format!("{markets:?} {:?}", growing.skips)
+                }
+                Content::Other => "other".to_owned(),
+            };
+            assert!(told(&whole).contains("p.csv:42:"), "{}", told(&whole));
+            assert_eq!(told(&parts), told(&whole), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_ends_within_quotes_sends_it_back_to_one_reader() {
+        // Nearly all of the file is one question of many lines.
+        let long = format!("\"{}\"", "line\n".repeat(3_000));
+        let (parts, _) = in_parts(&text(3, &long, "\n"));
+        assert!(parts.is_none());
+    }
+
+    #[test]
+    fn what_is_small_or_packed_is_read_in_one_go() {
+        assert!(in_parts(&text(10, "Q?", "\n")).0.is_none());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.csv.zst");
+        let packed = zstd::encode_all(text(5_000, "Q?", "\n").as_bytes(), 1).unwrap();
+        assert!(packed.len() > 4_000);
+        std::fs::write(&path, packed).unwrap();
+        assert!(read_in(&path, 2_000, &|| false).unwrap().is_none());
+    }
+
+    #[test]
+    fn parts_begin_with_a_line_and_know_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.csv");
+        std::fs::write(&path, "0123456\n".repeat(100)).unwrap();
+        let parts = split(&path, 800, 100, b'\n').unwrap().unwrap();
+        // 100 lies in the thirteenth line, which ends at 104; and so on, until less than 200 are left.
+        let part = |start, end, line| Part { start, end, line };
+        assert_eq!(parts.first(), Some(&part(0, 104, 1)));
+        assert_eq!(parts.get(1), Some(&part(104, 208, 14)));
+        assert_eq!(parts.last(), Some(&part(624, 800, 79)));
+        std::fs::write(&path, "x".repeat(MAX_RECORD * 3)).unwrap();
+        assert_eq!(
+            split(&path, MAX_RECORD as u64 * 3, 1_000, b'\n').unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_reader_that_is_not_wanted_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.csv");
+        std::fs::write(&path, text(500, "Q?", "\n")).unwrap();
+        let stopped = read_in(&path, 2_000, &|| true).unwrap_err();
+        assert_eq!(stopped.code(), "cancelled");
+    }
+}
