@@ -12,9 +12,9 @@
 //! A message is seen as a whole: nothing looks at one token's book while the other one's change of the
 //! same message is still to come.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
-use crate::domain::{Print, Resolution, Snapshot, SourceKind, Timestamp, TokenId};
+use crate::domain::{Resolution, Snapshot, Timestamp};
 use crate::market_data::recorded::FEE_NOTE;
 use crate::market_data::recorded::books::BookRecording;
 use crate::strategy::Strategy;
@@ -28,7 +28,7 @@ pub mod ladder;
 mod state;
 mod watch_list;
 
-use state::{Books, Halt};
+use state::{Books, Halt, Numbers, Sight};
 use watch_list::Watches;
 
 /// Time between ticks where nothing is said, ms.
@@ -99,11 +99,11 @@ struct Run<'a, 'b> {
     recording: &'a BookRecording,
     books: Books<'a>,
     watches: Watches,
-    /// Numbers of tokens.
-    numbers: HashMap<TokenId, u32>,
+    numbers: Numbers,
+    /// Memory for the tokens and markets of a step.
+    wanted: Vec<u32>,
+    markets: Vec<usize>,
     next_end: usize,
-    /// Last event of the ledger that the watches account for.
-    watched_seq: Option<u64>,
     /// When marks were last recorded for their own sake, ms.
     marked: Option<i64>,
     /// Exits that could not sell, not to be tried before.
@@ -132,8 +132,9 @@ impl<'a, 'b> Run<'a, 'b> {
                 .zip(tokens)
                 .map(|(number, token)| (token.id.clone(), number))
                 .collect(),
+            wanted: Vec::new(),
+            markets: Vec::new(),
             next_end: 0,
-            watched_seq: None,
             marked: None,
             again: BTreeMap::new(),
             look_after: i64::MIN,
@@ -209,7 +210,7 @@ impl<'a, 'b> Run<'a, 'b> {
     /// `end`.
     fn due(&self, horizon: i64, end: i64) -> Option<(i64, Due)> {
         let resolution = self.recording.resolutions().get(self.next_end);
-        let held = !self.books.unmarked.is_empty();
+        let held = self.books.has_unmarked();
         let marks = held.then(|| self.marked.map_or(i64::MIN, |at| at + MARK_MS));
         let arrival = self
             .watches
@@ -237,9 +238,10 @@ impl<'a, 'b> Run<'a, 'b> {
             Due::Resolution => self.settle(moment),
             Due::Arrival => self.arrive(at),
             Due::Expiry => {
-                let markets = self.waiting_markets();
-                let snapshot = self.snapshot(moment, &BTreeSet::new(), &markets);
-                self.step(Kind::Books, snapshot)?;
+                self.markets.clear();
+                self.add_waiting_markets();
+                self.show(moment, Sight::Other);
+                self.step(Kind::Books, moment)?;
                 // The step ends what is due; should it ever not, the replay goes on all the same.
                 let left = self.watches.expiry;
                 self.watches.expiry = left.filter(|end| *end > moment.millis());
@@ -254,60 +256,59 @@ impl<'a, 'b> Run<'a, 'b> {
         }
     }
 
-    /// One step of the desk, and what is waited for after it.
-    fn step(&mut self, kind: Kind, snapshot: Snapshot) -> Result<(), BacktestError> {
-        self.desk.step(kind, snapshot)?;
+    /// One step of the desk on what is shown, and what is waited for after it.
+    fn step(&mut self, kind: Kind, at: Timestamp) -> Result<(), BacktestError> {
+        let snapshot = self.books.snapshot(at);
+        self.step_on(kind, snapshot)
+    }
+
+    fn step_on(&mut self, kind: Kind, snapshot: Snapshot) -> Result<(), BacktestError> {
+        let snapshot = self.desk.step(kind, snapshot)?;
+        self.books.give_back(snapshot);
         if self.desk.partial {
             return Ok(());
         }
         self.desk.record.frames += 1;
-        let seq = self.desk.ledger.seq();
-        if self.watched_seq.replace(seq) != Some(seq) {
-            self.watches = Watches::of(&self.desk.ledger, &self.desk.config, &self.numbers);
-            self.books.watch(&self.watches);
-        }
+        let account = (&self.desk.ledger, &self.desk.config);
+        self.books
+            .follow(&self.desk.events, &mut self.watches, account, &self.numbers);
         Ok(())
     }
 
     fn tick(&mut self, at: Timestamp) -> Result<(), BacktestError> {
         // A session looks at all of its markets; those where nothing has changed and nothing is at
         // stake are left out.
-        let mut candidates = self.books.take_changed(at);
-        candidates.extend(self.waiting_markets());
-        candidates.extend(self.held_markets());
-        let others = self.books.neg_risk_siblings(&candidates);
-        let snapshot = self.snapshot(at, &candidates, &others);
-        self.step(Kind::Tick, snapshot)
+        self.markets.clear();
+        self.books.take_changed(at, &mut self.markets);
+        self.add_waiting_markets();
+        self.add_held_markets();
+        self.show(at, Sight::Candidate);
+        for market in self.books.neg_risk_siblings(&self.markets) {
+            self.books.show(market, at, Sight::Other);
+        }
+        self.step(Kind::Tick, at)
     }
 
-    /// Views of `candidates`, and of `others` as none.
-    fn snapshot(
-        &mut self,
-        at: Timestamp,
-        candidates: &BTreeSet<usize>,
-        others: &BTreeSet<usize>,
-    ) -> Snapshot {
-        let mut views = Vec::with_capacity(candidates.len() + others.len());
-        for market in candidates {
-            views.extend(self.books.view(*market, at, true));
+    /// Shows the markets that were found, each once and in order.
+    fn show(&mut self, at: Timestamp, sight: Sight) {
+        self.markets.sort_unstable();
+        self.markets.dedup();
+        for market in &self.markets {
+            self.books.show(*market, at, sight);
         }
-        for market in others.difference(candidates) {
-            views.extend(self.books.view(*market, at, false));
-        }
-        Snapshot::new(at, SourceKind::Recorded, views, Vec::new())
     }
 
-    fn held_markets(&self) -> BTreeSet<usize> {
+    fn add_held_markets(&mut self) {
         let held = self.desk.ledger.positions().values();
-        held.filter_map(|position| self.recording.index_of(&position.market_id))
-            .collect()
+        let held = held.filter_map(|position| self.recording.index_of(&position.market_id));
+        self.markets.extend(held);
     }
 
     /// Markets that orders rest in, or are on their way to.
-    fn waiting_markets(&self) -> BTreeSet<usize> {
+    fn add_waiting_markets(&mut self) {
         let open = self.desk.ledger.open_orders();
-        open.filter_map(|(order, _)| self.recording.index_of(&order.market_id))
-            .collect()
+        let open = open.filter_map(|(order, _)| self.recording.index_of(&order.market_id));
+        self.markets.extend(open);
     }
 
     /// All markets resolved by `at`.
@@ -325,8 +326,8 @@ impl<'a, 'b> Run<'a, 'b> {
         if found.is_empty() {
             return Ok(());
         }
-        let snapshot = Snapshot::new(at, SourceKind::Recorded, Vec::new(), found);
-        self.step(Kind::Books, snapshot)
+        let snapshot = self.books.snapshot(at).with_resolutions(found);
+        self.step_on(Kind::Books, snapshot)
     }
 
     /// Lets orders arrive whose moment has come, on the books of then.
@@ -334,50 +335,40 @@ impl<'a, 'b> Run<'a, 'b> {
         let moment = Timestamp::from_millis(at.max(self.books.now()));
         let due = self.desk.ledger.in_flight().map(|(order, _)| order);
         let due = due.filter(|order| order.arrives_at.is_none_or(|arrives| arrives <= moment));
-        let markets: BTreeSet<usize> = due
-            .filter_map(|order| self.recording.index_of(&order.market_id))
-            .collect();
-        let held = self.held_markets();
-        let mut views = Vec::new();
-        for market in markets.union(&held) {
-            views.extend(self.books.view(*market, moment, false));
-        }
-        let snapshot = Snapshot::new(moment, SourceKind::Recorded, views, Vec::new());
+        let due = due.filter_map(|order| self.recording.index_of(&order.market_id));
+        self.markets.clear();
+        self.markets.extend(due);
+        self.add_held_markets();
+        self.show(moment, Sight::Other);
         self.arrived = Some(at);
-        self.step(Kind::Arrive, snapshot)
+        self.step(Kind::Arrive, moment)
     }
 
     /// What a session does when books have changed: look up what would happen, and ask the desk only when
     /// something would.
     fn react(&mut self, now: i64, all_doubts: bool) -> Result<(), BacktestError> {
         let at = Timestamp::from_millis(now);
-        let prints: Vec<Print> = self.books.take_prints();
-        let mut wanted = self.books.take_attention();
+        let prints = self.books.take_prints();
+        self.wanted.clear();
+        self.books.take_attention(&mut self.wanted);
         for print in &prints {
-            wanted.extend(self.numbers.get(&print.token));
+            self.wanted.extend(self.numbers.get(&print.token));
         }
-        let doubted = self
-            .watches
-            .by_token
-            .iter()
-            .filter(|(_, watch)| watch.doubted);
-        if all_doubts || !wanted.is_empty() {
-            wanted.extend(doubted.map(|(number, _)| *number));
+        if all_doubts || !self.wanted.is_empty() {
+            self.wanted.extend(&self.watches.doubted);
         }
         // Whatever would happen is at one of these; a mark alone makes nothing happen.
-        let may_happen = !wanted.is_empty();
+        let may_happen = !self.wanted.is_empty();
         let marks_due = self.marked.is_none_or(|marked| now - marked >= MARK_MS);
         if marks_due {
-            wanted.append(&mut self.books.unmarked);
+            self.books.take_unmarked(&mut self.wanted);
         }
-        let markets: BTreeSet<usize> = wanted
-            .iter()
-            .filter_map(|number| self.books.market_of(*number))
-            .collect();
-        let mut views = Vec::with_capacity(markets.len());
-        for market in markets {
-            views.extend(self.books.live_view(market, at));
-        }
+        self.markets.clear();
+        let wanted = self.wanted.iter();
+        self.markets
+            .extend(wanted.filter_map(|number| self.books.market_of(*number)));
+        self.show(at, Sight::Live);
+        let views = self.books.views();
         let ledger = &self.desk.ledger;
         self.again
             .retain(|id, until| *until > now && ledger.conditionals().contains_key(id));
@@ -393,6 +384,7 @@ impl<'a, 'b> Run<'a, 'b> {
             .collect();
         let moved = marks_due && views.iter().any(|view| watch::moved(ledger, view));
         if chances.is_empty() && prints.is_empty() && !moved {
+            self.books.put_away();
             return Ok(());
         }
         if moved {
@@ -404,8 +396,8 @@ impl<'a, 'b> Run<'a, 'b> {
             .filter_map(|chance| chance.conditional)
             .map(|id| (id, ledger.conditionals().get(&id).cloned()))
             .collect();
-        let snapshot = Snapshot::new(at, SourceKind::Recorded, views, Vec::new());
-        self.step(Kind::Books, snapshot.with_prints(prints))?;
+        let snapshot = self.books.snapshot(at).with_prints(prints);
+        self.step_on(Kind::Books, snapshot)?;
         for (id, before) in tried {
             // What would have fired and has not was refused, or there was nothing to take.
             if self.desk.ledger.conditionals().get(&id) == before.as_ref() {

@@ -252,6 +252,8 @@ pub(super) struct Replay<'a, 'b> {
     pub(super) stop: &'a Stop,
     pub(super) ledger: Ledger,
     pub(super) record: Record,
+    /// Events of the latest step.
+    pub(super) events: Vec<StampedEvent>,
     observe: &'b mut Observe<'b>,
     slow: bool,
     /// True once it was given up.
@@ -275,6 +277,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             stop,
             ledger: Ledger::default(),
             record: Record::default(),
+            events: Vec::new(),
             observe,
             slow: true,
             partial: false,
@@ -288,7 +291,8 @@ impl<'a, 'b> Replay<'a, 'b> {
         kind: Kind,
         mut snapshot: Snapshot,
     ) -> Result<Snapshot, BacktestError> {
-        let began = std::time::Instant::now();
+        // Strategies are what takes time, if anything does.
+        let began = (kind == Kind::Tick).then(std::time::Instant::now);
         let guarded = kind == Kind::Tick
             && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
         let (report, events) = if guarded {
@@ -304,8 +308,11 @@ impl<'a, 'b> Replay<'a, 'b> {
         } else {
             self.plain(kind, &snapshot)?
         };
-        self.slow = began.elapsed() > LONG_FRAME;
+        if let Some(began) = began {
+            self.slow = began.elapsed() > LONG_FRAME;
+        }
         self.take(&report, &events, &snapshot);
+        self.events = events;
         Ok(snapshot)
     }
 

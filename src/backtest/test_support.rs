@@ -12,6 +12,7 @@ use crate::market_data::recorded::{Dataset, DatasetOptions};
 use crate::strategy::{Analysis, Strategy, StrategyContext, StrategyError};
 use crate::trading::config::{RiskConfig, TradingConfig};
 
+use super::data::Source;
 use super::engine::{BacktestOptions, BacktestResult, ReplayRules, run_observed};
 
 pub(crate) const HEADER: &str = "timestamp,market_id,question,yes_price,volume,token_id\n";
@@ -74,13 +75,13 @@ pub(crate) fn options<'a>() -> BacktestOptions<'a> {
 }
 
 /// The result with all events.
-pub(crate) fn events(
-    dataset: &Dataset,
+pub(crate) fn events<'d>(
+    data: impl Into<Source<'d>>,
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
 ) -> (BacktestResult, Vec<StampedEvent>) {
     let mut all = Vec::new();
-    let result = run_observed(dataset, strategies, options, &mut |events| {
+    let result = run_observed(data, strategies, options, &mut |events| {
         all.extend_from_slice(events);
     });
     (result.unwrap(), all)

@@ -116,6 +116,22 @@ impl Book {
         self.changed_at = changed_at;
     }
 
+    /// Replaces the levels at which an order of `side` would rest (bids for a buy) at `worst` and better
+    /// prices with `top`, in the memory that there is: most changes of a book are near its best prices.
+    /// All are put in order as by [`Book::new`].
+    pub fn renew_top(&mut self, side: Side, worst: Price, top: &[Level]) {
+        match side {
+            Side::Buy => {
+                let is_top = |level: &Level| level.price >= worst;
+                replace_top(&mut self.bids, is_top, top, |a, b| b.price.cmp(&a.price));
+            }
+            Side::Sell => {
+                let is_top = |level: &Level| level.price <= worst;
+                replace_top(&mut self.asks, is_top, top, |a, b| a.price.cmp(&b.price));
+            }
+        }
+    }
+
     /// The same book, last changed at this moment.
     #[must_use]
     pub fn with_changed_at(self, changed_at: Timestamp) -> Self {
@@ -225,13 +241,32 @@ impl Book {
     }
 }
 
+fn replace_top(
+    levels: &mut Vec<Level>,
+    is_top: impl Fn(&Level) -> bool,
+    top: &[Level],
+    best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering,
+) {
+    let until = levels.partition_point(is_top);
+    levels.splice(..until, top.iter().copied());
+    // What is below was looked at when it came.
+    let new = levels.get(..=top.len()).unwrap_or(levels);
+    if !is_tidy(new, &best_first) {
+        tidy(levels, best_first);
+    }
+}
+
+fn is_good(level: &Level) -> bool {
+    !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
+}
+
+fn is_tidy(levels: &[Level], best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering) -> bool {
+    levels.iter().all(is_good) && levels.is_sorted_by(|a, b| best_first(a, b).is_lt())
+}
+
 fn tidy(levels: &mut Vec<Level>, best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering) {
     // Mostly there is nothing to do, and one look tells.
-    let is_good = |level: &Level| {
-        !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
-    };
-    let in_order = |a: &Level, b: &Level| best_first(a, b).is_lt();
-    if levels.iter().all(is_good) && levels.is_sorted_by(in_order) {
+    if is_tidy(levels, &best_first) {
         return;
     }
     levels.retain(is_good);
@@ -282,6 +317,39 @@ mod tests {
             "equal prices are one level"
         );
         assert!(!served.is_crossed());
+    }
+
+    #[test]
+    fn the_top_of_a_side_is_replaced_and_all_else_stays() {
+        let bids = vec![level("0.4", 1), level("0.38", 2), level("0.3", 3)];
+        let mut kept = book(bids, vec![level("0.5", 1), level("0.6", 2)]);
+        let at = |text: &str| Price::parse(text).unwrap();
+        kept.renew_top(Side::Buy, at("0.38"), &[level("0.41", 7), level("0.39", 8)]);
+        assert_eq!(
+            kept.bids(),
+            [level("0.41", 7), level("0.39", 8), level("0.3", 3)]
+        );
+        kept.renew_top(Side::Buy, at("0.35"), &[]);
+        assert_eq!(kept.bids(), [level("0.3", 3)]);
+        assert_eq!(kept.asks(), [level("0.5", 1), level("0.6", 2)]);
+        kept.renew_top(
+            Side::Sell,
+            at("0.55"),
+            &[level("0.45", 1), level("0.55", 4)],
+        );
+        assert_eq!(
+            kept.asks(),
+            [level("0.45", 1), level("0.55", 4), level("0.6", 2)]
+        );
+        // As by `new`, whatever is given.
+        kept.renew_top(
+            Side::Sell,
+            at("0.55"),
+            &[level("0.55", 0), level("0.5", 2), level("0.6", 3)],
+        );
+        assert_eq!(kept.asks(), [level("0.5", 2), level("0.6", 5)]);
+        kept.renew_top(Side::Sell, Price::ONE, &[level("0.7", 1)]);
+        assert_eq!(kept.asks(), [level("0.7", 1)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! orders ▸ strategies ▸ conflicts and aggregation ▸ sizing ▸ risk ▸ matching ▸
 //! account snapshot. Live, paper and backtest all come through here.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -128,7 +129,7 @@ impl<'a> Step<'a> {
         let outdated = outdated(ledger, snapshot);
         let recorder = Recorder::new(ledger, snapshot.at);
         let report = TickReport {
-            at: recorder.at().to_rfc3339(),
+            at: recorder.at(),
             ..Default::default()
         };
         Step {
@@ -176,9 +177,14 @@ impl<'a> Step<'a> {
 
     /// The token's book less what we already took from it.
     fn book(&self, token: &TokenId) -> Option<Book> {
+        self.left_of(token).map(Cow::into_owned)
+    }
+
+    /// The same, copied only where something was taken.
+    fn left_of(&self, token: &TokenId) -> Option<Cow<'a, Book>> {
         let view = self.snapshot.market_of(token)?;
         let opposite = view.market.opposite_of(token).map(|other| &other.token);
-        Some(matching::remaining_book(
+        Some(matching::left_of(
             view.book(token)?,
             opposite,
             self.ledger(),

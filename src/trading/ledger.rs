@@ -550,14 +550,20 @@ impl<'a> Recorder<'a> {
 
     /// Applies an event and keeps it. Errors: [`LedgerError`], with nothing changed.
     pub fn record(&mut self, event: LedgerEvent) -> Result<(), LedgerError> {
-        let stamped = StampedEvent {
+        // Written where it stays: an event is large.
+        self.events.push(StampedEvent {
             seq: self.ledger.seq + 1,
             at: self.at,
             event,
+        });
+        let applied = match self.events.last() {
+            Some(stamped) => self.ledger.apply(stamped),
+            None => Ok(()),
         };
-        self.ledger.apply(&stamped)?;
-        self.events.push(stamped);
-        Ok(())
+        if applied.is_err() {
+            self.events.pop();
+        }
+        applied
     }
 
     /// What was recorded.

@@ -10,7 +10,7 @@ use crate::domain::{
 pub mod depth;
 pub mod queue;
 
-pub use depth::remaining_book;
+pub use depth::{left_of, remaining_book};
 
 /// Part of an order filled at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,13 @@ pub fn take(order: &Order, book: &Book, fee: FeeSchedule) -> Result<Matched, Mon
         fills,
         unfilled: wanted,
     })
+}
+
+/// True when a book shows a price beyond that of a resting order: only then can it [fill](trade_through).
+#[must_use]
+pub fn is_beyond(order: &Order, book: &Book) -> bool {
+    let best = book.against(order.side).first();
+    best.is_some_and(|level| passes(order.side, level.price, order.limit))
 }
 
 /// What a fresh book does to a resting order: it fills, as a maker at its own price, as many shares

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     ConditionalOrder, ConditionalSale, Fill, Market, MoneyError, Order, OrderOutcome, Shares,
-    Signal,
+    Signal, Timestamp,
 };
 
 use super::matching::Matched;
@@ -328,7 +328,9 @@ pub struct TickReport {
     /// Number of the tick in this ledger.
     pub tick: u64,
     /// The moment it speaks of, RFC 3339 UTC.
-    pub at: String,
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "String")]
+    pub at: Timestamp,
     /// Markets that strategies could look at.
     pub markets: u32,
     /// Signals logged.
@@ -395,5 +397,23 @@ impl TickReport {
         } else {
             counts.insert(cause.to_owned(), 1);
         }
+    }
+}
+
+/// A moment as text in JSON. It is made when the report is written: between two ticks of a session,
+/// and in a replay, hardly any is.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::domain::Timestamp;
+
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        Timestamp::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("{text} is no moment")))
     }
 }

@@ -1,6 +1,7 @@
 //! What a change of one market's books could do, looked up on a ledger without changing it: so that
 //! the step is asked between two ticks only when something would come of it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::domain::{MarketId, MarketView, Print, Side, Timestamp, TokenId};
@@ -95,7 +96,8 @@ pub fn chances(
     let other = Chance { conditional: None };
     for book in view.books.iter().flatten().filter(|book| book.is_sound()) {
         let opposite = view.market.opposite_of(&book.token).map(|o| &o.token);
-        let left = matching::remaining_book(book, opposite, ledger);
+        let left = OnceCell::new();
+        let left = || left.get_or_init(|| matching::left_of(book, opposite, ledger));
         for order in ledger.conditionals().values() {
             if order.token_id != book.token {
                 continue;
@@ -105,7 +107,7 @@ pub fn chances(
                 Some(Finding::Fires { bid }) => {
                     let slippage = rules.max_slippage_pct;
                     let limit = conditional::limit_of(order, bid, view.market.tick, slippage);
-                    if !left.depth_to(Side::Sell, limit).is_zero() {
+                    if !left().depth_to(Side::Sell, limit).is_zero() {
                         let conditional = Some(order.id);
                         found.push(Chance { conditional });
                     }
@@ -121,7 +123,8 @@ pub fn chances(
         }
         for resting in ledger.resting().values() {
             if resting.order.token_id == book.token
-                && matches!(matching::trade_through(resting, &left), Ok(Some(_)))
+                && matching::is_beyond(&resting.order, book)
+                && matches!(matching::trade_through(resting, left()), Ok(Some(_)))
             {
                 found.push(other);
             }

@@ -19,6 +19,8 @@ use crate::trading::desk::{AgentOrder, NewConditional};
 use crate::trading::report::IN_FLIGHT;
 use crate::trading::test_support::wanted;
 
+mod parity;
+
 /// 2026-03-02T12:00:00Z, ms.
 const NOON: i64 = 1_772_452_800_000;
 
@@ -27,7 +29,7 @@ fn price(text: &str) -> Price {
 }
 
 fn market() -> Arc<Market> {
-    named("m", ["y", "n"])
+    named("m", ["7", "8"])
 }
 
 /// Another one, that nothing is held in.
@@ -72,6 +74,7 @@ struct Streaming {
     now: AtomicI64,
     book: Mutex<Option<Arc<Book>>>,
     resolved: Mutex<bool>,
+    fee: Mutex<FeeSchedule>,
     fetched: AtomicU64,
     events: broadcast::Sender<StreamEvent>,
 }
@@ -82,6 +85,7 @@ impl Streaming {
             now: AtomicI64::new(NOON),
             book: Mutex::default(),
             resolved: Mutex::default(),
+            fee: Mutex::new(FeeSchedule::FREE),
             fetched: AtomicU64::new(0),
             events: broadcast::channel(64).0,
         };
@@ -91,6 +95,15 @@ impl Streaming {
 
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    /// Its market, with its fee.
+    fn ours(&self) -> Arc<Market> {
+        let fee = *self.fee.lock().unwrap();
+        Arc::new(Market {
+            fee,
+            ..(*market()).clone()
+        })
     }
 
     /// Time goes on by so much.
@@ -118,7 +131,7 @@ impl Streaming {
     }
 
     fn put(&self, bid: &str, ask: &str) {
-        *self.book.lock().unwrap() = Some(self.book_of("y", bid, ask));
+        *self.book.lock().unwrap() = Some(self.book_of("7", bid, ask));
     }
 
     fn tell(&self, event: StreamEvent) {
@@ -127,7 +140,7 @@ impl Streaming {
 
     fn moves(&self, bid: &str, ask: &str) {
         self.put(bid, ask);
-        self.tell(StreamEvent::BookChanged(TokenId::new("y")));
+        self.tell(StreamEvent::BookChanged(TokenId::new("7")));
     }
 }
 
@@ -144,16 +157,20 @@ impl MarketData for Streaming {
         Ok(self.now())
     }
     async fn active_markets(&self, _: &MarketQuery) -> Result<Vec<Arc<Market>>, DataError> {
-        Ok(vec![market()])
+        Ok(vec![self.ours()])
     }
     async fn search(&self, _: &str, _: usize, _: bool) -> Result<Vec<Arc<Market>>, DataError> {
         not_asked()
     }
     async fn market(&self, id: &str) -> Result<Option<Arc<Market>>, DataError> {
-        Ok(Some(if id == "k" { other_market() } else { market() }))
+        Ok(Some(if id == "k" {
+            other_market()
+        } else {
+            self.ours()
+        }))
     }
     async fn markets(&self, _: &[MarketId]) -> Result<HashMap<MarketId, Arc<Market>>, DataError> {
-        Ok(HashMap::from([(MarketId::new("m"), market())]))
+        Ok(HashMap::from([(MarketId::new("m"), self.ours())]))
     }
     async fn market_of_token(&self, _: &TokenId) -> Result<Option<Arc<Market>>, DataError> {
         not_asked()
@@ -190,7 +207,7 @@ impl MarketData for Streaming {
     async fn resolutions(&self, _: &[Arc<Market>]) -> Result<Vec<Resolution>, DataError> {
         let yes = Resolution {
             market_id: MarketId::new("m"),
-            payouts: vec![("y".into(), Price::ONE), ("n".into(), Price::ZERO)],
+            payouts: vec![("7".into(), Price::ONE), ("8".into(), Price::ZERO)],
             resolved_at: None,
             evidence: "a test".to_owned(),
         };
@@ -249,7 +266,7 @@ async fn opened(dir: &std::path::Path, venue: &Arc<Streaming>, config: Config) -
 fn buy() -> AgentOrder {
     AgentOrder {
         strategy: StrategyName::new("test"),
-        token_id: TokenId::new("y"),
+        token_id: TokenId::new("7"),
         ..wanted(Side::Buy, "10", "0.50")
     }
 }
@@ -265,7 +282,7 @@ impl Bench {
         let app = opened(dir.path(), &venue, config).await;
         app.place_order(buy()).await.unwrap();
         app.create_conditional(NewConditional {
-            token_id: TokenId::new("y"),
+            token_id: TokenId::new("7"),
             market: (*market()).clone(),
             kind: ConditionalKind::StopLoss,
             trigger_price: price("0.40"),
@@ -525,7 +542,7 @@ async fn an_order_whose_caller_has_gone_is_met_all_the_same() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let ledger = app.ledger().unwrap();
-    assert_eq!(ledger.held(&TokenId::new("y")), Shares::whole(20));
+    assert_eq!(ledger.held(&TokenId::new("7")), Shares::whole(20));
     assert_eq!(ledger.ticks(), 0);
     shutdown.cancel();
     feed.ended(Duration::from_secs(5)).await;
@@ -538,20 +555,20 @@ async fn nothing_is_sold_on_the_book_of_a_broken_stream() {
     // The last book of a lost connection is given out no more.
     bench.venue.put("0.30", "0.31");
     let lost = bench.venue.book.lock().unwrap().take();
-    let tokens = vec![TokenId::new("y")];
-    bench.venue.tell(StreamEvent::BookChanged("y".into()));
+    let tokens = vec![TokenId::new("7")];
+    bench.venue.tell(StreamEvent::BookChanged("7".into()));
     bench.venue.tell(StreamEvent::Broken { tokens });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(bench.seq(), before);
     // A source that gives it out as broken sells nothing either.
     let broken = (*lost.unwrap()).clone().with_feed(BookFeed::Broken);
     *bench.venue.book.lock().unwrap() = Some(Arc::new(broken));
-    bench.venue.tell(StreamEvent::BookChanged("y".into()));
+    bench.venue.tell(StreamEvent::BookChanged("7".into()));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(bench.seq(), before);
     // It comes back, and the price is where it was lost.
     bench.venue.put("0.39", "0.41");
-    bench.venue.tell(StreamEvent::Live { token: "y".into() });
+    bench.venue.tell(StreamEvent::Live { token: "7".into() });
     let sold = || bench.cash() == Usdc::parse("997.8").unwrap();
     bench.until("sale", sold).await;
     bench.stop().await;
@@ -563,7 +580,7 @@ async fn an_announced_resolution_is_paid_on_evidence_only() {
     let before = bench.cash();
     let announce = || StreamEvent::Resolved {
         condition_id: ConditionId::new("0xc0"),
-        winner: TokenId::new("y"),
+        winner: TokenId::new("7"),
         outcome: None,
         at: bench.venue.now(),
     };

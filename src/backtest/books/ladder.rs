@@ -1,6 +1,9 @@
 //! One side of a replayed book: an array with one place for each price step, and a bit for each place
 //! that has shares.
 
+/// Higher than any place.
+const UNTOUCHED: u32 = u32::MAX;
+
 /// Shares by place; the larger the place, the better the price.
 #[derive(Debug, Default)]
 pub struct Levels {
@@ -9,6 +12,8 @@ pub struct Levels {
     /// The best place with shares; 0 when there is none, since nothing trades at a price of 0 or 1.
     best: u32,
     count: usize,
+    /// The lowest place that changed since somebody asked; [`UNTOUCHED`] when none did.
+    touched: u32,
 }
 
 impl Levels {
@@ -21,6 +26,7 @@ impl Levels {
             bits: vec![0; places.div_ceil(64)].into_boxed_slice(),
             best: 0,
             count: 0,
+            touched: 0,
         }
     }
 
@@ -31,19 +37,17 @@ impl Levels {
             return;
         };
         let had = std::mem::replace(known, size);
-        if (had == 0) == (size == 0) {
-            return;
-        }
+        self.touched = self
+            .touched
+            .min(if had == size { UNTOUCHED } else { place });
+        // Whether a level comes, goes or changes nobody can foresee, the processor neither: hardly a branch.
+        let (was, is) = (had != 0, size != 0);
         if let Some(word) = self.bits.get_mut(place as usize / 64) {
-            *word ^= 1 << (place % 64);
+            *word ^= u64::from(was != is) << (place % 64);
         }
-        if size != 0 {
-            self.count += 1;
-            self.best = self.best.max(place);
-            return;
-        }
-        self.count = self.count.saturating_sub(1);
-        if place == self.best {
+        self.count = (self.count + usize::from(is)).saturating_sub(usize::from(was));
+        self.best = self.best.max(if is { place } else { 0 });
+        if !is && place == self.best {
             self.best = self.below(place);
         }
     }
@@ -78,6 +82,41 @@ impl Levels {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The lowest place that has changed since the last time; `None` when none has.
+    pub fn take_touched(&mut self) -> Option<u32> {
+        let touched = std::mem::replace(&mut self.touched, UNTOUCHED);
+        (touched != UNTOUCHED).then_some(touched)
+    }
+
+    /// All of it counts as changed.
+    pub fn touch(&mut self) {
+        self.touched = 0;
+    }
+
+    /// Gives the places from `lowest` on that have shares, best first: word by word.
+    #[inline]
+    pub fn each_from(&self, lowest: u32, mut give: impl FnMut(u32, i64)) {
+        // The place 0 is none.
+        let lowest = lowest.max(1);
+        let from = lowest as usize / 64;
+        let until = self.best as usize / 64 + 1;
+        let words = self.bits.iter().zip(self.sizes.chunks(64)).enumerate();
+        for (number, (bits, sizes)) in words.take(until).skip(from).rev() {
+            let first = u32::try_from(number).unwrap_or_default() * 64;
+            let mut bits = *bits;
+            if number == from {
+                bits &= u64::MAX << (lowest % 64);
+            }
+            while bits != 0 {
+                let place = 63 - bits.leading_zeros();
+                bits ^= 1 << place;
+                if let Some(size) = sizes.get(place as usize) {
+                    give(first + place, *size);
+                }
+            }
+        }
     }
 
     /// Places with their shares, best first.
@@ -123,8 +162,29 @@ mod tests {
             let found: Vec<(u32, i64)> = levels.iter().collect();
             let expected: Vec<(u32, i64)> = map.into_iter().rev().collect();
             prop_assert_eq!(found.len(), levels.count());
+            for lowest in [0, 1, 63, 64, 65, 130, 200, 300] {
+                let mut given = Vec::new();
+                levels.each_from(lowest, |place, size| given.push((place, size)));
+                let from: Vec<_> = found.iter().filter(|(place, _)| *place >= lowest).collect();
+                prop_assert_eq!(given.iter().collect::<Vec<_>>(), from);
+            }
             prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn it_tells_once_that_something_changed() {
+        let mut levels = Levels::new(100);
+        assert_eq!(levels.take_touched(), Some(0), "nobody has seen it yet");
+        assert_eq!(levels.take_touched(), None);
+        levels.set(5, 0);
+        assert_eq!(levels.take_touched(), None, "it was 0");
+        for place in [7, 5, 9] {
+            levels.set(place, 1);
+        }
+        assert_eq!(levels.take_touched(), Some(5));
+        levels.touch();
+        assert_eq!(levels.take_touched(), Some(0));
     }
 
     #[test]

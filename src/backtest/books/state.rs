@@ -1,12 +1,11 @@
 //! Books, markets and histories while a recording is replayed, and the loop over its events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::backtest::engine::BacktestOptions;
 use crate::domain::{
-    Book, BookFeed, BookOrigin, History, Level, Market, MarketView, Price, PricePoint, Print,
-    Shares, Timestamp,
+    Book, Level, Market, MarketView, Places, Price, PricePoint, Print, Timestamp, Universe,
 };
 use crate::market_data::recorded::books::BookRecording;
 use crate::market_data::recorded::books::event::{
@@ -17,8 +16,14 @@ use crate::market_data::recorded::{
 };
 
 use super::ladder::Levels;
-use super::watch_list::{Top, Watch, Watches};
+use super::watch_list::{Top, Watch};
 use super::{MOST_PRINTS, TICK_MS};
+
+mod views;
+mod watching;
+
+pub use views::Sight;
+pub use watching::Numbers;
 
 /// Events between two looks at whether the replay is still wanted: about a millisecond.
 const CHUNK: usize = 1 << 15;
@@ -33,6 +38,13 @@ const IS_WATCHED: u32 = 2;
 const IS_CHANGED: u32 = 4;
 /// Its market is left out, or over.
 const IS_OUT: u32 = 8;
+/// It is held, and its bid has moved since marks were recorded.
+const IS_UNMARKED: u32 = 16;
+/// Something that the desk waits for may happen at it.
+const IS_MET: u32 = 32;
+
+/// Best places that no book has.
+const UNKNOWN: [u32; 2] = [u32::MAX; 2];
 
 /// Why the loop came to a halt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +75,11 @@ struct Token {
     asked_for: bool,
     /// Place in the list of what the desk waits for.
     watch: u32,
+    /// Best places at which nothing is met, and the mark is known to have moved or not: what is waited for
+    /// need not be looked at again while they stand. [`UNKNOWN`] where a look is needed.
+    looked: [u32; 2],
+    /// Its book as it was shown last: only sides that changed since are made anew.
+    kept: Option<Arc<Book>>,
 }
 
 impl Token {
@@ -77,20 +94,6 @@ impl Token {
     fn best(&self, side: usize) -> Option<u32> {
         let best = self.sides.get(side)?.best();
         (best != 0).then(|| self.price(side, best))
-    }
-
-    fn levels(&self, side: usize) -> Vec<Level> {
-        let Some(levels) = self.sides.get(side) else {
-            return Vec::new();
-        };
-        let mut found = Vec::with_capacity(levels.count());
-        for (place, size) in levels.iter() {
-            let price = Price::from_micros(self.price(side, place));
-            if let (Ok(price), Ok(size)) = (price, Shares::from_micros(size)) {
-                found.push(Level { price, size });
-            }
-        }
-        found
     }
 }
 
@@ -119,6 +122,8 @@ struct MarketState {
     /// As it was last shown, good before this moment.
     shared: Option<(Arc<Market>, Option<Timestamp>)>,
     points: Arc<Vec<PricePoint>>,
+    /// Its view as it was shown last, without books and history.
+    kept: Option<MarketView>,
 }
 
 /// All of it.
@@ -142,11 +147,23 @@ pub struct Books<'a> {
     sooner: i64,
     /// Tokens whose books changed since the last tick.
     changed: Vec<u32>,
-    attention: BTreeSet<u32>,
+    /// Tokens at which something may happen.
+    attention: Vec<u32>,
     prints: Vec<Print>,
     /// Held tokens whose bids have moved since marks were recorded.
-    pub unmarked: BTreeSet<u32>,
+    unmarked: Vec<u32>,
     watched: Vec<(u32, Watch)>,
+    universe: Arc<Universe>,
+    /// Numbers of the markets in the universe.
+    numbers: Vec<u32>,
+    /// Views of the snapshot in the making, and memory for them while there is none.
+    views: Vec<MarketView>,
+    places: Places,
+    /// The markets of the latest snapshot, beside its views.
+    shown: Vec<usize>,
+    shown_numbers: Vec<u32>,
+    /// Memory for the levels that changed.
+    top: Vec<Level>,
 }
 
 impl<'a> Books<'a> {
@@ -174,11 +191,22 @@ impl<'a> Books<'a> {
                 step: token.step,
                 market: token.market,
                 rebuilt: token.rebuilt,
+                looked: UNKNOWN,
                 ..Token::default()
             }
         });
+        let templates = recording.markets().iter().map(|one| &one.market);
+        let universe = Universe::new(templates.clone());
+        let numbers = templates.filter_map(|market| universe.number_of(&market.id));
         Books {
             tokens: tokens.collect(),
+            numbers: numbers.collect(),
+            universe: Arc::new(universe),
+            views: Vec::new(),
+            places: Places::default(),
+            shown: Vec::new(),
+            shown_numbers: Vec::new(),
+            top: Vec::new(),
             markets,
             events,
             heard: vec![i64::MIN; recording.connections()],
@@ -191,9 +219,9 @@ impl<'a> Books<'a> {
             marks_ready: false,
             sooner: i64::MAX,
             changed: Vec::new(),
-            attention: BTreeSet::new(),
+            attention: Vec::new(),
             prints: Vec::new(),
-            unmarked: BTreeSet::new(),
+            unmarked: Vec::new(),
             watched: Vec::new(),
         }
     }
@@ -221,6 +249,7 @@ impl<'a> Books<'a> {
     /// Goes on to `start` with nobody trading: histories grow as they would. False when it is not wanted
     /// any more.
     pub fn warm_up(&mut self, start: i64, cancelled: &dyn Fn() -> bool) -> bool {
+        let mut markets = Vec::new();
         loop {
             if cancelled() {
                 return false;
@@ -230,7 +259,8 @@ impl<'a> Books<'a> {
             match halt {
                 Halt::Chunk | Halt::Message(_) => {}
                 Halt::Reached | Halt::Ended if due < start => {
-                    self.take_changed(Timestamp::from_millis(due));
+                    markets.clear();
+                    self.take_changed(Timestamp::from_millis(due), &mut markets);
                 }
                 Halt::Reached | Halt::Ended => return true,
             }
@@ -261,9 +291,9 @@ impl<'a> Books<'a> {
                 let Some(token) = self.tokens.get_mut((event.meta & TOKEN) as usize) else {
                     continue;
                 };
-                let [bids, asks] = &mut token.sides;
-                let side = if kind == ASK { asks } else { bids };
-                side.set(event.slot, event.size);
+                if let Some(side) = token.sides.get_mut(usize::from(kind == ASK)) {
+                    side.set(event.slot, event.size);
+                }
             } else {
                 self.rare(kind, event);
             }
@@ -320,19 +350,37 @@ impl<'a> Books<'a> {
             if token.asked_for {
                 return;
             }
+            let [bids, asks] = &token.sides;
+            let best = [bids.best(), asks.best()];
+            if token.looked == best {
+                if token.flags & IS_UNMARKED != 0 && event.at >= self.mark_due {
+                    self.marks_ready = true;
+                }
+                return;
+            }
             let Some((_, watch)) = self.watched.get(token.watch as usize) else {
                 return;
             };
-            if watch.met(token) {
-                self.attention.insert(number);
+            token.looked = UNKNOWN;
+            if token.flags & IS_MET == 0 && watch.met(token) {
+                token.flags |= IS_MET;
+                self.attention.push(number);
             }
-            if watch.moved(token.bid()) {
-                self.unmarked.insert(number);
+            let moved = watch.moved(token.bid());
+            if moved {
+                if token.flags & IS_UNMARKED == 0 {
+                    token.flags |= IS_UNMARKED;
+                    self.unmarked.push(number);
+                }
                 if event.at >= self.mark_due {
                     self.marks_ready = true;
                 } else {
                     self.sooner = self.sooner.min(self.mark_due);
                 }
+            }
+            let is_noted = moved == (token.flags & IS_UNMARKED != 0);
+            if watch.looks_at_bests() && token.flags & IS_MET == 0 && is_noted {
+                token.looked = best;
             }
         }
     }
@@ -416,65 +464,28 @@ impl<'a> Books<'a> {
         state.shared = None;
     }
 
-    /// Replaces what the desk waits for.
-    pub fn watch(&mut self, watches: &Watches) {
-        for (number, _) in &self.watched {
-            if let Some(token) = self.tokens.get_mut(*number as usize) {
-                token.flags &= !IS_WATCHED;
-            }
-        }
-        self.unmarked
-            .retain(|number| watches.by_token.contains_key(number));
-        self.watched = watches
-            .by_token
-            .iter()
-            .map(|(n, watch)| (*n, watch.clone()))
-            .collect();
-        for (place, (number, watch)) in (0_u32..).zip(&self.watched) {
-            let Some(token) = self.tokens.get_mut(*number as usize) else {
-                continue;
-            };
-            if token.flags & IS_OUT != 0 {
-                continue;
-            }
-            token.flags |= IS_WATCHED;
-            token.watch = place;
-            let seen = token.flags & IS_SHOWN != 0 && !token.asked_for;
-            if seen && watch.moved(token.bid()) {
-                self.unmarked.insert(*number);
-            } else {
-                self.unmarked.remove(number);
-            }
-        }
-    }
-
     /// Trades that reach resting orders, since the last time.
     pub fn take_prints(&mut self) -> Vec<Print> {
         std::mem::take(&mut self.prints)
     }
 
-    /// Tokens at which something may happen.
-    pub fn take_attention(&mut self) -> BTreeSet<u32> {
-        self.marks_ready = false;
-        std::mem::take(&mut self.attention)
-    }
-
-    /// Markets whose books changed since the last time; their histories grow by what is seen now.
-    pub fn take_changed(&mut self, at: Timestamp) -> BTreeSet<usize> {
+    /// Adds the markets whose books changed since the last time to `found`, in order; their histories grow
+    /// by what is seen now.
+    pub fn take_changed(&mut self, at: Timestamp, found: &mut Vec<usize>) {
         self.tick_due = i64::MAX;
-        let mut found = BTreeSet::new();
         for number in self.changed.drain(..) {
             if let Some(token) = self.tokens.get_mut(number as usize) {
                 token.flags &= !IS_CHANGED;
                 if token.flags & IS_OUT == 0 {
-                    found.insert(token.market);
+                    found.push(token.market);
                 }
             }
         }
-        for market in &found {
+        found.sort_unstable();
+        found.dedup();
+        for market in found {
             self.remember(*market, at);
         }
-        found
     }
 
     /// The middle of the first outcome's book, else 1 less that of the second one's.
@@ -505,9 +516,9 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// The other markets of the neg-risk events of these.
-    pub fn neg_risk_siblings(&self, markets: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let mut found = BTreeSet::new();
+    /// The markets of the neg-risk events of these that are not among them, in order.
+    pub fn neg_risk_siblings(&self, markets: &[usize]) -> Vec<usize> {
+        let mut found = Vec::new();
         if self.events.is_empty() {
             return found;
         }
@@ -517,6 +528,9 @@ impl<'a> Books<'a> {
             let members = event.and_then(|event| self.events.get(event.as_str()));
             found.extend(members.into_iter().flatten());
         }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|market| markets.binary_search(market).is_err());
         found
     }
 
@@ -536,90 +550,12 @@ impl<'a> Books<'a> {
         let tokens = self.recording.markets().get(market).map(|one| one.tokens);
         for number in tokens.into_iter().flatten().flatten() {
             if let Some(token) = self.tokens.get_mut(number as usize) {
-                token.flags = token.flags & !IS_WATCHED | IS_OUT;
+                token.flags = token.flags & !(IS_WATCHED | IS_MET | IS_UNMARKED) | IS_OUT;
+                token.kept = None;
             }
-            self.attention.remove(&number);
-            self.unmarked.remove(&number);
+            self.attention.retain(|met| *met != number);
+            self.unmarked.retain(|moved| *moved != number);
         }
         true
-    }
-
-    /// What can be seen of a market; `None` when it is over or left out.
-    pub fn view(&mut self, market: usize, at: Timestamp, candidate: bool) -> Option<MarketView> {
-        let known = self.recording.markets().get(market)?;
-        let state = self.markets.get_mut(market)?;
-        if state.is_out {
-            return None;
-        }
-        let shared = match &state.shared {
-            Some((shared, until)) if until.is_none_or(|until| at < until) => Arc::clone(shared),
-            _ => {
-                let mut made = known.at(at, state.fees);
-                if let Some((tick, _)) = state.tick {
-                    made.tick = tick;
-                }
-                let made = Arc::new(made);
-                state.shared = Some((Arc::clone(&made), known.changes_after(at)));
-                made
-            }
-        };
-        let since = at.plus_millis(-TICK_HISTORY_MS);
-        let start = state.points.partition_point(|point| point.at < since);
-        let length = state.points.len();
-        let points = Arc::clone(&state.points);
-        let history = (start < length).then(|| History::between(points, start, length));
-        let books = known
-            .tokens
-            .iter()
-            .map(|number| self.book((*number)?).map(Arc::new));
-        Some(MarketView {
-            market: shared,
-            books: books.collect(),
-            history,
-            candidate,
-        })
-    }
-
-    /// What a reaction of a live session would see of it: streamed, sound books, and no history.
-    pub fn live_view(&mut self, market: usize, at: Timestamp) -> Option<MarketView> {
-        let view = self.view(market, at, false)?;
-        let live =
-            |book: &Arc<Book>| book.is_sound() && matches!(book.feed, BookFeed::Streamed { .. });
-        Some(MarketView {
-            books: view
-                .books
-                .into_iter()
-                .map(|book| book.filter(live))
-                .collect(),
-            history: None,
-            ..view
-        })
-    }
-
-    /// A token's book; `None` while it is hidden.
-    fn book(&self, number: u32) -> Option<Book> {
-        let token = self.tokens.get(number as usize)?;
-        if token.flags & IS_SHOWN == 0 {
-            return None;
-        }
-        let heard = self.heard.get(token.connection as usize).copied();
-        let changed = Timestamp::from_millis(token.changed_at);
-        let at = match token.asked_for {
-            true => changed,
-            false => Timestamp::from_millis(heard.unwrap_or(token.changed_at)),
-        };
-        let origin = match token.rebuilt {
-            true => BookOrigin::Rebuilt,
-            false => BookOrigin::Venue,
-        };
-        let id = self.recording.tokens().get(number as usize)?.id.clone();
-        let book = Book::new(id, token.levels(0), token.levels(1), at, origin);
-        let book = book.with_changed_at(changed);
-        Some(match token.asked_for {
-            true => book,
-            false => book.with_feed(BookFeed::Streamed {
-                since_snapshot: Timestamp::from_millis(token.since),
-            }),
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backtest::engine::{BacktestOptions, BacktestResult, ReplayRules, run, run_observed};
-use crate::backtest::test_support::{no_limits, options as plain};
+use crate::backtest::test_support::{events, no_limits, options as plain};
 use crate::backtest::{analysis, lookahead, report};
 use crate::domain::{
     Fill, Intent, LedgerEvent, MarketView, Price, Quote, QuoteSide, Shares, Side, Signal,
@@ -91,18 +91,6 @@ fn options<'a>() -> BacktestOptions<'a> {
     let mut trading = no_limits();
     trading.sizing.method = SizingMethod::Fixed;
     BacktestOptions { trading, ..plain() }
-}
-
-fn events(
-    recording: &BookRecording,
-    strategies: &[Box<dyn Strategy>],
-    options: &BacktestOptions<'_>,
-) -> (BacktestResult, Vec<StampedEvent>) {
-    let mut all = Vec::new();
-    let result = run_observed(recording, strategies, options, &mut |events| {
-        all.extend_from_slice(events);
-    });
-    (result.unwrap(), all)
 }
 
 /// `ms side shares@price`, with `maker` or `print`.

@@ -2,11 +2,11 @@
 //! desk is asked only when something may come of it. What exactly would is looked up by
 //! [`crate::trading::watch`], as in a live session.
 
-use std::collections::{BTreeMap, HashMap};
-
-use crate::domain::{ConditionalKind, Price, Shares, Side, Timestamp, TokenId};
+use crate::domain::{ConditionalKind, LedgerEvent, Price, Shares, Side, Timestamp};
 use crate::trading::config::TradingConfig;
 use crate::trading::ledger::Ledger;
+
+use super::state::Numbers;
 
 /// What is waited for at one token.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,6 @@ pub struct Watch {
     conditionals: Vec<Exit>,
     /// Whether it is held, and the mark: micro-units, and whether its bid is gone.
     pub held: Option<Option<(u32, bool)>>,
-    /// Whether an exit's price is reached on a book that is not believed yet.
-    pub doubted: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +51,12 @@ impl Watch {
         let bid_passed = ask.is_some_and(|ask| ask < self.bid);
         let ask_passed = self.ask > 0 && bid.is_some_and(|bid| bid > self.ask);
         bid_passed || ask_passed || self.conditionals.iter().any(|exit| exit.met(book, bid))
+    }
+
+    /// True when nothing of it depends on more than the best prices: no exit, which wants depth.
+    #[must_use]
+    pub fn looks_at_bests(&self) -> bool {
+        self.conditionals.is_empty()
     }
 
     /// True when a trade at `price` reaches a resting order.
@@ -91,11 +95,65 @@ impl Exit {
     }
 }
 
+/// Where it is noted what is waited for at each token.
+pub trait Board {
+    /// The note of a token, made when it is first asked for; `None` where nothing is seen of the token.
+    fn watch(&mut self, number: u32) -> Option<&mut Watch>;
+}
+
+/// What an event changes of what the account waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Only marks of what is held.
+    Marks,
+    /// Whatever is waited for.
+    Watches,
+}
+
+/// What an event changes of it. Most steps of a replay do nothing but mark.
+#[must_use]
+pub fn effect(event: &LedgerEvent) -> Effect {
+    match event {
+        LedgerEvent::Marked { .. } | LedgerEvent::BidsGone { .. } => Effect::Marks,
+        LedgerEvent::AccountOpened { .. }
+        | LedgerEvent::ConfigChanged { .. }
+        | LedgerEvent::Deposited { .. }
+        | LedgerEvent::SignalGenerated { .. }
+        | LedgerEvent::SignalExecuted { .. }
+        | LedgerEvent::SignalRejected { .. }
+        | LedgerEvent::OrderRefused { .. }
+        | LedgerEvent::QueueAdvanced { .. }
+        | LedgerEvent::DepthUsed { .. }
+        | LedgerEvent::EstimateStored { .. }
+        | LedgerEvent::EstimateScored { .. }
+        | LedgerEvent::Halted { .. }
+        | LedgerEvent::Resumed { .. }
+        | LedgerEvent::PeakRaised { .. }
+        | LedgerEvent::DayStarted { .. }
+        | LedgerEvent::SnapshotTaken { .. }
+        | LedgerEvent::TickCompleted { .. } => Effect::Nothing,
+        LedgerEvent::OrderAccepted { .. }
+        | LedgerEvent::OrderRested { .. }
+        | LedgerEvent::Filled { .. }
+        | LedgerEvent::OrderClosed { .. }
+        | LedgerEvent::ConditionalCreated { .. }
+        | LedgerEvent::WatermarkRaised { .. }
+        | LedgerEvent::ConditionalDoubted { .. }
+        | LedgerEvent::ConditionalTriggered { .. }
+        | LedgerEvent::ConditionalReduced { .. }
+        | LedgerEvent::ConditionalCancelled { .. }
+        | LedgerEvent::Settled { .. } => Effect::Watches,
+    }
+}
+
 /// What the account waits for, and when time alone does something.
 #[derive(Debug, Default)]
 pub struct Watches {
-    /// By number of the token.
-    pub by_token: BTreeMap<u32, Watch>,
+    /// Tokens of exits whose price is reached on a book that is not believed yet.
+    pub doubted: Vec<u32>,
     /// When an order on its way arrives next, ms.
     pub arrival: Option<i64>,
     /// When a resting order ends next, ms.
@@ -105,18 +163,23 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Of the account as it stands.
-    pub fn of(ledger: &Ledger, config: &TradingConfig, numbers: &HashMap<TokenId, u32>) -> Self {
+    /// Of the account as it stands; what is waited for at a token is noted on `board`, which is empty.
+    pub fn of(
+        ledger: &Ledger,
+        config: &TradingConfig,
+        numbers: &Numbers,
+        board: &mut impl Board,
+    ) -> Self {
         let mut found = Watches::default();
         for resting in ledger.resting().values() {
             let order = &resting.order;
             if let Some(end) = order.expires_at {
                 sooner(&mut found.expiry, end);
             }
-            let Some(number) = numbers.get(&order.token_id) else {
+            let number = numbers.get(&order.token_id);
+            let Some(watch) = number.and_then(|number| board.watch(*number)) else {
                 continue;
             };
-            let watch = found.by_token.entry(*number).or_default();
             let limit = order.limit.micros();
             match order.side {
                 Side::Buy => watch.bid = watch.bid.max(limit),
@@ -132,10 +195,14 @@ impl Watches {
             let Some(number) = numbers.get(&order.token_id) else {
                 continue;
             };
-            let depth: Shares = rules.min_trigger_depth.min(order.shares);
-            let watch = found.by_token.entry(*number).or_default();
             let doubted = order.doubted_since.is_some();
-            watch.doubted |= doubted;
+            if doubted {
+                found.doubted.push(*number);
+            }
+            let Some(watch) = board.watch(*number) else {
+                continue;
+            };
+            let depth: Shares = rules.min_trigger_depth.min(order.shares);
             watch.conditionals.push(Exit {
                 kind: order.kind,
                 depth: depth.micros(),
@@ -148,11 +215,10 @@ impl Watches {
             });
         }
         for (token, position) in ledger.positions() {
-            if let Some(number) = numbers.get(token) {
-                let mark = position
-                    .mark
-                    .map(|mark| (mark.price.micros(), mark.bid_gone));
-                found.by_token.entry(*number).or_default().held = Some(mark);
+            let number = numbers.get(token);
+            if let Some(watch) = number.and_then(|number| board.watch(*number)) {
+                let mark = position.mark;
+                watch.held = Some(mark.map(|mark| (mark.price.micros(), mark.bid_gone)));
             }
         }
         for (order, _) in ledger.in_flight() {

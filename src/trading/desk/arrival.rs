@@ -205,11 +205,11 @@ impl Step<'_> {
         if let Err(refusal) = self.not_resolved(&order.market_id) {
             return Ok(Some(refusal));
         }
-        let book = self.book(&order.token_id);
+        let book = self.left_of(&order.token_id);
         let candidate = Candidate {
             order,
             market,
-            book: book.as_ref(),
+            book: book.as_deref(),
         };
         if let Err(refusal) = venue_rules::on_arrival(&candidate, &self.gate()) {
             return Ok(Some(refusal));
@@ -279,7 +279,7 @@ impl Step<'_> {
         order: &Order,
         market: &Market,
     ) -> Result<OrderReport, DeskError> {
-        let book = self.book(&order.token_id);
+        let book = self.left_of(&order.token_id);
         let matched = match &book {
             Some(book) if order.order_type.takes() => {
                 matching::take(order, book, order.fee.unwrap_or(market.fee))?
@@ -295,7 +295,7 @@ impl Step<'_> {
         let outcome = report::outcome_of(&matched);
         let rests = order.order_type.rests() && !matched.unfilled.is_zero();
         let reason = match outcome {
-            OrderOutcome::Unfilled if !rests => unfilled_reason(order, book.as_ref()),
+            OrderOutcome::Unfilled if !rests => unfilled_reason(order, book.as_deref()),
             _ => order.reason.clone(),
         };
         let slippage = book

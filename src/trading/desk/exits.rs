@@ -125,9 +125,9 @@ impl Step<'_> {
             market.tick,
             self.config.conditional.max_slippage_pct,
         );
-        let book = self.book(token);
+        let book = self.left_of(token);
         if book
-            .as_ref()
+            .as_deref()
             .is_some_and(|book| book.depth_to(Side::Sell, limit).is_zero())
         {
             self.report.notes.push(format!(
@@ -147,7 +147,7 @@ impl Step<'_> {
             .collect();
         let shares = conditional.shares.min(self.ledger().held(token));
         let order = self.sale(conditional, market, (bid, limit, shares));
-        let verdict = self.approve_without(&quoted, &order, market, book.as_ref())?;
+        let verdict = self.approve_without(&quoted, &order, market, book.as_deref())?;
         let approved = match verdict {
             Ok(approved) => approved,
             Err(refusal) => {

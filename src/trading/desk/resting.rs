@@ -1,11 +1,12 @@
 //! Orders that rest: filled by trades of others and by books that have passed them, expired,
 //! withdrawn with their market.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::domain::{
-    LedgerEvent, Market, Order, OrderOutcome, Price, Print, Rounding, Shares, Side, Timestamp,
-    TokenId, Usdc, notional,
+    Book, LedgerEvent, Market, Order, OrderOutcome, Price, Print, Rounding, Shares, Side,
+    Timestamp, TokenId, Usdc, notional,
 };
 
 use super::super::matching::queue::{self, Waiting};
@@ -16,7 +17,6 @@ use super::{DeskError, How, Step};
 
 /// One of a token's resting orders while its step is under way.
 struct Rest {
-    order: Order,
     now: Waiting,
     before: Waiting,
     fills: Vec<LevelFill>,
@@ -27,12 +27,10 @@ impl Step<'_> {
     /// Fills, advances and ends resting orders, token by token. In order of time: what traded before
     /// the book was seen, the book, what traded after it, the end of their time.
     pub(super) fn fill_resting(&mut self) -> Result<(), DeskError> {
-        let tokens: BTreeSet<TokenId> = self
-            .ledger()
-            .resting()
-            .values()
-            .map(|resting| resting.order.token_id.clone())
-            .collect();
+        let resting = self.ledger().resting().values();
+        let mut tokens: Vec<TokenId> = resting.map(|r| r.order.token_id.clone()).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
         // One pass over the trades, however many tokens wait.
         let mut prints: BTreeMap<&TokenId, Vec<&Print>> = BTreeMap::new();
         for print in &self.snapshot.prints {
@@ -59,24 +57,21 @@ impl Step<'_> {
         // A book that no new order could trade on fills none that rests either, and without one
         // that is sound what traded is not all that happened.
         let gate = self.gate();
-        let Some(seen_at) = self
-            .snapshot
-            .book(token)
-            .filter(|book| venue_rules::fit(book, &gate).is_ok())
-            .map(|book| book.at)
-        else {
+        let fit = |book: &&Arc<Book>| venue_rules::fit(book, &gate).is_ok();
+        let Some(seen) = view.book(token).filter(fit) else {
             return Ok(());
         };
+        let seen_at = seen.at;
         let mut rests = self.rests_of(token);
         let (earlier, later): (Vec<&Print>, Vec<&Print>) =
             prints.iter().partition(|print| print.at <= seen_at);
         self.meet_prints(&mut rests, &earlier, market.tick)?;
         for rest in &mut rests {
-            self.meet_book(rest, seen_at)?;
+            self.meet_book(rest, seen)?;
         }
         self.meet_prints(&mut rests, &later, market.tick)?;
         for rest in rests {
-            self.conclude(rest, &market)?;
+            self.conclude(&rest, &market)?;
         }
         Ok(())
     }
@@ -104,18 +99,19 @@ impl Step<'_> {
             .map(Waiting::of)
             .collect();
         queue::prioritise(&mut waiting);
-        waiting
-            .into_iter()
-            .filter_map(|now| {
-                Some(Rest {
-                    order: resting.get(&now.id)?.order.clone(),
-                    now,
-                    before: now,
-                    fills: Vec::new(),
-                    last: How::Passed,
-                })
-            })
-            .collect()
+        let rests = waiting.into_iter().map(|now| Rest {
+            now,
+            before: now,
+            fills: Vec::new(),
+            last: How::Passed,
+        });
+        rests.collect()
+    }
+
+    /// The order as it rests, before its step is concluded.
+    fn resting_order(&self, id: u64) -> Option<Order> {
+        let resting = self.ledger().resting().get(&id)?;
+        Some(resting.order.clone())
     }
 
     fn meet_prints(
@@ -134,8 +130,11 @@ impl Step<'_> {
                 let Some(rest) = rests.iter_mut().find(|rest| rest.now.id == fill.order_id) else {
                     continue;
                 };
-                let level = maker_level(rest.order.limit, fill.shares)?;
-                self.record_fill(&rest.order, &level, How::Printed)?;
+                let Some(order) = self.resting_order(fill.order_id) else {
+                    continue;
+                };
+                let level = maker_level(order.limit, fill.shares)?;
+                self.record_fill(&order, &level, How::Printed)?;
                 rest.fills.push(level);
                 rest.last = How::Printed;
             }
@@ -146,39 +145,23 @@ impl Step<'_> {
     /// What a fresh book does: it shows how many can still stand before the order at most, and fills
     /// the order where it shows prices beyond its own. What a book takes from the queue counts
     /// for all trades up to its time: one of them that is told later does not count again.
-    fn meet_book(&mut self, rest: &mut Rest, seen_at: Timestamp) -> Result<(), DeskError> {
-        let order = &rest.order;
-        let Some(resting) = self.ledger().resting().get(&order.id).cloned() else {
+    fn meet_book(&mut self, rest: &mut Rest, seen: &Book) -> Result<(), DeskError> {
+        let seen_at = seen.at;
+        let Some(resting) = self.ledger().resting().get(&rest.now.id) else {
             return Ok(());
         };
+        let order = &resting.order;
         let ended = order.expires_at.is_some_and(|end| end <= seen_at);
         if rest.now.remaining.is_zero() || ended || seen_at <= resting.placed_at {
             return Ok(());
         }
-        let Some(book) = self.book(&order.token_id) else {
-            return Ok(());
-        };
-        if let Some(level) = matching::trade_through(&resting, &book)? {
-            self.record_fill(order, &level, How::Passed)?;
-            let levels = matching::depth::passed(
-                &book,
-                self.ledger(),
-                order.side,
-                order.limit,
-                level.shares,
-            );
-            self.recorder.record(LedgerEvent::DepthUsed {
-                token_id: order.token_id.clone(),
-                levels,
-            })?;
-            rest.now.remaining = rest.now.remaining.minus(level.shares);
-            rest.now.queue_ahead = Shares::ZERO;
-            rest.now.accounted = rest.now.accounted.max(seen_at);
-            rest.fills.push(level);
-            rest.last = How::Passed;
+        if matching::is_beyond(order, seen) && self.pass_through(rest, seen_at)? {
             return Ok(());
         }
-        let standing = self.queue_at(order);
+        let Some(resting) = self.ledger().resting().get(&rest.now.id) else {
+            return Ok(());
+        };
+        let standing = seen.size_at(resting.order.side, resting.order.limit);
         if standing < rest.now.queue_ahead {
             rest.now.queue_ahead = standing;
             rest.now.accounted = rest.now.accounted.max(seen_at);
@@ -186,33 +169,57 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Fills the order with what the book shows beyond its price, if any of it is left.
+    fn pass_through(&mut self, rest: &mut Rest, seen_at: Timestamp) -> Result<bool, DeskError> {
+        let Some(resting) = self.ledger().resting().get(&rest.now.id).cloned() else {
+            return Ok(false);
+        };
+        let order = &resting.order;
+        let Some(book) = self.left_of(&order.token_id) else {
+            return Ok(false);
+        };
+        let Some(level) = matching::trade_through(&resting, &book)? else {
+            return Ok(false);
+        };
+        self.record_fill(order, &level, How::Passed)?;
+        let levels =
+            matching::depth::passed(&book, self.ledger(), order.side, order.limit, level.shares);
+        self.recorder.record(LedgerEvent::DepthUsed {
+            token_id: order.token_id.clone(),
+            levels,
+        })?;
+        rest.now.remaining = rest.now.remaining.minus(level.shares);
+        rest.now.queue_ahead = Shares::ZERO;
+        rest.now.accounted = rest.now.accounted.max(seen_at);
+        rest.fills.push(level);
+        rest.last = How::Passed;
+        Ok(true)
+    }
+
     /// Records the order's new place, closes it when it is filled, reports what it got.
-    fn conclude(&mut self, rest: Rest, market: &Market) -> Result<(), DeskError> {
-        let Rest {
-            order,
-            now,
-            before,
-            fills,
-            last,
-        } = rest;
+    fn conclude(&mut self, rest: &Rest, market: &Market) -> Result<(), DeskError> {
+        let Rest { now, before, .. } = rest;
+        // Only one that got something is told of.
+        let got = !rest.fills.is_empty();
+        let order = got.then(|| self.resting_order(now.id)).flatten();
         if now.remaining.is_zero() {
-            let reason = match last {
+            let reason = match rest.last {
                 How::Printed => "trades at its price passed the queue before it",
                 How::Passed | How::Taken => "traded through",
             };
-            self.close_order(order.id, OrderOutcome::Filled, Shares::ZERO, reason)?;
+            self.close_order(now.id, OrderOutcome::Filled, Shares::ZERO, reason)?;
         } else if (now.queue_ahead, now.accounted) != (before.queue_ahead, before.accounted) {
             self.recorder.record(LedgerEvent::QueueAdvanced {
-                order_id: order.id,
+                order_id: now.id,
                 queue_ahead: now.queue_ahead,
                 prints_to: now.accounted,
             })?;
         }
-        if fills.is_empty() {
+        let Some(order) = order else {
             return Ok(());
-        }
+        };
         let matched = Matched {
-            fills,
+            fills: rest.fills.clone(),
             unfilled: now.remaining,
         };
         let status = report::outcome_words(report::outcome_of(&matched));

@@ -6,6 +6,8 @@
 //! seen since then bounds what is used: looks in between may have been missed, so in doubt less is left
 //! than there was.) A book that was made from a price is made anew with each row.
 
+use std::borrow::Cow;
+
 use crate::domain::{Book, BookOrigin, Price, Shares, Side, TokenId, UsedLevel};
 
 use super::super::ledger::{Ledger, Used};
@@ -18,7 +20,13 @@ use super::passes;
 /// taken from the book of `opposite`, the market's other token, is therefore gone from this one too.
 #[must_use]
 pub fn remaining_book(book: &Book, opposite: Option<&TokenId>, ledger: &Ledger) -> Book {
-    let mut left = book.clone();
+    left_of(book, opposite, ledger).into_owned()
+}
+
+/// The same; nothing is copied where nothing was used.
+#[must_use]
+pub fn left_of<'b>(book: &'b Book, opposite: Option<&TokenId>, ledger: &Ledger) -> Cow<'b, Book> {
+    let mut left = Cow::Borrowed(book);
     let own = ledger.used(&book.token).iter().copied();
     let mirrored = opposite
         .map_or(&[][..], |token| ledger.used(token))
@@ -29,7 +37,8 @@ pub fn remaining_book(book: &Book, opposite: Option<&TokenId>, ledger: &Ledger) 
             ..*used
         });
     for used in own.chain(mirrored) {
-        left.consume(used.side, used.price, still_used(book, &used));
+        let shares = still_used(book, &used);
+        left.to_mut().consume(used.side, used.price, shares);
     }
     left
 }

@@ -350,15 +350,21 @@ fn purchase(
 
 /// The limits that a resting buy must still keep; what it costs counts in the exposures already.
 /// Price, spread, liquidity and the number of orders are about the moment at which it was placed.
-pub(super) fn of_resting(gate: &RiskGate<'_>, order: &Order, remaining: Shares) -> Vec<Check> {
+pub(super) fn of_resting(
+    gate: &RiskGate<'_>,
+    order: &Order,
+    remaining: Shares,
+) -> impl Iterator<Item = Check> + use<> {
     let (ledger, limits) = (gate.ledger, gate.limits);
     let cost =
         notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::from_micros(i64::MAX));
     let sums = ledger.exposures(&Scope::of(order));
     let claims = ledger.cash().minus(ledger.available_cash());
-    let mut checks = vec![halts::daily_loss(ledger, limits)];
-    checks.extend(halts::drawdown(ledger, limits));
-    for (limit, value, most) in [
+    let losses = [
+        Some(halts::daily_loss(ledger, limits)),
+        halts::drawdown(ledger, limits),
+    ];
+    let exposures = [
         ("max_position_size", cost, limits.max_position_size),
         (
             "max_market_exposure",
@@ -373,10 +379,11 @@ pub(super) fn of_resting(gate: &RiskGate<'_>, order: &Order, remaining: Shares) 
         ),
         ("max_total_exposure", sums.total, limits.max_total_exposure),
         ("cash", claims, ledger.cash()),
-    ] {
-        checks.push(Check::at_most(limit, value, most));
-    }
-    checks
+    ];
+    let exposures = exposures
+        .into_iter()
+        .map(|(limit, value, most)| Check::at_most(limit, value, most));
+    losses.into_iter().flatten().chain(exposures)
 }
 
 /// How far the limit is above the mid, and for an order that would rest below it too. A book with
