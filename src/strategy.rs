@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 pub mod ai_analyst;
+mod all;
 pub mod arbitrageur;
 mod cause;
 // The worked example of docs/writing-a-strategy.md: compiled and tested, not part of the program.
@@ -27,6 +28,7 @@ pub mod signal_trader;
 mod test_support;
 
 pub use ai_analyst::{AiAnalyst, AiAnalystParams};
+pub use all::look_with_all;
 pub use arbitrageur::{Arbitrageur, ArbitrageurParams};
 pub use market_maker::{MarketMaker, MarketMakerParams};
 pub use set::{StrategiesConfig, StrategyConfigError, StrategySet};

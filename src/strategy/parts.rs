@@ -9,6 +9,11 @@ use crate::domain::{Intent, MarketView, Snapshot};
 /// small snapshot does not repay.
 const ALONE: usize = 256;
 
+/// Whether a snapshot is so large that its markets are looked at on several threads.
+pub(super) fn is_large(snapshot: &Snapshot) -> bool {
+    snapshot.markets().len() > ALONE
+}
+
 /// What a look at some markets has found so far.
 #[derive(Debug, Default)]
 pub(super) struct Notes<'cause> {
@@ -43,7 +48,7 @@ impl<'cause> Notes<'cause> {
     /// moving them at each doubling took a tenth of a tick.
     pub fn want(&mut self, intent: Intent) {
         if self.intents.capacity() == 0 {
-            self.intents.reserve(ALONE);
+            self.intents.reserve(ALONE * 2);
         }
         self.intents.push(intent);
     }
@@ -91,7 +96,7 @@ pub(super) fn both<A: Send, B: Send>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    if context.snapshot.markets().len() > ALONE {
+    if is_large(context.snapshot) {
         return rayon::join(first, second);
     }
     (first(), second())

@@ -7,14 +7,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::{
-    Book, BookFeed, BookOrigin, Calibrations, Fill, Intent, LedgerEvent, MarketId, MarketView,
-    MoneyError, Order, OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, Timestamp,
-    TokenId, UsedLevel,
+    Book, BookFeed, BookOrigin, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
+    OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, Timestamp, TokenId, UsedLevel,
 };
-use crate::strategy::{Analysis, Strategy, StrategyContext};
+use crate::strategy::{Strategy, StrategyContext, look_with_all};
 
 use super::config::{Mode, TradingConfig};
 use super::ledger::{Ledger, LedgerError, Recorder};
@@ -241,14 +239,32 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Runs every strategy, each on its own: one that fails is reported and stops nobody.
+    /// Asks every strategy, and trades what they want.
     fn run_strategies(&mut self, strategies: &[Box<dyn Strategy>]) -> Result<(), DeskError> {
         self.report.markets = u32::try_from(self.snapshot.candidates().count()).unwrap_or(u32::MAX);
-        let calibrations = self.ledger().calibrations();
-        let strategies = strategies.iter();
-        let wanted: Vec<Vec<Intent>> = strategies
-            .map(|strategy| self.analyze(strategy.as_ref(), &calibrations))
-            .collect();
+        let ledger = self.recorder.ledger();
+        let found = look_with_all(
+            strategies,
+            &StrategyContext {
+                snapshot: self.snapshot,
+                positions: ledger.positions(),
+                resting: ledger.resting(),
+                estimates: ledger.estimates(),
+                calibrations: &ledger.calibrations(),
+            },
+        );
+        let mut wanted = Vec::with_capacity(found.len());
+        for (strategy, found) in strategies.iter().zip(found) {
+            let report = self.report.strategy(strategy.name());
+            match found {
+                Ok(analysis) => {
+                    report.looked_at = analysis.looked_at;
+                    report.passed_over = analysis.passed_over;
+                    wanted.push(analysis.intents);
+                }
+                Err(error) => report.error = Some(error),
+            }
+        }
         // There may be thousands of quotes: nothing is moved.
         let mut directional = Vec::new();
         let mut baskets = Vec::new();
@@ -265,35 +281,6 @@ impl<'a> Step<'a> {
             self.trade_basket(basket)?;
         }
         self.trade_quotes(&quotes)
-    }
-
-    fn analyze(&mut self, strategy: &dyn Strategy, calibrations: &Calibrations) -> Vec<Intent> {
-        let ledger = self.recorder.ledger();
-        let context = StrategyContext {
-            snapshot: self.snapshot,
-            positions: ledger.positions(),
-            resting: ledger.resting(),
-            estimates: ledger.estimates(),
-            calibrations,
-        };
-        // A strategy may be written by anybody; a panic in one must not stop exits or others.
-        let outcome = catch_unwind(AssertUnwindSafe(|| strategy.analyze(&context)));
-        let (analysis, error) = match outcome {
-            Ok(Ok(analysis)) => match analysis.intents.iter().find_map(no_number) {
-                None => (analysis, None),
-                Some(error) => (Analysis::default(), Some(error)),
-            },
-            Ok(Err(error)) => (Analysis::default(), Some(error.to_string())),
-            Err(_) => (
-                Analysis::default(),
-                Some("the strategy panicked".to_owned()),
-            ),
-        };
-        let report = self.report.strategy(strategy.name());
-        report.looked_at = analysis.looked_at;
-        report.passed_over = analysis.passed_over;
-        report.error = error;
-        analysis.intents
     }
 
     fn finish_tick(&mut self) -> Result<(), DeskError> {
@@ -449,45 +436,6 @@ fn outdated(ledger: &Ledger, snapshot: &Snapshot) -> BTreeSet<TokenId> {
         })
         .map(|position| position.token_id.clone())
         .collect()
-}
-
-/// What of an intent is no number, in words: an event that holds such a thing cannot be stored, and
-/// nothing can be reckoned with it.
-fn no_number(intent: &Intent) -> Option<String> {
-    let first = |numbers: &[(&'static str, f64)]| {
-        let mut numbers = numbers.iter();
-        numbers.find(|(_, value)| !value.is_finite()).copied()
-    };
-    let (market, found) = match intent {
-        Intent::Directional(signal) => (
-            Some(&signal.market_id),
-            first(&[
-                ("confidence", signal.confidence),
-                ("fair price", signal.fair_price),
-                ("edge", signal.edge),
-            ]),
-        ),
-        Intent::Quote(quote) => (
-            Some(&quote.market_id),
-            first(&[
-                ("confidence", quote.confidence),
-                ("fair price", quote.fair_price),
-            ]),
-        ),
-        Intent::Basket(basket) => (
-            basket.legs.first().map(|leg| &leg.market_id),
-            first(&[
-                ("confidence", basket.confidence),
-                ("payout", basket.payout),
-                ("edge", basket.edge),
-            ]),
-        ),
-    };
-    let (name, value) = found?;
-    let market = market.map_or("no market", MarketId::as_str);
-    Some(format!(
-        "its {name} for market {market} is {value}: nothing of it is traded"
-    ))
 }
 
 /// Why a taking order found nothing.
