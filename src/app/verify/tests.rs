@@ -4,12 +4,29 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::{Fill, HaltCause, OrderOutcome, OrderType, Rounding, SourceKind, notional};
+use crate::domain::{
+    Fill, HaltCause, OrderOutcome, OrderType, Rounding, Snapshot, SourceKind, notional,
+};
+use crate::trading::desk::Input;
 use crate::trading::desk::tests::random::{Life, input};
-use crate::trading::test_support::{NOON, after, order, p, sh, usd};
+use crate::trading::test_support::{
+    Account as Desk, Levels, NOON, Scene, after, order, p, sh, usd,
+};
 
 mod conditionals;
 mod execution;
+
+/// 100 pUSD, under recorded settings: 5 shares make an executable bid, 0.05 is a believable spread.
+fn desk() -> Desk {
+    let mut desk = Desk::new("100");
+    let settings = desk.config.settings();
+    desk.put(&Input::Configure { settings, at: NOON }, &[]);
+    desk
+}
+
+fn scene(second: i64, bids: Levels<'_>, asks: Levels<'_>) -> Snapshot {
+    Scene::new(after(second)).yes(bids, asks).build()
+}
 
 fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> LedgerEvent {
     LedgerEvent::Filled {

@@ -1,21 +1,9 @@
 //! Conditional orders: what is said of them follows from orders, fills, marks and each other.
 
 use super::*;
-use crate::domain::{ConditionalKind, Snapshot};
-use crate::trading::desk::{AgentOrder, Input, NewConditional};
-use crate::trading::test_support::{Account as Desk, Levels, Scene, conditional, wanted};
-
-/// 100 pUSD, under recorded settings: 5 shares make an executable bid, 0.05 is a believable spread.
-fn desk() -> Desk {
-    let mut desk = Desk::new("100");
-    let settings = desk.config.settings();
-    desk.put(&Input::Configure { settings, at: NOON }, &[]);
-    desk
-}
-
-fn scene(second: i64, bids: Levels<'_>, asks: Levels<'_>) -> Snapshot {
-    Scene::new(after(second)).yes(bids, asks).build()
-}
+use crate::domain::ConditionalKind;
+use crate::trading::desk::{AgentOrder, NewConditional};
+use crate::trading::test_support::{conditional, wanted};
 
 /// 20 shares for 10 pUSD, at a bid of 0.48.
 fn buys(desk: &mut Desk, second: i64, order: &AgentOrder) {

@@ -1,22 +1,9 @@
 //! Fills, used depth, marks, and baskets that were refused.
 
 use super::*;
-use crate::domain::{Intent, Snapshot};
-use crate::trading::desk::{AgentOrder, Input};
-use crate::trading::test_support::{
-    Account as Desk, Levels, Scene, basket, book, market, says, wanted,
-};
-
-fn desk() -> Desk {
-    let mut desk = Desk::new("100");
-    let settings = desk.config.settings();
-    desk.put(&Input::Configure { settings, at: NOON }, &[]);
-    desk
-}
-
-fn scene(second: i64, bids: Levels<'_>, asks: Levels<'_>) -> Snapshot {
-    Scene::new(after(second)).yes(bids, asks).build()
-}
+use crate::domain::Intent;
+use crate::trading::desk::AgentOrder;
+use crate::trading::test_support::{basket, book, market, says, wanted};
 
 /// A bid for 20 at 0.40 rests; asks of 5 at 0.38 and 30 at 0.39 pass it: 5 and 15 of them are used. Then
 /// 10 stand at 0.39 and none at 0.38. 2 pUSD buy 5 at 0.40 at last.
