@@ -13,12 +13,16 @@ pub fn look_with_all(
     strategies: &[Box<dyn Strategy>],
     context: &StrategyContext<'_>,
 ) -> Vec<Result<Analysis, String>> {
-    let look = |strategy: &Box<dyn Strategy>| look_with(strategy.as_ref(), context);
     if parts::is_large(context.snapshot) {
-        strategies.par_iter().map(look).collect()
-    } else {
-        strategies.iter().map(look).collect()
+        let strategies = strategies.par_iter();
+        return strategies
+            .map(|one| look_with(one.as_ref(), context))
+            .collect();
     }
+    let strategies = strategies.iter();
+    strategies
+        .map(|one| look_with(one.as_ref(), context))
+        .collect()
 }
 
 fn look_with(strategy: &dyn Strategy, context: &StrategyContext<'_>) -> Result<Analysis, String> {
