@@ -400,6 +400,7 @@ fn replay(
     let frames = Frames::new_unless(dataset, options.start, options.end, &options.rules, &wanted);
     if let Some(mut frames) = frames {
         let total = frames.total();
+        let selects = selects.filter(|_| !frames.shares_tokens());
         let mut pending = BTreeSet::new();
         let mut ahead = None;
         let mut done = 0;

@@ -224,6 +224,12 @@ impl<'a> Frames<'a> {
         self.done
     }
 
+    /// Whether markets share a token: which of them it belongs to depends on which are there.
+    #[must_use]
+    pub fn shares_tokens(&self) -> bool {
+        self.universe.has_claims()
+    }
+
     /// Numbers of the markets with a row in the latest frame.
     #[must_use]
     pub fn fresh(&self) -> &[usize] {

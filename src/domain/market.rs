@@ -101,12 +101,10 @@ impl Market {
     /// The outcome that `token` belongs to, with its position.
     #[must_use]
     pub fn outcome_of(&self, token: &TokenId) -> Option<(usize, &Outcome)> {
-        let mut outcomes = self.outcomes.iter().enumerate();
-        // Mostly it is one of these very ids: two ids of 78 digits may differ in the last one only.
-        let same = outcomes
-            .clone()
-            .find(|(_, outcome)| std::ptr::eq(&raw const outcome.token, token));
-        same.or_else(|| outcomes.find(|(_, outcome)| outcome.token == *token))
+        self.outcomes
+            .iter()
+            .enumerate()
+            .find(|(_, outcome)| outcome.token == *token)
     }
 
     /// The outcome with this name, ignoring case, with its position.

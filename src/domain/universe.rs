@@ -54,6 +54,12 @@ impl Universe {
         number
     }
 
+    /// Whether a market claims a token of another one.
+    #[must_use]
+    pub fn has_claims(&self) -> bool {
+        !self.claims.is_empty()
+    }
+
     /// The number of a market; `None` when it is not there.
     #[must_use]
     pub fn number_of(&self, id: &MarketId) -> Option<u32> {

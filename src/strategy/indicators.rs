@@ -43,7 +43,8 @@ fn trend_of(points: &[PricePoint], span: u32) -> Option<Trend> {
 }
 
 /// `average = (1 − weight) × average + weight × price`, point after point. Each step has to wait for the one
-/// before, so four of them are taken at once: `((kept² a + w kept p₁ + w p₂) kept² + …)`.
+/// before, so four of them are taken at once: with `k = 1 − weight`,
+/// `k⁴ average + weight × (k³ a + k² b + k c + d)`.
 fn average_from(first: f64, later: &[PricePoint], weight: f64) -> f64 {
     let kept = 1.0 - weight;
     let kept_2 = kept * kept;

@@ -70,7 +70,7 @@ pub(super) struct Growing {
 pub(super) struct GrowingMarket {
     pub(super) id: Box<str>,
     pub(super) token: Box<str>,
-    /// Token of the second outcome, where a row tells it.
+    /// Token of the second outcome, from the first row that tells it.
     pub(super) second_token: Option<Box<str>>,
     /// Cleaned.
     pub(super) question: String,
@@ -209,6 +209,12 @@ impl Growing {
         }
     }
 
+    /// Whether some market has rows with several tokens: which of them are dropped depends on all the rows
+    /// before.
+    pub(super) fn has_rivals(&self) -> bool {
+        self.markets.iter().any(|market| market.sibling.is_some())
+    }
+
     /// Rows taken.
     pub(super) fn rows(&self) -> u64 {
         self.markets.iter().map(|market| market.rows).sum()
@@ -227,6 +233,12 @@ impl Growing {
     }
 }
 
+/// The second outcome's token; one that is no id is not told.
+fn second_of(row: &Row<'_>) -> Option<Box<str>> {
+    let told = std::str::from_utf8(row.no_token_id).ok()?;
+    (!told.is_empty() && is_id(told)).then(|| told.into())
+}
+
 impl GrowingMarket {
     fn of(row: &Row<'_>, place: &dyn Fn() -> String) -> Result<Self, &'static str> {
         let checked = |bytes: &[u8]| -> Result<Box<str>, &'static str> {
@@ -236,10 +248,7 @@ impl GrowingMarket {
         Ok(GrowingMarket {
             id: checked(row.market_id)?,
             token: checked(row.token_id)?,
-            second_token: match row.no_token_id {
-                [] => None,
-                token => Some(checked(token)?),
-            },
+            second_token: second_of(row),
             question: question_of(row),
             question_at: row.at,
             raw_question: raw(row),
@@ -263,6 +272,9 @@ impl GrowingMarket {
     #[inline]
     fn push(&mut self, row: &Row<'_>, quote: Quote) {
         self.rows += 1;
+        if self.second_token.is_none() && !row.no_token_id.is_empty() {
+            self.second_token = second_of(row);
+        }
         if row.at < self.question_at {
             if self.raw_question.is_empty() || self.raw_question != row.question {
                 self.question = question_of(row);

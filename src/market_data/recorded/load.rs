@@ -404,7 +404,21 @@ fn outcomes(market: &GrowingMarket, metadata: &Metadata, skips: &mut Skips) -> V
         [first, second] => [name(first), name(second)],
         _ => ["Yes".to_owned(), "No".to_owned()],
     };
-    let second = match metadata.tokens.as_slice() {
+    let told = match metadata.tokens.as_slice() {
+        // What is said below.
+        [first, second] if first == second => &[],
+        told => told,
+    };
+    let one_token = told.len() != metadata.tokens.len()
+        || (told.is_empty() && market.second_token.as_deref() == Some(token));
+    if one_token {
+        skips.count(
+            "both outcomes have one token; the second one's is made up",
+            || format!("market {id}"),
+        );
+    }
+    let second = match told {
+        _ if one_token => None,
         [first, second] if first == token => Some(second.as_str()),
         [first, second] if second == token => {
             std::mem::swap(&mut first_name, &mut second_name);

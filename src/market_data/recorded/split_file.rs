@@ -33,8 +33,8 @@ struct Part {
     line: u64,
 }
 
-/// Reads a file in parts; `None` where it has to be read in one go: it is small, packed, or has quotes
-/// around an end of a line where a part ends.
+/// Reads a file in parts; `None` where it has to be read in one go: it is small, packed, has quotes around
+/// an end of a line where a part ends, or several tokens for one market.
 ///
 /// Errors: it cannot be read; or `cancelled` said so.
 pub(super) fn read(
@@ -92,6 +92,9 @@ fn read_in(
             return Ok(None);
         }
         whole.join(growing);
+    }
+    if whole.has_rivals() {
+        return Ok(None);
     }
     whole
         .checked(path)
@@ -178,14 +181,21 @@ mod tests {
     use super::*;
 
     fn text(rows: usize, question: &str, end: &str) -> String {
-        let mut text = format!("timestamp,market_id,question,yes_price,volume,token_id{end}");
+        let columns =
+            "timestamp,market_id,question,yes_price,volume,token_id,no_token_id,best_bid,best_ask";
+        let mut text = format!("{columns}{end}");
         for row in 0..rows {
             let (second, market) = (1_767_225_600 + row / 3 * 60, row % 3);
             let price = match row % 41 {
                 40 => "none".to_owned(),
                 _ => format!("0.{:03}", 100 + row * 7 % 800),
             };
-            text += &format!("{second},m{market},{question},{price},{row},t{market}{end}");
+            // The second token is told late, by one market not at all; some bids are above their asks.
+            let second_token = if row > 700 && market > 0 { "n" } else { "" };
+            let quote = if row % 7 == 0 { "0.3,0.2" } else { "0.2,0.9" };
+            text += &format!(
+                "{second},m{market},{question},{price},{row},t{market},{second_token},{quote}{end}"
+            );
         }
         text
     }
@@ -214,18 +224,20 @@ mod tests {
                 Content::Prices(growing) => {
                     let markets = growing.markets.iter().map(|one| {
                         format!(
-                            "{:?} {:?} {:?} {} {} {:?} {:?}",
+                            "{:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
                             one.id,
                             one.token,
+                            one.second_token,
                             one.question,
                             one.rows,
                             one.replaced,
                             one.points,
-                            one.volumes
+                            one.volumes,
+                            one.quotes
                         )
                     });
                     let markets: Vec<String> = markets.collect();
-                    format!("{markets:?} {:?}", growing.skips)
+                    format!("{markets:?} {:?} {}", growing.skips, growing.odd_quotes)
                 }
                 Content::Other => "other".to_owned(),
             };
@@ -240,6 +252,17 @@ mod tests {
         let long = format!("\"{}\"", "line\n".repeat(3_000));
         let (parts, _) = in_parts(&text(3, &long, "\n"));
         assert!(parts.is_none());
+    }
+
+    #[test]
+    fn several_tokens_of_a_market_send_it_back_to_one_reader() {
+        let text = text(997, "Q?", "\n");
+        let (once, again) = (text.find(",t1,").unwrap(), text.rfind(",t1,").unwrap());
+        for at in [once, again] {
+            let mut text = text.clone();
+            text.replace_range(at..at + 4, ",other,");
+            assert!(in_parts(&text).0.is_none());
+        }
     }
 
     #[test]

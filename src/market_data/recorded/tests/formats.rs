@@ -41,6 +41,39 @@ fn packed_files_of_all_kinds_and_odd_line_ends_are_one_data_set() {
     assert_eq!(dataset.series()[2].resolution().unwrap().0, hour(1));
 }
 
+/// Yes and No of one token would be bought as a pair that pays twice.
+#[test]
+fn a_market_whose_outcomes_have_one_token_gets_a_made_up_second_one() {
+    let text = "timestamp,market_id,yes_price,token_id,no_token_id\n\
+                1767225600,a,0.5,x,x\n\
+                1767225600,b,0.5,y,\n";
+    let metadata = r#"[{"id": "b", "clob_token_ids": ["y", "y"]}]"#;
+    let dataset = load(&[("p.csv", text), ("markets.json", metadata)]).unwrap();
+    let tokens = dataset.series().iter().map(|one| {
+        let outcomes = one.template().outcomes.iter();
+        outcomes.map(|outcome| outcome.token.as_str()).collect()
+    });
+    let tokens: Vec<Vec<&str>> = tokens.collect();
+    assert_eq!(tokens, [["x", "synthetic:no:x"], ["y", "synthetic:no:y"]]);
+    let cause = "both outcomes have one token; the second one's is made up";
+    assert_eq!(dataset.report().skips.get(cause).unwrap().count, 2);
+}
+
+/// In whichever row it comes: a file in one part and one in several say the same.
+#[test]
+fn the_second_token_is_that_of_the_first_row_that_tells_one() {
+    let text = "timestamp,market_id,yes_price,token_id,no_token_id\n\
+                1767225600,a,0.5,x,\n\
+                1767229200,a,0.5,x,n\n\
+                1767232800,a,0.5,x,other\n";
+    let dataset = load(&[("p.csv", text)]).unwrap();
+    let outcomes = &dataset.series()[0].template().outcomes;
+    assert_eq!(
+        (outcomes[1].token.as_str(), outcomes[1].synthetic),
+        ("n", false)
+    );
+}
+
 #[test]
 fn best_prices_and_the_second_token_are_used_where_they_are_told() {
     let text = "timestamp,market_id,mid,best_bid,best_ask,no_token_id\n\
