@@ -218,12 +218,6 @@ impl<'a> Frames<'a> {
         self.total
     }
 
-    /// How many frames have been taken.
-    #[must_use]
-    pub fn done(&self) -> usize {
-        self.done
-    }
-
     /// Whether markets share a token: which of them it belongs to depends on which are there.
     #[must_use]
     pub fn shares_tokens(&self) -> bool {

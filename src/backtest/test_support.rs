@@ -89,7 +89,12 @@ pub(crate) fn events<'d>(
 
 /// Buys for ten pUSD what it is told to, at whatever it costs.
 pub(crate) fn purchase(name: &str, view: &MarketView, outcome: &Outcome) -> Intent {
-    Intent::Directional(Signal {
+    Intent::Directional(wish(name, view, outcome))
+}
+
+/// The same, for a test to change.
+pub(crate) fn wish(name: &str, view: &MarketView, outcome: &Outcome) -> Signal {
+    Signal {
         strategy: StrategyName::new(name),
         market_id: view.market.id.clone(),
         token_id: outcome.token.clone(),
@@ -103,7 +108,7 @@ pub(crate) fn purchase(name: &str, view: &MarketView, outcome: &Outcome) -> Inte
         reason: "a test".to_owned(),
         stop_loss: None,
         take_profit: None,
-    })
+    }
 }
 
 /// Buys the first outcome of every candidate that it does not hold.

@@ -109,25 +109,13 @@ impl Snapshot {
         resolutions: Vec<Resolution>,
     ) -> Self {
         let universe = Universe::new(markets.iter().map(|view| &*view.market));
-        let mut places = Places::default();
-        let mut has_doubles = false;
-        for (place, view) in markets.iter().enumerate() {
-            let number = universe.number_of(&view.market.id);
-            let is_new = number.is_some_and(|number| places.put(number, place));
-            has_doubles |= !is_new;
-        }
-        Snapshot {
-            at,
-            source,
-            markets,
-            universe: Arc::new(universe),
-            places,
-            has_doubles,
-            resolutions,
-            pending: Vec::new(),
-            prints: Vec::new(),
-            interrupted: None,
-        }
+        // Each of them is there.
+        let numbers = markets.iter();
+        let numbers = numbers.filter_map(|view| universe.number_of(&view.market.id));
+        let numbers: Vec<u32> = numbers.collect();
+        let universe = Arc::new(universe);
+        Self::of_universe(at, source, universe, Places::default(), (&numbers, markets))
+            .with_resolutions(resolutions)
     }
 
     /// Views of markets whose index is there already, as a replay has it: `numbers` are theirs in the

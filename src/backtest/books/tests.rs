@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backtest::engine::{BacktestOptions, BacktestResult, ReplayRules, run, run_observed};
-use crate::backtest::test_support::{events, no_limits, options as plain};
+use crate::backtest::test_support::{events, no_limits, options as plain, wish};
 use crate::backtest::{analysis, lookahead, report};
 use crate::domain::{
-    Fill, Intent, LedgerEvent, MarketView, Price, Quote, QuoteSide, Shares, Side, Signal,
-    StampedEvent, StrategyName, Timestamp, Usdc,
+    Fill, Intent, LedgerEvent, MarketView, Price, Quote, QuoteSide, Shares, Signal, StampedEvent,
+    StrategyName, Timestamp,
 };
 use crate::market_data::recorded::books::tests::{START, book, change, read, real};
 use crate::market_data::recorded::books::{BookOptions, BookRecording};
@@ -49,22 +49,12 @@ fn p(text: &str) -> Price {
 
 /// Buys the first outcome for ten pUSD, up to `limit`.
 fn buy(view: &MarketView, limit: &str, stop: Option<&str>) -> Intent {
-    let outcome = &view.market.outcomes[0];
     Intent::Directional(Signal {
-        strategy: StrategyName::new("script"),
-        market_id: view.market.id.clone(),
-        token_id: outcome.token.clone(),
-        outcome: outcome.name.clone(),
-        side: Side::Buy,
-        confidence: 1.0,
-        fair_price: 0.99,
         target_price: p(limit),
-        edge: 0.4,
-        size: Usdc::whole(10),
-        reason: "a test".to_owned(),
         stop_loss: stop.map(p),
         // Never reached.
         take_profit: Some(p("0.99")),
+        ..wish("script", view, &view.market.outcomes[0])
     })
 }
 

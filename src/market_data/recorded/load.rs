@@ -404,21 +404,7 @@ fn outcomes(market: &GrowingMarket, metadata: &Metadata, skips: &mut Skips) -> V
         [first, second] => [name(first), name(second)],
         _ => ["Yes".to_owned(), "No".to_owned()],
     };
-    let told = match metadata.tokens.as_slice() {
-        // What is said below.
-        [first, second] if first == second => &[],
-        told => told,
-    };
-    let one_token = told.len() != metadata.tokens.len()
-        || (told.is_empty() && market.second_token.as_deref() == Some(token));
-    if one_token {
-        skips.count(
-            "both outcomes have one token; the second one's is made up",
-            || format!("market {id}"),
-        );
-    }
-    let second = match told {
-        _ if one_token => None,
+    let mut second = match metadata.tokens.as_slice() {
         [first, second] if first == token => Some(second.as_str()),
         [first, second] if second == token => {
             std::mem::swap(&mut first_name, &mut second_name);
@@ -426,7 +412,7 @@ fn outcomes(market: &GrowingMarket, metadata: &Metadata, skips: &mut Skips) -> V
         }
         [] => market.second_token.as_deref(),
         // The first of the two is the recorded one, as the venue lists them.
-        [first, second] if first_made_up => {
+        [first, second] if first_made_up && first != second => {
             return vec![
                 outcome(first_name, first, false),
                 outcome(second_name, second, false),
@@ -440,6 +426,13 @@ fn outcomes(market: &GrowingMarket, metadata: &Metadata, skips: &mut Skips) -> V
             None
         }
     };
+    if second == Some(token) {
+        skips.count(
+            "both outcomes have one token; the second one's is made up",
+            || format!("market {id}"),
+        );
+        second = None;
+    }
     let made_up = format!("synthetic:no:{token}");
     vec![
         outcome(first_name, token, first_made_up),

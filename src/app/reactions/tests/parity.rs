@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::backtest::engine::{BacktestOptions, ReplayRules, run_observed};
+use crate::backtest::test_support::wish;
 use crate::domain::{Intent, LedgerEvent, OrderType, Quote, QuoteSide, Signal, StampedEvent};
 use crate::market_data::recorded::books::tests::{START, book, change};
 use crate::market_data::recorded::books::{BookOptions, BookRecording};
@@ -140,19 +141,9 @@ impl Strategy for Orders {
         };
         let outcome = &view.market.outcomes[0];
         analysis.intents.push(Intent::Directional(Signal {
-            strategy: StrategyName::new("script"),
-            market_id: view.market.id.clone(),
-            token_id: outcome.token.clone(),
-            outcome: outcome.name.clone(),
-            side: Side::Buy,
-            confidence: 1.0,
-            fair_price: 0.99,
             target_price: price("0.50"),
-            edge: 0.4,
-            size: Usdc::whole(10),
-            reason: "test".to_owned(),
             stop_loss: Some(price("0.40")),
-            take_profit: None,
+            ..wish("script", view, outcome)
         }));
         for bid in BIDS {
             analysis.intents.push(Intent::Quote(Quote {
