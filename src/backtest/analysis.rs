@@ -15,10 +15,6 @@ use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
-/// Why a replay of books is not compared with random trades.
-const NO_RANDOM: &str = "Random trades are drawn from prices only: a replay of recorded books is compared \
-                         with doing nothing and with buying every favourite.";
-
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
 /// of threads. A run that was cancelled, or made without a recording, is compared with nothing.
 ///
@@ -40,20 +36,13 @@ pub fn analyse<'d>(
         let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
         let stake = stake.map(|count| Usdc::from_micros(spent.micros() / count));
         if let Some(favourites) = baselines::favourites(data, options, stake)? {
-            let account = (report.balance, end);
             let draws = (seed, RANDOM_DRAWS);
             report.comparisons = Some(Comparisons {
                 nothing: 0.0,
                 favourites,
-                random: dataset.and_then(|dataset| {
-                    let rules = &options.rules;
-                    baselines::random_trades(dataset, rules, &holds, account, gained, draws)
-                }),
+                random: baselines::random_trades(data, options, &holds, end, gained, draws),
             });
         }
-    }
-    if data.is_some() && dataset.is_none() {
-        report.notes.push(NO_RANDOM.to_owned());
     }
     report.diagnoses = diagnose(report, dataset, gained);
     Ok(())

@@ -25,6 +25,7 @@ use super::engine::{
 };
 
 pub mod ladder;
+pub mod seen;
 mod state;
 mod watch_list;
 

@@ -1,7 +1,7 @@
 //! Random trades of the same number and size.
 //!
 //! For each purchase of the run a draw buys an outcome of a market that could be bought at that
-//! moment, both chosen at random, for the same pUSD: at the ask of the same kind of book, with the
+//! moment, both chosen at random, for the same pUSD: at the ask that the recording shows, with the
 //! market's fee. It sells when the run sold, at the bid and with a fee; what the run held to
 //! settlement or to its end is held to the settlement of its own market, or to the end of the run and
 //! then counts at the bid. Limits, cash and depth are not looked at: the trades have the size that the
@@ -14,10 +14,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backtest::bootstrap::below;
-use crate::backtest::engine::ReplayRules;
+use crate::backtest::data::Source;
+use crate::backtest::engine::BacktestOptions;
 use crate::backtest::stats;
-use crate::domain::{MarketStatus, Price, Rounding, Shares, Side, Timestamp, Usdc, notional};
-use crate::market_data::recorded::Dataset;
+use crate::domain::{FeeSchedule, Price, Rounding, Shares, Side, Timestamp, Usdc, notional};
+
+mod on_books;
+mod on_prices;
+
+use on_books::Tops;
+use on_prices::Rows;
 
 /// Draws.
 pub const RANDOM_DRAWS: u32 = 200;
@@ -52,31 +58,54 @@ pub struct RandomTrades {
     pub percentile: f64,
 }
 
-/// Draws random trades. `None` when there is nothing to draw, or no market to trade.
+/// What can be had of a token at a moment.
+struct Quote {
+    price: Price,
+    fee: FeeSchedule,
+}
+
+/// What a recording shows of prices at the moments of the run. Markets go by their number.
+trait Offers: Sync {
+    /// Markets that are not left out by when something was first known of them.
+    fn begins(&self) -> &[(Timestamp, usize)];
+
+    /// The best price of one of the two outcomes; `None` where there is none that could be traded at.
+    fn quote(&self, market: usize, outcome: usize, side: Side, at: Timestamp) -> Option<Quote>;
+
+    /// What a share has paid, if its market has resolved by then.
+    fn payout(&self, market: usize, outcome: usize, until: Timestamp) -> Option<Price>;
+
+    /// What a share counts where nobody bids, or nothing has been heard of it for long.
+    fn last_bid(&self, market: usize, outcome: usize, until: Timestamp) -> Option<Price>;
+}
+
+/// Draws random trades for a run on `data` that gained `result` and ended at `end`. `None` when there is
+/// nothing to draw, no market to trade, or the run is not wanted any more.
 #[must_use]
-pub fn random_trades(
-    dataset: &Dataset,
-    rules: &ReplayRules,
+pub fn random_trades<'d>(
+    data: impl Into<Source<'d>>,
+    options: &BacktestOptions<'_>,
     holds: &[Hold],
-    (balance, end): (Usdc, Timestamp),
+    end: Timestamp,
     result: Usdc,
     (seed, draws): (u64, u32),
 ) -> Option<RandomTrades> {
+    let balance = options.balance;
     if holds.is_empty() || balance <= Usdc::ZERO {
         return None;
     }
-    let markets = Markets::new(dataset, rules);
-    let drawn: Vec<Usdc> = (0..draws)
-        .into_par_iter()
-        .map(|number| {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            random.set_stream(u64::from(number));
-            let results = holds
-                .iter()
-                .map(|hold| markets.trade(&mut random, *hold, end));
-            results.map(Option::unwrap_or_default).sum()
-        })
-        .collect();
+    let drawn = match data.into() {
+        Source::Prices(dataset) => {
+            let rows = Rows::new(dataset, &options.rules);
+            draw(&rows, holds, end, (seed, draws))
+        }
+        Source::Books(recording) => {
+            let sold = holds.iter().filter_map(|hold| hold.sold_at);
+            let moments = holds.iter().map(|hold| hold.opened_at).chain(sold);
+            let tops = Tops::at(recording, options, moments.chain([end]).collect())?;
+            draw(&tops, holds, end, (seed, draws))
+        }
+    };
     let returns: Vec<f64> = drawn
         .iter()
         .map(|result| result.to_f64() / balance.to_f64())
@@ -93,116 +122,68 @@ pub fn random_trades(
     })
 }
 
-/// The markets of a recording, by their first row.
-struct Markets<'a> {
-    dataset: &'a Dataset,
-    rules: &'a ReplayRules,
-    /// First row and index.
-    begins: Vec<(Timestamp, usize)>,
+/// Results after fees of so many draws. The same seed gives the same on any number of threads.
+fn draw(
+    offers: &impl Offers,
+    holds: &[Hold],
+    end: Timestamp,
+    (seed, draws): (u64, u32),
+) -> Vec<Usdc> {
+    let draws = (0..draws).into_par_iter().map(|number| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(u64::from(number));
+        let results = holds
+            .iter()
+            .map(|hold| trade(offers, &mut random, *hold, end));
+        results.map(Option::unwrap_or_default).sum()
+    });
+    draws.collect()
 }
 
-/// What can be had of a token at a moment.
-struct Quote {
-    price: Price,
-    fee: crate::domain::FeeSchedule,
-}
-
-impl<'a> Markets<'a> {
-    fn new(dataset: &'a Dataset, rules: &'a ReplayRules) -> Self {
-        let series = dataset.series().iter().enumerate();
-        let series = series.filter(|(index, _)| !rules.excludes(*index));
-        let mut begins: Vec<(Timestamp, usize)> = series
-            .filter_map(|(index, one)| Some((one.points().first()?.at, index)))
-            .collect();
-        begins.sort_unstable();
-        Markets {
-            dataset,
-            rules,
-            begins,
-        }
-    }
-
-    /// Result of one random trade after fees; `None` when no market could be bought.
-    fn trade(&self, random: &mut ChaCha8Rng, hold: Hold, end: Timestamp) -> Option<Usdc> {
-        let begun = self.begins.partition_point(|(at, _)| *at <= hold.opened_at);
-        for _ in 0..TRIES.min(begun * 20) {
-            let (_, index) = *self.begins.get(below(random, begun))?;
-            let outcome = below(random, 2);
-            let Some(ask) = self.quote(index, outcome, Side::Buy, hold.opened_at) else {
-                continue;
-            };
-            let shares = Shares::affordable(hold.cost, ask.price);
-            if shares.is_zero() {
-                continue;
-            }
-            let cost = notional(ask.price, shares, Rounding::Down).ok()?;
-            let paid = cost.plus(ask.fee.fee(ask.price, shares).ok()?);
-            return Some(
-                self.proceeds(index, outcome, shares, hold, end)?
-                    .minus(paid),
-            );
-        }
-        None
-    }
-
-    /// The best price of an outcome's book.
-    fn quote(&self, index: usize, outcome: usize, side: Side, at: Timestamp) -> Option<Quote> {
-        let one = self.dataset.series().get(index)?;
-        if one.is_resolved(at) {
-            return None;
-        }
-        let (row, visible) = self.dataset.visible(index, at)?;
-        if visible.stale || visible.status != MarketStatus::Open {
-            return None;
-        }
-        let books = self.dataset.books(index, row, &visible)?;
-        let book = books.get(outcome)?.as_ref()?;
-        Some(Quote {
-            price: book.against(side).first()?.price,
-            fee: self
-                .rules
-                .fees
-                .instead(one.template())
-                .map_or(visible.fee, |rule| rule.at(at)),
-        })
-    }
-
-    fn proceeds(
-        &self,
-        index: usize,
-        outcome: usize,
-        shares: Shares,
-        hold: Hold,
-        end: Timestamp,
-    ) -> Option<Usdc> {
-        let one = self.dataset.series().get(index)?;
-        let until = hold.sold_at.unwrap_or(end);
-        let worth = |price: Price| notional(price, shares, Rounding::Down).ok();
-        if let Some((at, resolution)) = one.resolution()
-            && at <= until
-        {
-            let token = &one.template().outcomes.get(outcome)?.token;
-            return worth(resolution.payout_of(token).unwrap_or(Price::ZERO));
-        }
-        if let Some(bid) = self.quote(index, outcome, Side::Sell, until) {
-            let fee = match hold.sold_at {
-                Some(_) => bid.fee.fee(bid.price, shares).ok()?,
-                None => Usdc::ZERO,
-            };
-            return Some(worth(bid.price)?.minus(fee));
-        }
-        // Nobody bids, or nothing has been heard of it for long: the last bid that was seen.
-        let (last, price) = one.row(one.last_row(until)?)?;
-        let price = match self.quote(index, outcome, Side::Sell, last) {
-            Some(bid) => bid.price,
-            None if outcome == 0 => price.minus(self.half_spread()),
-            None => price.complement().minus(self.half_spread()),
+/// Result of one random trade after fees; `None` when no market could be bought.
+fn trade(
+    offers: &impl Offers,
+    random: &mut ChaCha8Rng,
+    hold: Hold,
+    end: Timestamp,
+) -> Option<Usdc> {
+    let begins = offers.begins();
+    let begun = begins.partition_point(|(at, _)| *at <= hold.opened_at);
+    for _ in 0..TRIES.min(begun * 20) {
+        let (_, market) = *begins.get(below(random, begun))?;
+        let outcome = below(random, 2);
+        let Some(ask) = offers.quote(market, outcome, Side::Buy, hold.opened_at) else {
+            continue;
         };
-        worth(price)
+        let shares = Shares::affordable(hold.cost, ask.price);
+        if shares.is_zero() {
+            continue;
+        }
+        let cost = notional(ask.price, shares, Rounding::Down).ok()?;
+        let paid = cost.plus(ask.fee.fee(ask.price, shares).ok()?);
+        return Some(proceeds(offers, (market, outcome), shares, hold, end)?.minus(paid));
     }
+    None
+}
 
-    fn half_spread(&self) -> Price {
-        let spread = self.dataset.options().default_spread;
-        Price::from_micros(spread.micros() / 2).unwrap_or(spread)
+fn proceeds(
+    offers: &impl Offers,
+    (market, outcome): (usize, usize),
+    shares: Shares,
+    hold: Hold,
+    end: Timestamp,
+) -> Option<Usdc> {
+    let until = hold.sold_at.unwrap_or(end);
+    let worth = |price: Price| notional(price, shares, Rounding::Down).ok();
+    if let Some(payout) = offers.payout(market, outcome, until) {
+        return worth(payout);
     }
+    if let Some(bid) = offers.quote(market, outcome, Side::Sell, until) {
+        let fee = match hold.sold_at {
+            Some(_) => bid.fee.fee(bid.price, shares).ok()?,
+            None => Usdc::ZERO,
+        };
+        return Some(worth(bid.price)?.minus(fee));
+    }
+    worth(offers.last_bid(market, outcome, until)?)
 }

@@ -1,10 +1,10 @@
 //! Comparisons on a few rows, worked out by hand.
 
 use super::*;
-use crate::backtest::engine::ReplayRules;
 use crate::backtest::record::tests::{dataset, options};
 use crate::domain::Timestamp;
 use crate::market_data::recorded::Dataset;
+use crate::market_data::recorded::books::tests::{START, book, change, read};
 
 const PRICES: &str = "\
 2026-01-01T00:00:00Z,a,A?,0.7,0,ta
@@ -98,12 +98,11 @@ fn hour(hours: i64) -> Timestamp {
 }
 
 fn draw(dataset: &Dataset, hold: Hold, result: Usdc, seed: u64) -> RandomTrades {
-    let account = (Usdc::whole(1000), hour(2));
     random_trades(
         dataset,
-        &ReplayRules::default(),
+        &options(),
         &[hold],
-        account,
+        hour(2),
         result,
         (seed, RANDOM_DRAWS),
     )
@@ -154,16 +153,8 @@ fn what_the_run_sold_is_sold_at_the_bid() {
 #[test]
 fn without_trades_or_markets_nothing_is_drawn() {
     let dataset = dataset(ONE, "");
-    let account = (Usdc::whole(1000), hour(2));
     assert_eq!(
-        random_trades(
-            &dataset,
-            &ReplayRules::default(),
-            &[],
-            account,
-            Usdc::ZERO,
-            (1, 10)
-        ),
+        random_trades(&dataset, &options(), &[], hour(2), Usdc::ZERO, (1, 10)),
         None
     );
     // Before the first row nothing can be bought: the draws do nothing.
@@ -192,4 +183,93 @@ fn threads_change_nothing() {
         pool.install(|| draw(&dataset, hold, Usdc::ZERO, 9))
     };
     assert_eq!(on(1), on(3));
+}
+
+/// Two tokens of one market: Yes 0.40 to 0.50, later 0.45; No 0.50 to 0.60, until Yes wins.
+fn recorded_books() -> String {
+    let resolved = format!(
+        "{{\"event_type\":\"market_resolved\",\"market\":\"\",\"timestamp\":\"{}\",\"assets_ids\":[\"7\",\"8\"],\
+         \"winning_asset_id\":\"7\"}}\n",
+        START + 200_000
+    );
+    let lines = [
+        book("7", 58_000, "0.40x100", "0.50x50"),
+        book("8", 58_000, "0.50x50", "0.60x100"),
+        change("7", 119_000, "BUY 0.45 9 0.45 0.5"),
+        change("8", 119_500, "SELL 0.55 9 0.5 0.55"),
+        resolved,
+    ];
+    lines.concat()
+}
+
+fn second(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(START + seconds * 1_000)
+}
+
+#[test]
+fn random_trades_on_books_take_what_was_shown_then() {
+    let recording = read(&recorded_books());
+    let drawn = |hold: Hold, end: i64| {
+        let draws = (1, RANDOM_DRAWS);
+        random_trades(
+            &recording,
+            &options(),
+            &[hold],
+            second(end),
+            Usdc::ZERO,
+            draws,
+        )
+        .unwrap()
+    };
+    let near = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+    let hold = |opened: i64, sold: Option<i64>| Hold {
+        opened_at: second(opened),
+        sold_at: sold.map(second),
+        cost: Usdc::whole(12),
+    };
+    // Yes: 24 shares at 0.50, sold at 0.45 for 10.80. No: 20 shares at 0.60, sold at 0.50 for 10.
+    let sold = drawn(hold(60, Some(120)), 300);
+    assert!(
+        near(sold.low, -0.002) && near(sold.high, -0.0012),
+        "{sold:?}"
+    );
+    assert_eq!((sold.trades, sold.percentile), (1, 100.0));
+    // Held to the settlement: 24 pay 24, or 20 pay nothing.
+    let settled = drawn(hold(60, None), 300);
+    assert!(
+        near(settled.low, -0.012) && near(settled.high, 0.012),
+        "{settled:?}"
+    );
+    // The run ends before: 24 and 20 shares count at the bids, without a fee.
+    let open = drawn(hold(60, None), 121);
+    assert!(
+        near(open.low, -0.002) && near(open.high, -0.0012),
+        "{open:?}"
+    );
+    // Before the first book and after the end nothing can be bought.
+    for opened in [10, 250] {
+        let none = drawn(hold(opened, None), 300);
+        assert_eq!((none.mean_return, none.percentile), (0.0, 50.0), "{opened}");
+    }
+}
+
+#[test]
+fn a_market_that_is_left_out_is_not_drawn_from_books() {
+    let recording = read(&recorded_books());
+    let mut options = options();
+    options.rules.excluded = [true].into();
+    let hold = Hold {
+        opened_at: second(60),
+        sold_at: Some(second(120)),
+        cost: Usdc::whole(12),
+    };
+    let found = random_trades(
+        &recording,
+        &options,
+        &[hold],
+        second(300),
+        Usdc::ZERO,
+        (1, 20),
+    );
+    assert_eq!(found.unwrap().mean_return, 0.0);
 }

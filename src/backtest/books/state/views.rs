@@ -10,7 +10,8 @@ use crate::market_data::recorded::TICK_HISTORY_MS;
 use crate::market_data::recorded::books::{BookMarket, BookRecording};
 
 use super::super::ladder::Levels;
-use super::{Books, IS_SHOWN, MarketState, Token};
+use super::super::seen::Best;
+use super::{Books, IS_OUT, IS_SHOWN, MarketState, Token};
 
 /// Who looks at a market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,23 @@ impl Books<'_> {
             self.views.push(view);
             self.shown.push(market);
             self.shown_numbers.push(number);
+        }
+    }
+
+    /// Best prices of a token's book at `at`, where one may be traded on: none of one that is hidden or
+    /// crossed, that tells of more than `max_age` ms ago, or whose market is left out.
+    pub fn best_of(&self, number: u32, at: Timestamp, max_age: i64) -> Best {
+        let token = self.tokens.get(number as usize);
+        let token = token.filter(|token| token.flags & (IS_SHOWN | IS_OUT) == IS_SHOWN);
+        let Some(token) = token.filter(|token| at.since(token.told_at(&self.heard)) <= max_age)
+        else {
+            return Best::default();
+        };
+        let price = |micros: Option<u32>| micros.and_then(|micros| Price::from_micros(micros).ok());
+        let (bid, ask) = (price(token.best(0)), price(token.best(1)));
+        match (bid, ask) {
+            (Some(bid), Some(ask)) if bid >= ask => Best::default(),
+            _ => Best { bid, ask },
         }
     }
 
@@ -184,12 +202,8 @@ fn renewed(
     if token.flags & IS_SHOWN == 0 {
         return None;
     }
-    let heard = heard.get(token.connection as usize).copied();
     let changed = Timestamp::from_millis(token.changed_at);
-    let at = match token.asked_for {
-        true => changed,
-        false => Timestamp::from_millis(heard.unwrap_or(token.changed_at)),
-    };
+    let at = token.told_at(heard);
     let origin = match token.rebuilt {
         true => BookOrigin::Rebuilt,
         false => BookOrigin::Venue,
@@ -239,6 +253,15 @@ fn keep(tokens: &mut [Token], number: Option<u32>, book: Option<Arc<Book>>) {
 }
 
 impl Token {
+    /// The moment that its book speaks of: when its connection was last heard, or when somebody asked.
+    fn told_at(&self, heard: &[i64]) -> Timestamp {
+        let heard = heard.get(self.connection as usize).copied();
+        Timestamp::from_millis(match self.asked_for {
+            true => self.changed_at,
+            false => heard.unwrap_or(self.changed_at),
+        })
+    }
+
     /// Adds the levels of a side from the place `lowest` on, best first.
     fn levels(&self, side: usize, lowest: u32, into: &mut Vec<Level>) {
         let Some(levels) = self.sides.get(side) else {
