@@ -44,7 +44,7 @@ fn price(cents: u32) -> Price {
 
 fn market(number: u32) -> Market {
     let outcome = |name: &str| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(format!("{number}{name}")),
         synthetic: false,
         indicative_price: None,
@@ -147,7 +147,7 @@ impl Strategy for EveryNth {
                 target_price: ask,
                 edge: 0.08,
                 size: Usdc::whole(5),
-                reason: "its turn".to_owned(),
+                reason: "its turn".into(),
                 stop_loss: None,
                 take_profit: None,
             }));

@@ -18,6 +18,7 @@ pub mod money;
 pub mod order;
 pub mod plain;
 pub mod position;
+pub mod reason;
 pub mod snapshot;
 pub mod text;
 pub mod time;
@@ -32,7 +33,7 @@ pub use digits::Fixed;
 pub use estimate::Estimate;
 pub use fee::FeeSchedule;
 pub use history::{History, PricePoint};
-pub use ids::{ConditionId, EventId, MarketId, StrategyName, TokenId};
+pub use ids::{ConditionId, EventId, MarketId, OutcomeName, StrategyName, TokenId};
 pub use intent::{Basket, BasketLeg, Intent, Quote, QuoteReason, QuoteSide, QuoteTerms, Signal};
 pub use ledger_event::{ConfigChange, EarlierLeg, HaltCause, LedgerEvent, StampedEvent, UsedLevel};
 pub use market::{
@@ -41,6 +42,7 @@ pub use market::{
 pub use money::{MICRO_U64, MoneyError, Price, Rounding, Shares, Usdc, notional};
 pub use order::{Fill, FiredBy, Order, OrderOutcome, OrderType, RestingOrder, Side};
 pub use position::{Mark, Position};
+pub use reason::Reason;
 pub use snapshot::{MarketView, Print, Snapshot, SourceKind};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use universe::{Places, Universe};

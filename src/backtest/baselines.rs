@@ -80,7 +80,7 @@ impl BuyFavourites {
             target_price: ask,
             edge: 1.0 - ask.to_f64(),
             size: self.stake,
-            reason: "the favourite, at first sight".to_owned(),
+            reason: "the favourite, at first sight".into(),
             stop_loss: None,
             take_profit: None,
         }))

@@ -240,7 +240,7 @@ fn estimates_without_knowledge_earn_nothing() {
                     let estimate = Estimate {
                         market_id: market.to_string().as_str().into(),
                         token_id: TokenId::new(format!("t{market}")),
-                        outcome: "Yes".to_owned(),
+                        outcome: "Yes".into(),
                         probability: guess.clamp(0.02, 0.98),
                         confidence: Some(0.9),
                         author: "nobody".to_owned(),

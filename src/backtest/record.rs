@@ -290,7 +290,7 @@ impl Record {
         let facts = Arc::new(Facts {
             market: market.id.clone(),
             question: market.question.clone(),
-            outcome: market.outcome_of(token)?.1.name.clone(),
+            outcome: market.outcome_of(token)?.1.name.to_string(),
             category: market.category.clone(),
             block: Arc::from(block),
         });

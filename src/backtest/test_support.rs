@@ -105,7 +105,7 @@ pub(crate) fn wish(name: &str, view: &MarketView, outcome: &Outcome) -> Signal {
         target_price: Price::from_micros(900_000).unwrap(),
         edge: 0.01,
         size: Usdc::whole(10),
-        reason: "a test".to_owned(),
+        reason: "a test".into(),
         stop_loss: None,
         take_profit: None,
     }

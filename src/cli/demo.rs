@@ -308,7 +308,7 @@ impl Totals {
             .map(|position| PositionLine {
                 market_id: position.market_id.to_string(),
                 question: app.question_of(&position.market_id),
-                outcome: position.outcome.clone(),
+                outcome: position.outcome.to_string(),
                 shares: position.shares.to_f64(),
                 avg_price: position.average_price(),
                 current_price: position.mark.map(|mark| mark.price.to_f64()),

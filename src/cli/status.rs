@@ -97,7 +97,7 @@ pub fn status(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
             Holding {
                 token_id: position.token_id.to_string(),
                 market_id: position.market_id.to_string(),
-                outcome: position.outcome.clone(),
+                outcome: position.outcome.to_string(),
                 shares: position.shares.to_f64(),
                 entry: position.average_price(),
                 current: position.mark.map(|mark| mark.price.to_f64()),
@@ -139,7 +139,7 @@ fn resting_of(resting: &RestingOrder) -> Resting {
         order_id: order.id,
         market_id: order.market_id.to_string(),
         token_id: order.token_id.to_string(),
-        outcome: order.outcome.clone(),
+        outcome: order.outcome.to_string(),
         side: order.side.as_str(),
         limit: order.limit.to_f64(),
         remaining: resting.remaining.to_f64(),

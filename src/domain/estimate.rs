@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{MarketId, TokenId};
+use super::ids::{MarketId, OutcomeName, TokenId};
 use super::money::Price;
 use super::time::Timestamp;
 
@@ -14,7 +14,7 @@ pub struct Estimate {
     /// Token of the outcome that is estimated.
     pub token_id: TokenId,
     /// Name of that outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Estimated probability, 0 < p < 1.
     pub probability: f64,
     /// How sure the author is of the estimate itself, 0–1; `None` when not stated.

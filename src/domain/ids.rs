@@ -43,6 +43,32 @@ macro_rules! text_id {
             }
         }
 
+        impl std::ops::Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                *self.0 == *text
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                *self.0 == **text
+            }
+        }
+
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -67,6 +93,17 @@ text_id! {
     /// Condition id, `0x` and 62 or 64 hex digits, lower case.
     ConditionId
 }
+text_id! {
+    /// Name of an outcome: `Yes`, `No`, a team. Untrusted text.
+    OutcomeName
+}
+impl Default for OutcomeName {
+    /// No name: that of a token which nothing is known of.
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
 text_id! {
     /// Name of a strategy, or who else asked: `mcp_manual`, `conditional`.
     StrategyName

@@ -5,9 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::digits::Fixed;
-use super::ids::{EventId, MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, OutcomeName, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::order::Side;
+use super::reason::Reason;
 
 /// Buy or sell one outcome because its price is off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct Signal {
     /// Token; a bearish view on Yes buys the No token at No's own book.
     pub token_id: TokenId,
     /// Name of the outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Direction.
     pub side: Side,
     /// How sure the strategy is of its fair price, 0–1. Not a probability of winning.
@@ -33,7 +34,7 @@ pub struct Signal {
     /// Notional wanted at the limit price, pUSD.
     pub size: Usdc,
     /// Why, with the model and the numbers that gave the fair price.
-    pub reason: String,
+    pub reason: Reason,
     /// Stop price that overrides the configured default.
     pub stop_loss: Option<Price>,
     /// Profit price that overrides the configured default.
@@ -59,7 +60,7 @@ pub struct Quote {
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// What the strategy thinks the token is worth, 0–1.
     pub fair_price: f64,
     /// How sure it is of that, 0–1.
@@ -133,7 +134,7 @@ pub struct BasketLeg {
     /// Token bought.
     pub token_id: TokenId,
     /// Name of the outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Worst price for this leg.
     pub limit: Price,
     /// Shares on offer at that price or better: thin legs go first.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fee::FeeSchedule;
-use super::ids::{ConditionId, EventId, MarketId, TokenId};
+use super::ids::{ConditionId, EventId, MarketId, OutcomeName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::time::Timestamp;
 
@@ -33,7 +33,7 @@ pub enum MarketStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Untrusted name: `Yes`, `No`, `Up`, a team.
-    pub name: String,
+    pub name: OutcomeName,
     /// Its token.
     pub token: TokenId,
     /// True when the source gave no token id and this one was made up (recordings); such a token

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fee::FeeSchedule;
-use super::ids::{EventId, MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, OutcomeName, StrategyName, TokenId};
 use super::money::{Price, Shares, Usdc};
 use super::time::Timestamp;
 
@@ -119,7 +119,7 @@ pub struct Order {
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome that the token stands for.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Direction.
     pub side: Side,
     /// Limit price.
@@ -175,7 +175,7 @@ pub struct Fill {
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Direction.
     pub side: Side,
     /// Price of this level.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{EventId, MarketId, StrategyName, TokenId};
+use super::ids::{EventId, MarketId, OutcomeName, StrategyName, TokenId};
 use super::money::{Price, Rounding, Shares, Usdc, notional};
 use super::time::Timestamp;
 
@@ -28,7 +28,7 @@ pub struct Position {
     /// Token.
     pub token_id: TokenId,
     /// Name of the outcome.
-    pub outcome: String,
+    pub outcome: OutcomeName,
     /// Shares held.
     pub shares: Shares,
     /// What these shares cost, fees not included.

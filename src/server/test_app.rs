@@ -85,7 +85,7 @@ impl Account {
         let estimate = Estimate {
             market_id: MarketId::new(market),
             token_id: TokenId::new(token),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             probability: 0.6,
             confidence: Some(0.9),
             author: "tester".to_owned(),

@@ -245,7 +245,7 @@ mod tests {
         Estimate {
             market_id: "559652".into(),
             token_id: "71321".into(),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             probability,
             confidence: None,
             author: "an agent".to_owned(),
@@ -274,7 +274,7 @@ mod tests {
                 market_id: "559652".into(),
                 event_id: Some("16084".into()),
                 token_id: "71321".into(),
-                outcome: "Yes".to_owned(),
+                outcome: "Yes".into(),
                 side: Side::Buy,
                 limit: price("0.5"),
                 shares: Shares::whole(10),

@@ -190,7 +190,7 @@ fn buy(conn: &Connection, seq: u64, at: Timestamp, fill: &Fill) -> Result<Change
     .execute(params![
         fill.token_id.as_str(),
         fill.market_id.as_str(),
-        fill.outcome,
+        fill.outcome.as_str(),
         fill.shares.micros(),
         fill.notional.micros(),
         fill.strategy.as_str(),
@@ -198,7 +198,7 @@ fn buy(conn: &Connection, seq: u64, at: Timestamp, fill: &Fill) -> Result<Change
     ])?;
     Ok(Change {
         entry_strategy: fill.strategy.as_str().to_owned(),
-        outcome: fill.outcome.clone(),
+        outcome: fill.outcome.to_string(),
         realised: None,
     })
 }

@@ -182,7 +182,8 @@ impl AiAnalyst {
                 Fixed(plan.fee, 4),
                 Fixed(plan.edge, 4),
                 opinion.words(context.calibrations, of_first),
-            ),
+            )
+            .into(),
             stop_loss: None,
             take_profit: None,
         }))
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(signal.confidence, 0.7);
         assert_eq!((signal.stop_loss, signal.take_profit), (None, None));
         assert_eq!(
-            signal.reason,
+            signal.reason.to_string(),
             "Yes estimated at 0.7100 by 1 author(s), 0.2100 above its best ask; buy to 0.5, \
              fee 0.0000, edge 0.2100; ann 0.7100 → 0.7100 (identity, 0 resolved)"
         );
@@ -427,6 +428,7 @@ mod tests {
         close(yes.fair_price, 0.75);
         assert!(
             yes.reason
+                .to_string()
                 .ends_with("; ann 0.9000 → 0.7500 (platt, 84 resolved)"),
             "{}",
             yes.reason
@@ -447,7 +449,11 @@ mod tests {
         let no = signal(&no);
         assert_eq!(no.token_id, TokenId::new("m-no"));
         close(no.fair_price, 0.75);
-        assert!(no.reason.contains("ann 0.9000 → 0.7500"), "{}", no.reason);
+        assert!(
+            no.reason.to_string().contains("ann 0.9000 → 0.7500"),
+            "{}",
+            no.reason
+        );
     }
 
     /// However wrong the market may have been in the past, agreeing with it states no edge.

@@ -100,7 +100,8 @@ impl Favourite {
                     plan.limit,
                     plan.fee,
                     plan.edge,
-                ),
+                )
+                .into(),
                 stop_loss: None,
                 take_profit: None,
             }));

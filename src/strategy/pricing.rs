@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::params::{self, MAX_AMOUNT};
 use super::{Analysis, StrategyContext, cause, parts};
 use crate::domain::{
-    Book, BookFeed, BookOrigin, Intent, Market, MarketView, Outcome, Price, Shares, Side,
-    Timestamp, TokenId, Usdc, text,
+    Book, BookFeed, BookOrigin, Intent, Market, MarketView, Outcome, OutcomeName, Price, Shares,
+    Side, Timestamp, TokenId, Usdc, text,
 };
 
 /// Comparisons with a parameter forgive this much: 0.35 − 0.30 is a hair below 0.05 in binary.
@@ -42,7 +42,12 @@ pub(super) fn clamp_fair(price: f64) -> f64 {
 
 /// An outcome's name for a reason line.
 pub(super) fn name_of(outcome: &Outcome) -> String {
-    text::clean(&outcome.name, REASON_NAME)
+    short_name(&outcome.name)
+}
+
+/// The same of a name alone.
+pub(super) fn short_name(name: &OutcomeName) -> String {
+    text::clean(name, REASON_NAME)
 }
 
 /// Looks at every candidate market; `look` says what it wants there, or why nothing.

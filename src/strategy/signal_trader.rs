@@ -1,15 +1,17 @@
 //! Momentum with volume and book imbalance: a price that has moved on real trading, and whose book
 //! does not lean the other way, moves on a little further.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params;
-use super::pricing::{self, BuyTerms};
+use super::pricing::{self, BuyPlan, BuyTerms};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators};
 use crate::domain::{
-    Book, BookOrigin, Fixed, History, Intent, Market, MarketView, Side, Signal, StrategyName,
-    Timestamp, Usdc,
+    Book, BookOrigin, Fixed, History, Intent, Market, MarketView, OutcomeName, Reason, Side,
+    Signal, StrategyName, Timestamp, Usdc,
 };
 
 /// Its name in the configuration.
@@ -193,24 +195,18 @@ impl SignalTrader {
             target_price: plan.limit,
             edge: plan.edge,
             size: plan.size,
-            reason: format!(
-                "{} moved {:+} to {} in {} min, book {}; fair {} {} = mid + {} x move + {weight} x \
-                 imbalance x half spread; buy to {}, fee {}, edge {}",
-                pricing::name_of(first),
-                Fixed(moved, 4),
-                Fixed(yes.mid, 4),
-                self.params.lookback_minutes,
-                imbalance.map_or_else(
-                    || "unknown".to_owned(),
-                    |lean| format!("{:+}", Fixed(lean, 2))
-                ),
-                pricing::name_of(outcome),
-                Fixed(fair, 4),
-                self.params.continuation,
-                plan.limit,
-                Fixed(plan.fee, 4),
-                Fixed(plan.edge, 4),
-            ),
+            reason: Reason::later(Moved {
+                first: first.name.clone(),
+                moved,
+                mid: yes.mid,
+                lookback_minutes: self.params.lookback_minutes,
+                imbalance,
+                bought: outcome.name.clone(),
+                fair,
+                continuation: self.params.continuation,
+                weight,
+                plan,
+            }),
             stop_loss: None,
             take_profit: None,
         }))
@@ -272,6 +268,51 @@ impl SignalTrader {
             return Err(cause::NO_HISTORY);
         }
         Ok(point.price)
+    }
+}
+
+/// What a signal was made of.
+struct Moved {
+    /// Name of the market's first outcome, which moved.
+    first: OutcomeName,
+    moved: f64,
+    mid: f64,
+    lookback_minutes: u32,
+    imbalance: Option<f64>,
+    bought: OutcomeName,
+    /// Fair price of what is bought.
+    fair: f64,
+    continuation: f64,
+    /// Weight of the imbalance.
+    weight: f64,
+    plan: BuyPlan,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} moved {:+} to {} in {} min, book ",
+            pricing::short_name(&self.first),
+            Fixed(self.moved, 4),
+            Fixed(self.mid, 4),
+            self.lookback_minutes,
+        )?;
+        match self.imbalance {
+            Some(lean) => write!(f, "{:+}", Fixed(lean, 2))?,
+            None => f.write_str("unknown")?,
+        }
+        write!(
+            f,
+            "; fair {} {} = mid + {} x move + {} x imbalance x half spread; buy to {}, fee {}, edge {}",
+            pricing::short_name(&self.bought),
+            Fixed(self.fair, 4),
+            self.continuation,
+            self.weight,
+            self.plan.limit,
+            Fixed(self.plan.fee, 4),
+            Fixed(self.plan.edge, 4),
+        )
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct MarketBuilder {
 /// volume 20,000 and liquidity 5,000 pUSD, and neither books nor history.
 pub(super) fn market(id: &str) -> MarketBuilder {
     let outcome = |name: &str, token: &str| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(format!("{id}-{token}")),
         synthetic: false,
         indicative_price: None,
@@ -232,7 +232,7 @@ impl World {
                 market_id: MarketId::new(market),
                 event_id: None,
                 token_id: TokenId::new(token),
-                outcome: String::new(),
+                outcome: "".into(),
                 shares: Shares::whole(count),
                 cost: usdc(cost),
                 opened_at: now(),
@@ -254,7 +254,7 @@ impl World {
             market_id: MarketId::new("m"),
             event_id: None,
             token_id: TokenId::new(token),
-            outcome: String::new(),
+            outcome: "".into(),
             side,
             limit: price(at),
             shares: Shares::whole(count),
@@ -297,7 +297,7 @@ impl World {
             .push(Estimate {
                 market_id: MarketId::new(market),
                 token_id: TokenId::new(token),
-                outcome: String::new(),
+                outcome: "".into(),
                 probability,
                 confidence: None,
                 author: author.to_owned(),

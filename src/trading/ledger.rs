@@ -11,18 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Calibrations, ConditionalOrder, Estimate, Fill, HaltCause, LedgerEvent, MarketId, MoneyError,
-    Order, OrderOutcome, Position, RestingOrder, Rounding, Shares, Side, SourceKind, StampedEvent,
-    StrategyName, Timestamp, TokenId, Usdc, notional,
+    Order, OrderOutcome, Position, RestingOrder, Shares, SourceKind, StampedEvent, StrategyName,
+    Timestamp, TokenId, Usdc,
 };
 
 use super::estimates::Scoring;
+use claims::Claims;
 use holdings::Holdings;
 
 mod apply;
 mod checkpoint;
+mod claims;
 mod depth;
 mod exposure;
 mod holdings;
+mod stakes;
 
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
 pub use depth::Used;
@@ -165,6 +168,9 @@ pub struct Ledger {
     positions: Holdings,
     in_flight: BTreeMap<u64, (Order, Shares)>,
     resting: BTreeMap<u64, RestingOrder>,
+    /// Of the two above. It follows from them, so no checkpoint holds it.
+    #[serde(skip)]
+    claims: Claims,
     conditionals: BTreeMap<u64, ConditionalOrder>,
     estimates: BTreeMap<MarketId, Vec<Estimate>>,
     scoring: Arc<Scoring>,
@@ -258,7 +264,7 @@ impl Ledger {
     /// Cash that no waiting buy has a claim on, pUSD.
     #[must_use]
     pub fn available_cash(&self) -> Usdc {
-        self.cash.minus(self.waiting_buys(None))
+        self.cash.minus(self.claims.cost())
     }
 
     /// Paid in, pUSD.
@@ -296,11 +302,7 @@ impl Ledger {
     /// Shares held of a token that no sale, resting or on its way, has a claim on.
     #[must_use]
     pub fn sellable(&self, token: &TokenId) -> Shares {
-        let promised = self
-            .open_orders()
-            .filter(|(order, _)| order.token_id == *token && order.side == Side::Sell)
-            .fold(Shares::ZERO, |sum, (_, remaining)| sum.plus(remaining));
-        self.held(token).minus(promised)
+        self.held(token).minus(self.claims.offered(token))
     }
 
     /// Resting orders by number.
@@ -469,30 +471,13 @@ impl Ledger {
     pub fn market_exposure(&self, market: &MarketId) -> Usdc {
         self.positions
             .market_cost(market)
-            .plus(self.waiting_buys(Some(market)))
+            .plus(self.claims.market_cost(market))
     }
 
     /// Cost of all positions and waiting buys, pUSD.
     #[must_use]
     pub fn total_exposure(&self) -> Usdc {
-        self.positions.cost().plus(self.waiting_buys(None))
-    }
-
-    fn waiting_buys(&self, market: Option<&MarketId>) -> Usdc {
-        let in_flight = self
-            .in_flight
-            .values()
-            .map(|(order, remaining)| (order, *remaining));
-        let resting = self.resting.values().map(|r| (&r.order, r.remaining));
-        in_flight
-            .chain(resting)
-            .filter(|(order, _)| {
-                order.side == Side::Buy && market.is_none_or(|m| order.market_id == *m)
-            })
-            .map(|(order, remaining)| {
-                notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::ZERO)
-            })
-            .sum()
+        self.positions.cost().plus(self.claims.cost())
     }
 
     /// Cost basis of everything held, pUSD.

@@ -137,7 +137,7 @@ impl OrderReport {
             market_id: order.market_id.to_string(),
             question: market.question.clone(),
             token_id: order.token_id.to_string(),
-            outcome: order.outcome.clone(),
+            outcome: order.outcome.to_string(),
             side: order.side.as_str().to_owned(),
             order_type: order.order_type.as_str().to_owned(),
             limit_price: order.limit.to_f64(),

@@ -38,6 +38,20 @@ impl<T> Approved<T> {
     }
 }
 
+impl Approved<Order> {
+    /// The same order with another reason, which is nothing that was judged: most orders of a tick are
+    /// refused, so words are made only for those that go out.
+    #[must_use]
+    pub fn because(self, reason: String) -> Self {
+        Approved {
+            inner: Order {
+                reason,
+                ..self.inner
+            },
+        }
+    }
+}
+
 /// One limit, what the order would make of it, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitCheck {
@@ -130,12 +144,12 @@ impl RiskGate<'_> {
     /// Approves one order. Errors: the [`Refusal`] of the first limit that it breaks.
     pub fn approve(
         &self,
-        order: Order,
+        order: &Order,
         market: &Market,
         book: Option<&Book>,
     ) -> Result<Approved<Order>, Refusal> {
         let candidate = Candidate {
-            order: &order,
+            order,
             market,
             book,
         };

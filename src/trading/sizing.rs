@@ -1,7 +1,9 @@
 //! How much to bet: on the fair probability against the executable price with its fee, never on
 //! "confidence".
 
-use crate::domain::{Market, Side, Signal, Usdc};
+use std::fmt;
+
+use crate::domain::{Market, Side, Signal, StrategyName, Usdc};
 
 use super::config::{SizingConfig, SizingMethod};
 use super::ledger::Exposures;
@@ -13,7 +15,77 @@ pub struct Sized {
     /// Notional to trade, pUSD; zero when there is nothing to bet on.
     pub size: Usdc,
     /// How it came about.
-    pub explanation: String,
+    pub explanation: Explanation,
+}
+
+/// How a size came about; words when they are wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Explanation {
+    /// It is the strategy's own.
+    Fixed {
+        /// pUSD.
+        size: Usdc,
+        /// Whose.
+        strategy: StrategyName,
+    },
+    /// By Kelly's formula.
+    Kelly(Bet),
+}
+
+/// The numbers of a bet by Kelly's formula.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bet {
+    name: &'static str,
+    /// Fair price, 0–1.
+    fair: f64,
+    /// Price with fee, pUSD per share.
+    cost: f64,
+    /// Share of the equity that the formula gives.
+    share: f64,
+    equity: Usdc,
+    /// Most of the equity that one event may have.
+    most: f64,
+    taken: Taken,
+    /// What the limits left of it.
+    cut: Option<Usdc>,
+}
+
+/// What is at stake already and counts against a bet, pUSD.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Taken {
+    Nothing,
+    ByEvent(Usdc),
+    ByToken(Usdc),
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bet = match self {
+            Explanation::Fixed { size, strategy } => {
+                return write!(f, "fixed size {size} pUSD of {strategy}");
+            }
+            Explanation::Kelly(bet) => bet,
+        };
+        write!(
+            f,
+            "{}: fair {:.4} against cost {:.4} gives {:.2} % of {} pUSD equity (cap {:.2} % per event)",
+            bet.name,
+            bet.fair,
+            bet.cost,
+            bet.share * 100.0,
+            bet.equity,
+            bet.most * 100.0,
+        )?;
+        match bet.taken {
+            Taken::Nothing => {}
+            Taken::ByEvent(stake) => write!(f, ", of which the event has {stake} pUSD at stake")?,
+            Taken::ByToken(stake) => write!(f, ", of which the token has {stake} pUSD at stake")?,
+        }
+        match bet.cut {
+            Some(left) => write!(f, ", cut to the {left} pUSD that the limits leave"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The account that a bet is sized for.
@@ -59,38 +131,36 @@ pub fn size(signal: &Signal, market: &Market, purse: &Purse, config: &SizingConf
     let on_token = stake(share.min(config.max_bet_pct)).minus(at_stake.token);
     let in_event = stake(config.max_bet_pct).minus(at_stake.event);
     let size = on_token.min(in_event).max(Usdc::ZERO);
-    let mut explanation = format!(
-        "{name}: fair {:.4} against cost {cost:.4} gives {:.2} % of {equity} pUSD equity (cap {:.2} \
-         % per event)",
-        signal.fair_price,
-        share * 100.0,
-        config.max_bet_pct * 100.0,
-    );
-    if in_event < on_token {
-        explanation = format!(
-            "{explanation}, of which the event has {} pUSD at stake",
-            at_stake.event
-        );
+    let taken = if in_event < on_token {
+        Taken::ByEvent(at_stake.event)
     } else if at_stake.token > Usdc::ZERO {
-        explanation = format!(
-            "{explanation}, of which the token has {} pUSD at stake",
-            at_stake.token
-        );
+        Taken::ByToken(at_stake.token)
+    } else {
+        Taken::Nothing
+    };
+    let cut = (size > largest && largest >= MIN_MARKETABLE_BUY).then_some(largest);
+    Sized {
+        size: cut.unwrap_or(size),
+        explanation: Explanation::Kelly(Bet {
+            name,
+            fair: signal.fair_price,
+            cost,
+            share,
+            equity,
+            most: config.max_bet_pct,
+            taken,
+            cut,
+        }),
     }
-    if size > largest && largest >= MIN_MARKETABLE_BUY {
-        explanation = format!("{explanation}, cut to the {largest} pUSD that the limits leave");
-        return Sized {
-            size: largest,
-            explanation,
-        };
-    }
-    Sized { size, explanation }
 }
 
 fn own_size(signal: &Signal) -> Sized {
     Sized {
         size: signal.size,
-        explanation: format!("fixed size {} pUSD of {}", signal.size, signal.strategy),
+        explanation: Explanation::Fixed {
+            size: signal.size,
+            strategy: signal.strategy.clone(),
+        },
     }
 }
 
@@ -158,7 +228,7 @@ mod tests {
         let full = sized(SizingMethod::Kelly, 1.0, "1000");
         assert_eq!(full.size, usd("179.487179"));
         assert_eq!(
-            full.explanation,
+            full.explanation.to_string(),
             "Kelly: fair 0.6000 against cost 0.5125 gives 17.95 % of 1000 pUSD equity (cap 100.00 \
              % per event)"
         );
@@ -175,9 +245,10 @@ mod tests {
         assert!(
             shared
                 .explanation
+                .to_string()
                 .ends_with("(cap 20.00 % per event), of which the event has 120 pUSD at stake"),
             "{}",
-            shared.explanation
+            shared.explanation.to_string()
         );
         // All of it is in use.
         let used = bet(SizingMethod::Kelly, 0.2, &purse("0", "200", "1000"));
@@ -193,6 +264,7 @@ mod tests {
         assert_eq!(more.size, usd("79.487179"));
         assert!(
             more.explanation
+                .to_string()
                 .ends_with("of which the token has 100 pUSD at stake")
         );
         let enough = bet(SizingMethod::Kelly, 1.0, &purse("180", "180", "1000"));
@@ -246,6 +318,7 @@ mod tests {
         assert_eq!(cut.size, usd("70"));
         assert!(
             cut.explanation
+                .to_string()
                 .ends_with("cut to the 70 pUSD that the limits leave")
         );
         assert_eq!(sized(SizingMethod::Kelly, 1.0, "1").size, usd("1"));

@@ -44,7 +44,7 @@ pub fn after(seconds: i64) -> Timestamp {
 /// A free Yes/No market with tick 0.01 and a minimum of 5 shares; its tokens are `ID-yes`, `ID-no`.
 pub fn market(id: &str) -> Market {
     let outcome = |name: &str, token: String| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(token),
         synthetic: false,
         indicative_price: None,
@@ -247,14 +247,14 @@ pub fn signal(strategy: &str, outcome: &str, side: Side, limit: &str, size: &str
         strategy: StrategyName::new(strategy),
         market_id: "m".into(),
         token_id: TokenId::new(format!("m-{}", outcome.to_lowercase())),
-        outcome: outcome.to_owned(),
+        outcome: outcome.into(),
         side,
         confidence: 0.9,
         fair_price: fair,
         target_price: limit,
         edge: 0.05,
         size: usd(size),
-        reason: "test".to_owned(),
+        reason: "test".into(),
         stop_loss: None,
         take_profit: None,
     }
@@ -267,7 +267,7 @@ pub fn basket(strategy: &str, legs: &[(&str, &str, &str)], shares: &str) -> Bask
         .map(|(token, limit, depth)| BasketLeg {
             market_id: MarketId::new(token.split('-').next().unwrap()),
             token_id: TokenId::new(token),
-            outcome: token.split('-').next_back().unwrap().to_owned(),
+            outcome: token.split('-').next_back().unwrap().into(),
             limit: p(limit),
             depth: sh(depth),
         })
@@ -301,7 +301,7 @@ pub fn quote(
         strategy: StrategyName::new(strategy),
         market_id: MarketId::new(market),
         token_id: TokenId::new(format!("{market}-yes")),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         fair_price: 0.5,
         confidence: 1.0,
         bid: side(bid),
@@ -336,7 +336,7 @@ pub fn order(id: u64, side: Side, limit: &str, shares: &str, order_type: OrderTy
         market_id: "m".into(),
         event_id: None,
         token_id: "m-yes".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         side,
         limit: p(limit),
         shares: sh(shares),

@@ -43,7 +43,7 @@ fn estimate(at: Timestamp) -> Estimate {
     Estimate {
         market_id: MarketId::new("a"),
         token_id: "t1".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability: 0.9,
         confidence: Some(0.9),
         author: "me".to_owned(),

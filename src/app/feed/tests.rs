@@ -49,7 +49,7 @@ fn price(text: &str) -> Price {
 
 fn market(id: &str, status: MarketStatus) -> Arc<Market> {
     let outcome = |name: &str, letter: char| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(format!("{id}{letter}")),
         synthetic: false,
         indicative_price: None,

@@ -301,7 +301,7 @@ impl World {
                 estimate: Estimate {
                     market_id: MarketId::new("m0"),
                     token_id: TokenId::new("m0-yes"),
-                    outcome: "Yes".to_owned(),
+                    outcome: "Yes".into(),
                     probability: 1.0 / 3.0,
                     confidence: None,
                     author: "me".to_owned(),

@@ -39,7 +39,7 @@ fn other_market() -> Arc<Market> {
 
 fn named(id: &str, tokens: [&str; 2]) -> Arc<Market> {
     let outcome = |name: &str, token: &str| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(token),
         synthetic: false,
         indicative_price: None,

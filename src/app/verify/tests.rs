@@ -35,7 +35,7 @@ fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> Ledg
             strategy: "test".into(),
             market_id: "m".into(),
             token_id: "m-yes".into(),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             side,
             price: p(price),
             shares: sh(shares),

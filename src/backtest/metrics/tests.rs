@@ -192,7 +192,7 @@ fn fill(side: Side, price: &str, shares: u32, maker: bool) -> Fill {
         strategy: StrategyName::new("s"),
         market_id: MarketId::new("m"),
         token_id: TokenId::new("t"),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         side,
         price,
         shares: Shares::whole(shares),

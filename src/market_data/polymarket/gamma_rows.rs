@@ -227,7 +227,7 @@ fn outcomes(
                     .map_err(|problem| RowFault::new("outcomePrices", problem))?,
             };
             Ok(Outcome {
-                name,
+                name: name.into(),
                 token: TokenId::new(token),
                 synthetic,
                 indicative_price,

@@ -395,7 +395,7 @@ fn outcomes(market: &GrowingMarket, metadata: &Metadata, skips: &mut Skips) -> V
     };
     let token = token.as_str();
     let outcome = |name: String, token: &str, synthetic: bool| Outcome {
-        name,
+        name: name.into(),
         token: TokenId::new(token),
         synthetic,
         indicative_price: None,

@@ -124,7 +124,7 @@ impl EstimateView {
             calibrated: tidy(calibration.map.apply(estimate.probability)),
             record: record_of(scoring, &estimate.author),
             author: estimate.author.clone(),
-            outcome: estimate.outcome.clone(),
+            outcome: estimate.outcome.to_string(),
             probability: estimate.probability,
             confidence: estimate.confidence,
             rationale: estimate.rationale.clone(),
@@ -299,7 +299,7 @@ async fn analyze_market(
             .filter(|position| position.market_id == market.id)
             .map(|position| HeldView {
                 token_id: position.token_id.to_string(),
-                outcome: position.outcome.clone(),
+                outcome: position.outcome.to_string(),
                 shares: position.shares.to_f64(),
                 avg_price: position.average_price().map(tidy),
             })

@@ -320,7 +320,7 @@ mod tests {
             let estimate = Estimate {
                 market_id: market.into(),
                 token_id: "t".into(),
-                outcome: "Yes".to_owned(),
+                outcome: "Yes".into(),
                 probability: 0.75,
                 confidence: None,
                 author: "ann".to_owned(),

@@ -132,7 +132,7 @@ pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
             let view = PositionView {
                 market_id: position.market_id.to_string(),
                 question: app.question_of(&position.market_id),
-                outcome: position.outcome.clone(),
+                outcome: position.outcome.to_string(),
                 shares: position.shares.to_f64(),
                 avg_price: position.average_price().map(tidy),
                 cost: position.cost.to_f64(),
@@ -155,7 +155,7 @@ pub fn portfolio(app: &App) -> Result<PortfolioOut, AppError> {
             strategy: trade.fill.strategy.to_string(),
             market_id: trade.fill.market_id.to_string(),
             token_id: trade.fill.token_id.to_string(),
-            outcome: trade.fill.outcome.clone(),
+            outcome: trade.fill.outcome.to_string(),
             side: trade.fill.side.as_str().to_owned(),
             price: trade.fill.price.to_f64(),
             size: trade.fill.notional.to_f64(),

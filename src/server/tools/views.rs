@@ -54,7 +54,7 @@ impl MarketSummary {
             outcomes: market
                 .outcomes
                 .iter()
-                .map(|outcome| outcome.name.clone())
+                .map(|outcome| outcome.name.to_string())
                 .collect(),
             outcome_prices: market
                 .outcomes
@@ -181,14 +181,14 @@ impl SignalView {
             strategy: signal.strategy.to_string(),
             market_id: signal.market_id.to_string(),
             token_id: signal.token_id.to_string(),
-            outcome: signal.outcome.clone(),
+            outcome: signal.outcome.to_string(),
             side: signal.side.as_str().to_owned(),
             confidence: tidy(signal.confidence),
             fair_price: tidy(signal.fair_price),
             target_price: signal.target_price.to_f64(),
             edge: tidy(signal.edge),
             size: signal.size.to_f64(),
-            reason: signal.reason.clone(),
+            reason: signal.reason.to_string(),
             stop_loss: signal.stop_loss.map(|price| price.to_f64()),
             take_profit: signal.take_profit.map(|price| price.to_f64()),
         }

@@ -74,7 +74,7 @@ fn a_rise_on_volume_buys_yes_at_its_ask() {
     // 0.5 × 0.06 / 0.05
     assert_eq!(signal.confidence, 0.6);
     assert_eq!(
-        signal.reason,
+        signal.reason.to_string(),
         "Yes moved +0.0600 to 0.5600 in 1440 min, book +0.00; fair Yes 0.5900 = mid + 0.5 x move + \
          0.5 x imbalance x half spread; buy to 0.57, fee 0.0000, edge 0.0200"
     );
@@ -331,7 +331,11 @@ fn a_book_that_leans_with_the_move_raises_fair_price_and_confidence() {
     close(signal.edge, 0.0225);
     // 0.6 + 0.5 × 0.5 × (1 − 0.6)
     assert_eq!(signal.confidence, 0.7);
-    assert!(signal.reason.contains("book +0.50"), "{}", signal.reason);
+    assert!(
+        signal.reason.to_string().contains("book +0.50"),
+        "{}",
+        signal.reason
+    );
 }
 
 #[test]
@@ -400,7 +404,12 @@ fn a_synthetic_book_neither_confirms_nor_contradicts() {
     );
     close(signals(&analysis)[0].fair_price, 0.59);
     assert_eq!(signals(&analysis)[0].confidence, 0.6);
-    assert!(signals(&analysis)[0].reason.contains("book unknown"));
+    assert!(
+        signals(&analysis)[0]
+            .reason
+            .to_string()
+            .contains("book unknown")
+    );
 }
 
 #[test]

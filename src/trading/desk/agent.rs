@@ -117,7 +117,7 @@ fn build(ledger: &Ledger, wanted: &AgentOrder, market: &Market) -> Order {
         fired_by: None,
         fee: None,
         basket: None,
-        reason: wanted.reason.clone(),
+        reason: wanted.reason.as_str().into(),
         stop_loss: wanted.stop_loss,
         take_profit: wanted.take_profit,
         trail_percent: wanted.trail_percent,
@@ -158,7 +158,7 @@ pub fn agent_order(
         target_price: wanted.limit,
         edge: 0.0,
         size: wanted.size,
-        reason: wanted.reason.clone(),
+        reason: wanted.reason.as_str().into(),
         stop_loss: wanted.stop_loss,
         take_profit: wanted.take_profit,
     };
@@ -170,7 +170,7 @@ pub fn agent_order(
     let book = step.book(&wanted.token_id);
     let verdict = match refuse_terms(wanted, book.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => step.approve(order.clone(), &market, book.as_ref()),
+        None => step.approve(&order, &market, book.as_ref()),
     };
     let approved = match verdict {
         Ok(approved) => approved,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Basket, BasketLeg, LedgerEvent, Order, OrderOutcome, OrderType, Price, Rounding, Shares, Side,
-    Signal, TokenId, Usdc, notional,
+    Basket, BasketLeg, LedgerEvent, Order, OrderOutcome, OrderType, Price, Reason, Rounding,
+    Shares, Side, Signal, TokenId, Usdc, notional,
 };
 
 use super::super::aggregation::is_enough;
@@ -250,6 +250,7 @@ impl Step<'_> {
     fn log_legs(&mut self, basket: &Basket) -> Result<Vec<u64>, DeskError> {
         let share = basket.edge / (basket.legs.len().max(1)) as f64;
         let mut rows = Vec::with_capacity(basket.legs.len());
+        let reason = Reason::from(basket.reason.as_str());
         for leg in &basket.legs {
             let size = notional(leg.limit, basket.shares, Rounding::Down)?;
             let signal = Signal {
@@ -264,7 +265,7 @@ impl Step<'_> {
                 target_price: leg.limit,
                 edge: share,
                 size,
-                reason: basket.reason.clone(),
+                reason: reason.clone(),
                 stop_loss: None,
                 take_profit: None,
             };
@@ -390,7 +391,7 @@ impl Step<'_> {
             };
             let book = self.book(&order.token_id);
             let paid: Usdc = notional(order.limit, order.shares, Rounding::Down)?;
-            match self.approve(sale.clone(), &view.market, book.as_ref()) {
+            match self.approve(&sale, &view.market, book.as_ref()) {
                 Ok(approved) => {
                     let sale = self.accept_now(approved)?;
                     let report = self.execute(&sale, &view.market)?;

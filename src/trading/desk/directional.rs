@@ -77,12 +77,12 @@ impl Step<'_> {
         let sized = sizing::size(signal, &view.market, &purse, &self.config.sizing);
         if sized.size <= Usdc::ZERO && signal.size > Usdc::ZERO {
             for row in rows() {
-                self.reject(*row, "nothing to bet", sized.explanation.clone())?;
+                self.reject(*row, "nothing to bet", sized.explanation.to_string())?;
             }
             return Ok(());
         }
-        let book = self.book(&signal.token_id);
-        let bid = book.as_ref().and_then(Book::best_bid);
+        let book = self.left_of(&signal.token_id);
+        let bid = book.as_deref().and_then(Book::best_bid);
         // A strategy's own exit that the bid of now sets off already guards nothing: the spread alone
         // would sell what was just bought. The default, if there is one, takes its place.
         let stop_loss = signal
@@ -100,7 +100,7 @@ impl Step<'_> {
         }
         let held = self.ledger().sellable(&signal.token_id);
         let shares = venue_rules::shares_for(signal.side, sized.size, signal.target_price, held);
-        let order = Order {
+        let mut order = Order {
             id: self.ledger().next_order_id(),
             client_order_id: None,
             signal_id: Some(logged.id),
@@ -119,12 +119,12 @@ impl Step<'_> {
             fired_by: None,
             fee: None,
             basket: None,
-            reason: format!("{}; {}", signal.reason, sized.explanation),
+            reason: String::new(),
             stop_loss,
             take_profit,
             trail_percent: None,
         };
-        let approved = match self.approve(order.clone(), &view.market, book.as_ref()) {
+        let approved = match self.approve(&order, &view.market, book.as_deref()) {
             Ok(approved) => approved,
             Err(refusal) => {
                 self.record_refusal(&order, &refusal)?;
@@ -134,6 +134,8 @@ impl Step<'_> {
                 return Ok(());
             }
         };
+        order.reason = format!("{}; {}", signal.reason, sized.explanation);
+        let approved = approved.because(order.reason.clone());
         let report = self.submit(approved, &view.market)?;
         self.conclude_signals(&order, &report)?;
         if signal.side == Side::Buy && !report.fills.is_empty() {

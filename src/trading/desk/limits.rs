@@ -89,7 +89,7 @@ impl Step<'_> {
     /// submits: whatever a preview said before counts for nothing.
     pub(super) fn approve(
         &self,
-        order: Order,
+        order: &Order,
         market: &Market,
         book: Option<&Book>,
     ) -> Result<Approved<Order>, Refusal> {

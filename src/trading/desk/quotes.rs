@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use foldhash::fast::RandomState;
 
 use crate::domain::{
-    Order, OrderType, Quote, QuoteSide, RestingOrder, Rounding, Side, Signal, StrategyName,
+    Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, StrategyName,
     TokenId, Usdc, notional,
 };
 
@@ -104,7 +104,7 @@ impl Step<'_> {
             self.reject(row, "market not gathered", reason)?;
             return Ok(None);
         };
-        let order = Order {
+        let mut order = Order {
             id: self.ledger().next_order_id(),
             client_order_id: None,
             signal_id: Some(row),
@@ -124,14 +124,16 @@ impl Step<'_> {
             fired_by: None,
             fee: None,
             basket: None,
-            reason: quote.reason.to_string(),
+            reason: String::new(),
             stop_loss: None,
             take_profit: None,
             trail_percent: None,
         };
-        let book = self.book(&quote.token_id);
-        match self.approve(order.clone(), &view.market, book.as_ref()) {
+        let book = self.left_of(&quote.token_id);
+        match self.approve(&order, &view.market, book.as_deref()) {
             Ok(approved) => {
+                order.reason = quote.reason.to_string();
+                let approved = approved.because(order.reason.clone());
                 let report = self.submit(approved, &view.market)?;
                 self.conclude_signals(&order, &report)?;
                 Ok(None)
@@ -225,7 +227,7 @@ fn signal_of(quote: &Quote, side: Side, wanted: QuoteSide) -> Result<Signal, Des
         target_price: wanted.price,
         edge,
         size: notional(wanted.price, wanted.shares, Rounding::Down)?,
-        reason: quote.reason.to_string(),
+        reason: Reason::later(quote.reason.clone()),
         stop_loss: None,
         take_profit: None,
     })

@@ -50,7 +50,7 @@ impl Step<'_> {
                 self.report.settlements.push(SettlementReport {
                     market_id: market_id.to_string(),
                     token_id: token.to_string(),
-                    outcome: position.outcome.clone(),
+                    outcome: position.outcome.to_string(),
                     payout: payout.to_f64(),
                     shares: position.shares.to_f64(),
                     proceeds: proceeds.to_f64(),
@@ -120,7 +120,7 @@ impl Step<'_> {
         Some(UnsettledReport {
             market_id: id.to_string(),
             token_id: position.token_id.to_string(),
-            outcome: position.outcome.clone(),
+            outcome: position.outcome.to_string(),
             shares: position.shares.to_f64(),
             cost: position.cost.to_f64(),
             state: state.to_owned(),

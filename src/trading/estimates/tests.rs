@@ -6,7 +6,7 @@ fn estimate(market: &str, author: &str, at: Timestamp) -> Estimate {
     Estimate {
         market_id: market.into(),
         token_id: format!("{market}-yes").as_str().into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability: 0.7,
         confidence: None,
         author: author.to_owned(),

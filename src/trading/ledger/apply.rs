@@ -86,9 +86,11 @@ impl Ledger {
             LedgerEvent::OrderClosed {
                 order_id, outcome, ..
             } => {
-                let in_flight = self.in_flight.remove(order_id).map(|(order, _)| order);
-                let resting = self.resting.remove(order_id).map(|resting| resting.order);
-                let order = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
+                let in_flight = self.in_flight.remove(order_id);
+                let resting = self.resting.remove(order_id);
+                let resting = resting.map(|resting| (resting.order, resting.remaining));
+                let (order, left) = in_flight.or(resting).ok_or(unknown_order(*order_id))?;
+                self.claims.take_off(&order, left);
                 self.strand(&order, *outcome);
                 self.close_client_order(&order, *outcome);
             }
@@ -232,6 +234,7 @@ impl Ledger {
         }
         self.recent_orders.push_back(at);
         self.baskets = self.baskets.max(order.basket.unwrap_or(0));
+        self.claims.add(order, order.shares);
         self.in_flight
             .insert(order.id, (order.clone(), order.shares));
         Ok(())
@@ -347,9 +350,7 @@ impl Ledger {
             }
         }
         self.fees = fees;
-        if let Some(left) = self.remaining_mut(fill.order_id) {
-            *left = remaining.minus(fill.shares);
-        }
+        self.shrink(fill.order_id, remaining.minus(fill.shares));
         self.follow_leg(fill);
         let totals = self.totals(&fill.strategy);
         totals.fills += 1;
@@ -563,10 +564,18 @@ impl Ledger {
         })
     }
 
-    fn remaining_mut(&mut self, order_id: u64) -> Option<&mut Shares> {
-        match self.in_flight.get_mut(&order_id) {
-            Some((_, remaining)) => Some(remaining),
-            None => self.resting.get_mut(&order_id).map(|r| &mut r.remaining),
+    /// So much is left of a waiting order.
+    fn shrink(&mut self, order_id: u64, left: Shares) {
+        let waiting = match self.in_flight.get_mut(&order_id) {
+            Some((order, remaining)) => Some((&*order, remaining)),
+            None => {
+                let resting = self.resting.get_mut(&order_id);
+                resting.map(|resting| (&resting.order, &mut resting.remaining))
+            }
+        };
+        if let Some((order, remaining)) = waiting {
+            self.claims.shrink(order, *remaining, left);
+            *remaining = left;
         }
     }
 

@@ -3,6 +3,7 @@
 //! JSON, as the events are: exact for integers and, here, for floats. A state is only ever a short
 //! cut. Whoever cannot read one replays the log instead.
 
+use super::claims::Claims;
 use super::{Ledger, LedgerError};
 
 /// Format of [`Ledger::to_checkpoint`]. Count up when the meaning of a field changes, or an optional
@@ -37,7 +38,8 @@ impl Ledger {
 
     /// The state after event `seq` from [`Ledger::to_checkpoint`]. Errors: see [`CheckpointError`].
     pub fn from_checkpoint(seq: u64, bytes: &[u8]) -> Result<Ledger, CheckpointError> {
-        let ledger: Ledger = serde_json::from_slice(bytes)?;
+        let mut ledger: Ledger = serde_json::from_slice(bytes)?;
+        ledger.claims = Claims::of(ledger.open_orders());
         if ledger.seq != seq {
             return Err(CheckpointError::OtherPlace {
                 expected: seq,

@@ -1,8 +1,6 @@
 //! What is at stake: the cost of positions and of waiting buys, by market, event and strategy.
 
-use crate::domain::{
-    EventId, MarketId, Order, Rounding, Shares, Side, StrategyName, TokenId, Usdc, notional,
-};
+use crate::domain::{EventId, MarketId, Order, StrategyName, TokenId, Usdc};
 
 use super::Ledger;
 
@@ -73,24 +71,18 @@ impl Exposures {
 }
 
 impl Ledger {
-    /// What is at stake around `scope`: positions by their running totals, and waiting buys.
+    /// What is at stake around `scope`: positions and waiting buys.
     #[must_use]
     pub fn exposures(&self, scope: &Scope<'_>) -> Exposures {
-        let mut sums = self.positions.exposures(scope);
-        for (order, remaining) in self.waiting() {
-            let cost = notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::ZERO);
-            sums.add(scope, &Scope::of(order), cost);
+        let held = self.positions.exposures(scope);
+        let waiting = self.claims.exposures(scope);
+        Exposures {
+            token: held.token.plus(waiting.token),
+            market: held.market.plus(waiting.market),
+            event: held.event.plus(waiting.event),
+            strategy: held.strategy.plus(waiting.strategy),
+            total: held.total.plus(waiting.total),
         }
-        sums
-    }
-
-    /// Buys that are on their way or rest, with the shares that are left of them.
-    fn waiting(&self) -> impl Iterator<Item = (&Order, Shares)> {
-        let in_flight = self.in_flight.values().map(|(order, left)| (order, *left));
-        let resting = self.resting.values().map(|r| (&r.order, r.remaining));
-        in_flight
-            .chain(resting)
-            .filter(|(order, _)| order.side == Side::Buy)
     }
 }
 
@@ -100,7 +92,7 @@ mod tests {
         Account, NOON, Scene, book, market, quote, says, usd, wanted,
     };
     use super::*;
-    use crate::domain::{Market, Snapshot};
+    use crate::domain::{Market, Side, Snapshot};
 
     /// Markets `m` and `n` of one event, `o` of another, `q` of none; each token asks 0.50.
     fn scene() -> Snapshot {

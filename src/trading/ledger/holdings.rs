@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::stakes::{Stakes, clamped};
 use super::{Exposures, Scope};
-use crate::domain::{EventId, MarketId, Position, StrategyName, TokenId, Usdc};
+use crate::domain::{MarketId, Position, TokenId, Usdc};
 
 /// Positions by token. Every change goes through [`Holdings::change`], which keeps the totals true.
 ///
@@ -14,23 +15,10 @@ use crate::domain::{EventId, MarketId, Position, StrategyName, TokenId, Usdc};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Holdings {
     positions: BTreeMap<TokenId, Position>,
-    // Micro-units in 128 bits: a total never saturates, so what was added can be taken off again.
-    cost: i128,
+    stakes: Stakes,
     value: i128,
     /// Positions that count at cost, or at the last mark that somebody bid.
     doubtful: usize,
-    by_strategy: BTreeMap<StrategyName, i128>,
-    by_event: BTreeMap<EventId, i128>,
-    by_market: BTreeMap<MarketId, Vec<Stake>>,
-}
-
-/// What is at stake in one market for one event. A market's positions may differ in their event when
-/// it became known between them.
-#[derive(Debug, Clone, PartialEq)]
-struct Stake {
-    event: Option<EventId>,
-    cost: i128,
-    positions: usize,
 }
 
 impl Holdings {
@@ -64,23 +52,10 @@ impl Holdings {
         let before = Counted::of(position);
         let result = change(position);
         let after = Counted::of(position);
-        self.cost += after.cost - before.cost;
         self.value += after.value - before.value;
         self.doubtful = self.doubtful + usize::from(after.doubtful) - usize::from(before.doubtful);
-        if before.cost != after.cost {
-            let more = after.cost - before.cost;
-            add(&mut self.by_strategy, &position.entry_strategy, more);
-            if let Some(event) = &position.event_id {
-                add(&mut self.by_event, event, more);
-            }
-            let stake = self
-                .by_market
-                .get_mut(&position.market_id)
-                .and_then(|stakes| stakes.iter_mut().find(|s| s.event == position.event_id));
-            if let Some(stake) = stake {
-                stake.cost += more;
-            }
-        }
+        self.stakes
+            .change(&scope(position), after.cost - before.cost);
         Some(result)
     }
 
@@ -94,7 +69,7 @@ impl Holdings {
     /// Cost of all positions, pUSD.
     #[must_use]
     pub fn cost(&self) -> Usdc {
-        clamped(self.cost)
+        self.stakes.cost()
     }
 
     /// Positions at their marks, pUSD; those without one at cost.
@@ -112,99 +87,37 @@ impl Holdings {
     /// Cost of the positions in one market, pUSD.
     #[must_use]
     pub fn market_cost(&self, market: &MarketId) -> Usdc {
-        clamped(self.stakes(market).map(|stake| stake.cost).sum())
+        self.stakes.market_cost(market)
     }
 
     /// Cost of positions as seen from `scope`.
     #[must_use]
     pub fn exposures(&self, scope: &Scope<'_>) -> Exposures {
-        let market: i128 = self.stakes(scope.market).map(|stake| stake.cost).sum();
-        let event = match scope.event {
-            None => market,
-            Some(event) => {
-                let of_event = self.by_event.get(event).copied().unwrap_or_default();
-                // The market's own positions count, whatever was known of its event then.
-                let others = self
-                    .stakes(scope.market)
-                    .filter(|stake| stake.event.as_ref() != Some(event))
-                    .map(|stake| stake.cost);
-                of_event + others.sum::<i128>()
-            }
-        };
-        let strategy = self.by_strategy.get(scope.strategy);
-        let token = self
-            .get(scope.token)
-            .filter(|position| position.market_id == *scope.market);
-        Exposures {
-            token: token.map_or(Usdc::ZERO, |position| position.cost),
-            market: clamped(market),
-            event: clamped(event),
-            strategy: clamped(strategy.copied().unwrap_or_default()),
-            total: self.cost(),
-        }
+        self.stakes.exposures(scope)
     }
 
-    fn stakes(&self, market: &MarketId) -> impl Iterator<Item = &Stake> {
-        self.by_market.get(market).into_iter().flatten()
-    }
-
-    /// Adds (`sign` 1) or takes off (−1) a position. What comes to nothing is forgotten.
+    /// Adds (`sign` 1) or takes off (−1) a position.
     fn count(&mut self, position: &Position, sign: i128) {
         let counted = Counted::of(position);
-        let cost = sign * counted.cost;
-        self.cost += cost;
         self.value += sign * counted.value;
-        let more = |count: usize, by: usize| {
-            if sign > 0 {
-                count + by
-            } else {
-                count.saturating_sub(by)
-            }
-        };
-        self.doubtful = more(self.doubtful, usize::from(counted.doubtful));
-        let stakes = self
-            .by_market
-            .entry(position.market_id.clone())
-            .or_default();
-        // In order, so that equal positions make equal holdings, however they came about.
-        match stakes.binary_search_by(|stake| stake.event.cmp(&position.event_id)) {
-            Ok(place) => {
-                if let Some(stake) = stakes.get_mut(place) {
-                    stake.cost += cost;
-                    stake.positions = more(stake.positions, 1);
-                }
-            }
-            Err(place) => stakes.insert(
-                place,
-                Stake {
-                    event: position.event_id.clone(),
-                    cost,
-                    positions: 1,
-                },
-            ),
-        }
-        stakes.retain(|stake| stake.positions > 0);
-        if stakes.is_empty() {
-            self.by_market.remove(&position.market_id);
-        }
-        add(&mut self.by_strategy, &position.entry_strategy, cost);
-        if let Some(event) = &position.event_id {
-            add(&mut self.by_event, event, cost);
+        let doubtful = usize::from(counted.doubtful);
+        if sign > 0 {
+            self.doubtful += doubtful;
+            self.stakes.add(&scope(position), position.cost);
+        } else {
+            self.doubtful = self.doubtful.saturating_sub(doubtful);
+            self.stakes.take_off(&scope(position), position.cost);
         }
     }
 }
 
-fn add<K: Ord + Clone>(sums: &mut BTreeMap<K, i128>, key: &K, amount: i128) {
-    let sum = sums.entry(key.clone()).or_default();
-    *sum += amount;
-    if *sum == 0 {
-        sums.remove(key);
+fn scope(position: &Position) -> Scope<'_> {
+    Scope {
+        token: &position.token_id,
+        market: &position.market_id,
+        event: position.event_id.as_ref(),
+        strategy: &position.entry_strategy,
     }
-}
-
-fn clamped(micros: i128) -> Usdc {
-    let limit = if micros < 0 { i64::MIN } else { i64::MAX };
-    Usdc::from_micros(i64::try_from(micros).unwrap_or(limit))
 }
 
 /// What a position adds to the totals.
@@ -252,7 +165,7 @@ impl<'de> Deserialize<'de> for Holdings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Mark, Price, Shares, Timestamp};
+    use crate::domain::{EventId, Mark, Price, Shares, StrategyName, Timestamp};
     use proptest::prelude::*;
 
     /// The totals by adding up every position.
@@ -320,7 +233,7 @@ mod tests {
                         market_id: market(number),
                         event_id: event.map(|event| EventId::new(format!("e{event}"))),
                         token_id: token(number),
-                        outcome: "Yes".to_owned(),
+                        outcome: "Yes".into(),
                         shares: Shares::whole(7),
                         cost: Usdc::from_micros(cost),
                         opened_at: Timestamp::from_secs(1),
@@ -370,7 +283,7 @@ mod tests {
             market_id: "m".into(),
             event_id: None,
             token_id: "t".into(),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             shares: Shares::whole(1),
             cost: Usdc::whole(1),
             opened_at: Timestamp::from_secs(1),

@@ -95,7 +95,7 @@ fn fill(order_id: u64, side: Side, price: &str, shares: &str, fee: &str) -> Fill
         strategy: "test".into(),
         market_id: "m".into(),
         token_id: "m-yes".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         side,
         price: p(price),
         shares: sh(shares),
@@ -609,7 +609,7 @@ fn an_estimate_replaces_its_authors_earlier_one_only() {
     let estimate = |author: &str, probability| Estimate {
         market_id: "m".into(),
         token_id: "m-yes".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability,
         confidence: None,
         author: author.to_owned(),

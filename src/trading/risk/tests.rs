@@ -59,7 +59,8 @@ impl Desk {
     }
 
     fn judge(&self, order: Order) -> Result<Approved<Order>, Refusal> {
-        self.gate().approve(order, &self.market, self.book.as_ref())
+        self.gate()
+            .approve(&order, &self.market, self.book.as_ref())
     }
 
     #[track_caller]
@@ -457,7 +458,7 @@ fn market_not_tradable() {
     }
     desk.market.status = MarketStatus::Open;
     desk.market.outcomes.push(Outcome {
-        name: "Maybe".to_owned(),
+        name: "Maybe".into(),
         ..desk.market.outcomes[0].clone()
     });
     let message = "market m has 3 outcomes, not 2";

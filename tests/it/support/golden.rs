@@ -364,7 +364,7 @@ fn market_of(token: &str) -> &str {
 
 fn market(id: &str, terms: &Terms) -> Market {
     let outcome = |name: &str| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(format!("{id}-{}", name.to_lowercase())),
         synthetic: false,
         indicative_price: None,

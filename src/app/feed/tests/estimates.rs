@@ -9,7 +9,7 @@ async fn estimates_are_scored_though_nothing_is_held_and_they_have_expired() {
     let estimate = crate::domain::Estimate {
         market_id: MarketId::new("5"),
         token_id: TokenId::new("5n"),
-        outcome: "No".to_owned(),
+        outcome: "No".into(),
         probability: 0.2,
         confidence: None,
         author: "ann".to_owned(),
@@ -50,7 +50,7 @@ fn thousands_of_markets_to_score_are_looked_at_in_turn() {
     let estimates = (0..250).map(|number| crate::domain::Estimate {
         market_id: MarketId::new(format!("{number:03}")),
         token_id: TokenId::new("t"),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability: 0.2,
         confidence: None,
         author: "ann".to_owned(),

@@ -154,7 +154,7 @@ fn fixture(name: &str) -> Option<Value> {
 fn played(messages: &[&Value], token: &str) -> (Counts, End) {
     let mut replay = Replay::following(&[token]);
     for message in messages {
-        assert_eq!(replay.play(message), []);
+        assert!(replay.play(message).is_empty());
     }
     (replay.counts(), replay.end(&TokenId::new(token)))
 }

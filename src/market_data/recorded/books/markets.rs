@@ -268,7 +268,7 @@ fn market(tokens: &[Token], group: &Group, known: &Known) -> Result<BookMarket, 
             (None, None) => (TokenId::new(format!("synthetic:second:{text_id}")), true),
         };
         Outcome {
-            name: named.unwrap_or_else(|| fallback.to_owned()),
+            name: named.map_or_else(|| fallback.into(), Into::into),
             token,
             synthetic,
             indicative_price: None,

@@ -9,7 +9,7 @@ use crate::market_data::recorded::{Dataset, DatasetOptions};
 
 fn market(number: u32, slug: Option<&str>, question: &str, outcomes: [&str; 2]) -> Market {
     let outcome = |index: usize, name: &str| Outcome {
-        name: name.to_owned(),
+        name: name.into(),
         token: TokenId::new(format!("{number}{index}")),
         synthetic: false,
         indicative_price: None,

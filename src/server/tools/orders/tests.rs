@@ -21,7 +21,7 @@ fn order(id: u64) -> Order {
         market_id: "7".into(),
         event_id: None,
         token_id: "71".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         side: Side::Buy,
         limit: Price::parse("0.5").unwrap(),
         shares: Shares::whole(10),

@@ -17,7 +17,7 @@ fn accepted(id: u64, strategy: &str, market: &str, client: Option<&str>) -> Ledg
             market_id: market.into(),
             event_id: Some("16084".into()),
             token_id: "71321".into(),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             side: Side::Buy,
             limit: price("0.5"),
             shares: Shares::whole(10),
@@ -250,7 +250,7 @@ fn estimate(author: &str, market: &str, probability: f64, created: Timestamp) ->
     Estimate {
         market_id: market.into(),
         token_id: "71321".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability,
         confidence: Some(0.5),
         author: author.to_owned(),

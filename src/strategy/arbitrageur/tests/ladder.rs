@@ -319,6 +319,6 @@ fn a_rung_that_cannot_be_traded_is_none() {
     no_ladder(closed);
     let mut named = broken();
     named[1] = rung("b", "by June 30, 2027", "0.30", "0.72")
-        .with(|market| market.outcomes[0].name = "Up".to_owned());
+        .with(|market| market.outcomes[0].name = "Up".into());
     no_ladder(named);
 }

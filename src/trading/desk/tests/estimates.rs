@@ -17,7 +17,7 @@ fn estimate(id: &str, outcome: &str, author: &str, probability: f64, at: i64) ->
     Estimate {
         market_id: id.into(),
         token_id: TokenId::new(format!("{id}-{outcome}")),
-        outcome: outcome.to_owned(),
+        outcome: outcome.into(),
         probability,
         confidence: None,
         author: author.to_owned(),

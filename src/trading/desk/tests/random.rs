@@ -515,7 +515,7 @@ fn intent(wish: Wish) -> Intent {
                 strategy: "random".into(),
                 market_id: MarketId::new(market_of(token)),
                 token_id: token_id(token),
-                outcome: String::new(),
+                outcome: "".into(),
                 fair_price: 0.5,
                 confidence: 1.0,
                 bid: side(bid),

@@ -176,7 +176,7 @@ fn half_a_unit_of_an_odd_number_of_micro_shares_is_floored() {
             strategy: "test".into(),
             market_id: "m".into(),
             token_id: "m-yes".into(),
-            outcome: "Yes".to_owned(),
+            outcome: "Yes".into(),
             side: Side::Sell,
             price: p("0.40"),
             shares: crate::domain::Shares::from_micros(1).unwrap(),

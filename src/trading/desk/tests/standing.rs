@@ -225,7 +225,7 @@ fn more_authors_than_a_market_needs_are_refused_until_their_estimates_expire() {
     let estimate = |author: &str, now: i64| Estimate {
         market_id: "m".into(),
         token_id: "m-yes".into(),
-        outcome: "Yes".to_owned(),
+        outcome: "Yes".into(),
         probability: 0.6,
         confidence: None,
         author: author.to_owned(),
