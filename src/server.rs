@@ -15,6 +15,7 @@ pub mod control;
 pub mod http;
 pub mod lenient;
 pub mod library;
+mod links;
 pub mod mcp;
 mod page;
 pub mod record;

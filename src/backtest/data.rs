@@ -104,6 +104,22 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What is assumed about the recording and what of it could not be read, as every report has it, with
+    /// what stands on a report's first line first.
+    #[must_use]
+    pub fn notes(self) -> Vec<String> {
+        match self {
+            Source::Prices(dataset) => {
+                let end = dataset.period().map(|(_, end)| end);
+                end.map(|end| dataset.notes(end)).unwrap_or_default()
+            }
+            Source::Books(recording) => {
+                let warning = recording.warning().into_iter();
+                warning.chain(recording.notes()).collect()
+            }
+        }
+    }
+
     /// By number of the market: whether something was told of it in the window.
     pub(super) fn told_in(self, window: Window) -> Vec<bool> {
         match self {

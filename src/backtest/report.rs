@@ -209,8 +209,9 @@ pub struct ReportInput {
     pub skipped_rows: BTreeMap<String, u64>,
 }
 
-/// The warning that comes first when books were synthesised.
-fn synthetic_warning(input: &ReportInput) -> Option<String> {
+/// The warning that comes first when books were synthesised or rebuilt.
+#[must_use]
+pub fn synthetic_warning(input: &ReportInput) -> Option<String> {
     let synthesised = input.synthetic_spread.map(|spread| {
         format!(
             "Books were synthesised from recorded prices with an assumed spread of {spread} and an \

@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::domain::{Timestamp, Usdc};
+use crate::market_data::recorded::FEE_NOTE;
 use crate::strategy::{StrategiesConfig, StrategyConfigError, StrategySet};
 use crate::trading::config::TradingConfig;
 
@@ -220,12 +221,12 @@ pub fn sweep<'d>(
     if by_trial.is_empty() {
         return Err(SweepError::Cancelled);
     }
-    Ok(told::told(
-        &folds,
-        &by_trial,
-        by_trial.len() < trials.len(),
-        options,
-    ))
+    let partial = by_trial.len() < trials.len();
+    let mut result = told::told(&folds, &by_trial, partial, options);
+    let known = data.notes().into_iter();
+    let stands = |note: &String| options.rules.fees.note().is_none() || note != FEE_NOTE;
+    result.notes.extend(known.filter(stands));
+    Ok(result)
 }
 
 fn checked(

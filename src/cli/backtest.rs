@@ -16,6 +16,7 @@ use crate::backtest::engine::BacktestResult;
 use crate::backtest::lookahead::{self, Lookahead, LookaheadError};
 use crate::backtest::report::{self, PictureError};
 use crate::backtest::summary::{BacktestSummary, WholeResult};
+use crate::store::{OwnerLock, Store};
 use crate::strategy::StrategySet;
 
 use super::{Common, Failure, output, start_logging};
@@ -32,8 +33,8 @@ pub struct BacktestArgs {
     /// account (`--db`) that it was kept for.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
-    /// With --journal: the account's kind of source (chooses the default database).
-    #[arg(long, value_enum, default_value = "polymarket", requires = "journal")]
+    /// With --journal or --keep: the account's kind of source (chooses the default database).
+    #[arg(long, value_enum, default_value = "polymarket")]
     source: super::source::Kind,
     #[command(flatten)]
     period: PeriodArgs,
@@ -46,6 +47,9 @@ pub struct BacktestArgs {
     /// Write the result to this file (.json, .md, .html or .png), or all of them into this folder.
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
+    /// Keep the result in the account's database too, as `run_backtest` does, and tell its number.
+    #[arg(long, conflicts_with = "journal")]
+    keep: bool,
     /// Include every trade in the JSON.
     #[arg(long)]
     trades: bool,
@@ -134,19 +138,35 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
         ));
     };
     let request = args.period.request(data_dir)?;
+    // What would fail at the end is known before the work.
+    if let Some(path) = &args.output {
+        writable(path)?;
+    }
+    let account = match args.keep {
+        true => Some(Account::open(&common.db_for(args.source.domain()))?),
+        false => None,
+    };
     let (stop, bar) = (interruption(), bar("moments"));
     let (moments, shown) = (args.check_lookahead, bar.clone());
     let work = move || carry_out(&config, &request, moments, &shown, &stop);
     let done = tokio::task::spawn_blocking(work).await;
     bar.finish_and_clear();
     let done = done.map_err(|error| Failure::new(error.to_string(), "This is a bug."))??;
+    let mut more = Map::new();
+    if let Some(account) = &account {
+        let id = done.backtest.keep(&account.store)?;
+        output::error(&format!(
+            "kept as backtest {id} in {}",
+            account.store.path().display()
+        ));
+        more.insert("id".to_owned(), id.into());
+    }
     let Backtest {
         result,
         config,
         data_hash,
         ..
     } = done.backtest;
-    let mut more = Map::new();
     more.insert("version".to_owned(), VERSION.into());
     more.insert("data_hash".to_owned(), data_hash.into());
     more.insert("config".to_owned(), config);
@@ -221,6 +241,49 @@ fn carry_out(
     })
 }
 
+/// The database that a result is kept in, owned for as long as the run takes.
+struct Account {
+    store: Store,
+    _lock: OwnerLock,
+}
+
+impl Account {
+    fn open(db: &Path) -> Result<Self, AppError> {
+        let lock = OwnerLock::acquire(db)?;
+        Ok(Account {
+            store: Store::open(db)?,
+            _lock: lock,
+        })
+    }
+}
+
+/// Errors: nothing can be written there, or it names a form that no report has.
+fn writable(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let known = [None, Some("md"), Some("html"), Some("png"), Some("json")];
+    let form = path.extension().map(|form| form.to_string_lossy());
+    if !known.contains(&form.as_deref()) {
+        return Err(Failure::new(
+            format!("{}: no report has this form", path.display()),
+            FORMS,
+        ));
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    // A folder is made with all that is missing above it.
+    if form.is_some() && above.is_some_and(|above| !above.is_dir()) {
+        return Err(Failure::new(
+            format!("{}: there is no such folder", path.display()),
+            "Make the folder first, or name another one.",
+        ));
+    }
+    Ok(())
+}
+
+const FORMS: &str =
+    "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.";
+
 /// Writes the file that is wanted, and prints.
 fn tell(args: &BacktestArgs, told: &Told) -> Result<(), Failure> {
     if let Some(path) = &args.output {
@@ -272,7 +335,7 @@ fn write(path: &Path, told: &Told, trades: bool) -> Result<(), Failure> {
         Some("json") => store(path, pretty(trades)?),
         Some(_) if !path.is_dir() => Err(Failure::new(
             format!("{}: no report has this form", path.display()),
-            "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.",
+            FORMS,
         )),
         _ => {
             std::fs::create_dir_all(path).map_err(|error| named(path, error.to_string()))?;
@@ -298,7 +361,9 @@ fn text_of(result: &BacktestResult) -> String {
         value.map_or_else(|| "–".to_owned(), |v| format!("{:.2} %", v * 100.0))
     };
     let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
-    let mut lines = vec![
+    let warning = report::synthetic_warning(&result.report);
+    let mut lines: Vec<String> = warning.into_iter().collect();
+    lines.extend([
         format!(
             "{}: {} to {}, {} moments",
             result.report.title,
@@ -321,7 +386,7 @@ fn text_of(result: &BacktestResult) -> String {
             output::money(summary.final_cash),
             output::money(summary.strategies.iter().map(|s| s.fees).sum())
         ),
-    ];
+    ]);
     for row in &summary.strategies {
         lines.push(format!(
             "{}: looked at {}, {} signals, {} traded, volume {}, fees {}, closed result {}",

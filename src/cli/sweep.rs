@@ -169,7 +169,12 @@ fn carry_out(
             message,
             "Use fewer folds, a longer period (--start, --end) or a longer recording.",
         ),
-        error => Failure::new(error.to_string(), KEYS),
+        SweepError::Strategy(error) => Failure::new(error.to_string(), KEYS),
+        SweepError::Cancelled => Failure::new(
+            error.to_string(),
+            "Nothing was through every window yet, so there is nothing to show. Sweep again, over fewer \
+             settings or a shorter period.",
+        ),
     })?;
     let mut json = json!({
         "version": VERSION,
@@ -217,10 +222,22 @@ fn cells(sample: &Sample) -> [String; 3] {
 
 fn settings(parameters: &Map<String, Value>) -> String {
     let one = |(key, value): (&String, &Value)| {
-        let name = key.rsplit('.').next().unwrap_or(key);
+        let name = shortest(key, parameters.keys());
         format!("{name}={}", value.to_string().trim_matches('"'))
     };
     parameters.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// The end of a key by which it is told from the others.
+fn shortest<'k>(key: &'k str, all: impl Iterator<Item = &'k String> + Clone) -> &'k str {
+    let dots = key.rmatch_indices('.');
+    let mut ends = dots.filter_map(|(dot, _)| key.get(dot + 1..));
+    let is_end_of = |end: &str, other: &str| {
+        let before = other.strip_suffix(end);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let alone = |end: &&str| all.clone().filter(|other| is_end_of(end, other)).count() == 1;
+    ends.find(alone).unwrap_or(key)
 }
 
 /// The table: every row with both of its results.
@@ -316,4 +333,32 @@ fn aligned(table: &[Vec<String>]) -> Vec<String> {
         cells.collect::<Vec<_>>().join("  ")
     };
     table.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_short_as_can_be_told_apart() {
+        let shown = |keys: &[&str]| {
+            let parameters = keys.iter().map(|key| ((*key).to_owned(), Value::from(1)));
+            settings(&parameters.collect())
+        };
+        assert_eq!(shown(&["strategies.signal_trader.min_edge"]), "min_edge=1");
+        assert_eq!(
+            shown(&[
+                "risk.max_spread",
+                "strategies.ai_analyst.min_edge",
+                "strategies.signal_trader.min_edge",
+            ]),
+            "max_spread=1 ai_analyst.min_edge=1 signal_trader.min_edge=1"
+        );
+        // `order_size` is not the end of `max_order_size`, only of words after a dot.
+        assert_eq!(
+            shown(&["a.max_order_size", "b.order_size"]),
+            "max_order_size=1 order_size=1"
+        );
+        assert_eq!(shown(&["starting_balance"]), "starting_balance=1");
+    }
 }

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::caller::{Caller, CallerKind, ProgressSink};
 use super::changes::{Change, ChangeFeed};
 use super::contracts::definitions;
+use super::links::links_of;
 use super::registry::Registry;
 use super::resources::{ResourceError, ResourceProvider, UI_MIME};
 use super::tool::{ToolError, ToolOutput};
@@ -219,7 +220,9 @@ fn identity() -> Implementation {
 fn call_result(result: Result<ToolOutput, ToolError>) -> CallToolResult {
     match result {
         Ok(output) => {
-            let mut answer = CallToolResult::success(vec![ContentBlock::text(output.text)]);
+            let links = links_of(&output.structured);
+            let text = ContentBlock::text(output.text);
+            let mut answer = CallToolResult::success([vec![text], links].concat());
             answer.structured_content = Some(output.structured);
             answer
         }

@@ -13,7 +13,10 @@ const HINT: &str = "run_backtest reads folders below backtest.data_dirs in confi
 /// it lie below one of `roots`. A relative name counts from each of the roots, then from where the
 /// process runs.
 ///
-/// Errors: it has `..` in it, does not exist, or leads out of the roots, by itself or through a link.
+/// Below a root no link is followed, wherever it leads: what it means may change between this look and the
+/// reading. The root itself may be one, which is the operator's choice.
+///
+/// Errors: it has `..` in it, does not exist, lies outside of the roots, or is or holds a link.
 pub fn allowed(asked: &Path, roots: &[PathBuf]) -> Result<PathBuf, AppError> {
     let shown = clean(&asked.display().to_string(), 200);
     let refuse = |why: &str| AppError::BadRequest {
@@ -32,22 +35,48 @@ pub fn allowed(asked: &Path, roots: &[PathBuf]) -> Result<PathBuf, AppError> {
         .collect();
     let inside = |path: &Path| roots.iter().any(|root| path.starts_with(root));
     let places = roots.iter().map(|root| root.join(asked));
-    let places = places.chain(std::iter::once(asked.to_path_buf()));
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let from_here = here.map_or_else(|_| asked.to_path_buf(), |here| here.join(asked));
+    let places = places.chain([from_here]);
     // Whether something lies elsewhere is not told: it is the same answer as for nothing.
     let outside = || refuse("is no folder that may be read");
-    let whole = places
-        .filter_map(|place| place.canonicalize().ok())
-        .find(|place| inside(place));
-    let whole = whole.ok_or_else(outside)?;
+    let found = places.filter_map(|place| Some((place.canonicalize().ok()?, place)));
+    let found = found.into_iter().find(|(whole, _)| inside(whole));
+    let (whole, named) = found.ok_or_else(outside)?;
+    let is_link = !roots.contains(&whole) && plain(&named, &roots).as_ref() != Some(&whole);
+    if is_link {
+        return Err(refuse("is a link, or leads through one"));
+    }
     for file in files_read(&whole)? {
-        if !file.canonicalize().is_ok_and(|file| inside(&file)) {
-            return Err(refuse(&format!(
-                "is no folder that may be read: its {} lies elsewhere",
-                clean(&file.file_name().unwrap_or_default().to_string_lossy(), 80)
-            )));
+        let name = || clean(&file.file_name().unwrap_or_default().to_string_lossy(), 80);
+        match file.canonicalize() {
+            Ok(real) if !inside(&real) => {
+                return Err(refuse(&format!(
+                    "is no folder that may be read: its {} lies elsewhere",
+                    name()
+                )));
+            }
+            Ok(real) if real == file => {}
+            _ => return Err(refuse(&format!("holds a link: {}", name()))),
         }
     }
     Ok(whole)
+}
+
+/// The path without its dots, with the root that it lies below in its real form; `None` below none.
+fn plain(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+    let path: PathBuf = path.components().collect();
+    // The root may have been named through a link of its own.
+    path.ancestors().find_map(|above| {
+        let real = above.canonicalize().ok()?;
+        let rest = path.strip_prefix(above).ok()?;
+        roots
+            .contains(&real)
+            .then(|| match rest.as_os_str().is_empty() {
+                true => real.clone(),
+                false => real.join(rest),
+            })
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +149,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_that_lead_out_are_refused_and_others_followed() {
+    fn links_are_refused_wherever_they_lead() {
         use std::os::unix::fs::symlink;
         let place = place();
         let link = place.root.join("link");
@@ -131,11 +160,24 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         symlink(place.other.join("prices/p.csv"), folder.join("q.csv")).unwrap();
         assert!(refused(&folder, &place).contains("q.csv lies elsewhere"));
-        // Within the root both are fine.
+        // Within the root too, whatever they point to.
         let own = place.root.join("own");
         symlink(place.root.join("prices"), &own).unwrap();
-        let found = allowed(&own, std::slice::from_ref(&place.root)).unwrap();
-        assert_eq!(found, place.root.join("prices"));
+        assert!(refused(&own, &place).contains("is a link"));
+        assert!(refused(&own.join("p.csv"), &place).contains("is a link"));
+        let folder = place.root.join("inner");
+        std::fs::create_dir(&folder).unwrap();
+        symlink(place.root.join("prices/p.csv"), folder.join("r.csv")).unwrap();
+        assert!(refused(&folder, &place).contains("holds a link: r.csv"));
+        assert!(refused(&folder.join("r.csv"), &place).contains("is a link"));
+        // The root itself may be one: the operator has named it.
+        let named = place.root.parent().unwrap().join("named");
+        symlink(&place.root, &named).unwrap();
+        let roots = [named.clone()];
+        for asked in [named.join("prices"), "prices".into()] {
+            let found = allowed(&asked, &roots).unwrap();
+            assert_eq!(found, place.root.join("prices"), "{asked:?}");
+        }
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub fn files_read(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(files_of(dir)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// BLAKE3 (it is read as fast as a disk gives it) over what the files of a recording hold and are read as, 64 hex digits. Neither their names
-/// nor their order nor where they lie counts; how they are packed does.
+/// BLAKE3 (it is read as fast as a disk gives it) over what the files of a recording hold and are read
+/// as, in the order in which they are read, 64 hex digits. That order counts because of two rows of one
+/// market and moment the later one holds. Names count only as far as they give the order, and where a
+/// `dataset.yaml` may speak of files by name; where they lie does not count, how they are packed does.
 ///
 /// Errors: a file cannot be read; or `cancelled` said so.
 pub fn content_hash(
@@ -34,11 +36,16 @@ pub fn content_hash(
         .par_iter()
         .map(|(role, path)| of_file(*role, path, cancelled))
         .collect();
-    let mut digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
-    digests.sort_unstable();
+    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut whole = Hasher::new();
     for digest in &digests {
         whole.update(digest);
+    }
+    if files.iter().any(|(role, _)| *role == Role::Description) {
+        for (_, path) in &files {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            whole.update(name).update(&[0]);
+        }
     }
     Ok(whole.finalize().to_hex().to_string())
 }
@@ -96,12 +103,17 @@ mod tests {
     }
 
     #[test]
-    fn the_content_counts_and_neither_names_nor_order() {
+    fn what_is_read_and_in_which_order_counts_and_names_do_not() {
         let one = hash(&[("a.csv", "x"), ("b.csv", "y")]);
-        assert_eq!(one, hash(&[("1.csv", "y"), ("2.csv", "x")]));
-        // blake3(00 blake3("x") 00 blake3("y")), the two in order of their bytes, by the Python package blake3.
+        assert_eq!(one, hash(&[("1.csv", "x"), ("2.csv", "y")]));
+        // blake3(00 blake3("x") 00 blake3("y")) by the Python package blake3.
         assert_eq!(
             one,
+            "4668addd9ee2f3a72bb2ce315ebd6fa1619e8ae7a0d606ba5b485deaeab30fa3"
+        );
+        // The same files by other names are read in the other order, and the later row of a moment holds.
+        assert_eq!(
+            hash(&[("1.csv", "y"), ("2.csv", "x")]),
             "e05448e90481126a6e2fb635c4fed0c34c0c321ecd29c9483f4835d0bea6caf6"
         );
         for other in [
@@ -118,6 +130,14 @@ mod tests {
             one,
             hash(&[("a.csv", "x"), ("b.csv", "y"), ("notes.txt", "z")])
         );
+    }
+
+    /// It may say of `a.csv` what it does not say of `1.csv`.
+    #[test]
+    fn beside_a_description_of_files_their_names_count() {
+        let described = |name| hash(&[(name, "x"), ("dataset.yaml", "volume_kind: none")]);
+        assert_eq!(described("a.csv"), described("a.csv"));
+        assert_ne!(described("a.csv"), described("1.csv"));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use super::volume::{Evidence, VolumeColumn, VolumeKind};
 /// What a recording knows of fees: the remark of [`Dataset::notes`] that another fee model overrides.
 pub const FEE_NOTE: &str = "Fees are the markets' own where markets.json states them (fee_rate), none \
                             where it says so, and assumed otherwise: none before 2026-03-30, from then \
-                            on the rates of October 2026 by category.";
+                            on the rates of October 2026 by category. The earlier fees of 15-minute \
+                            crypto markets are not among them.";
 
 /// How a recording is turned into books, and read where it does not explain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -349,6 +350,20 @@ impl Dataset {
                 "There is no markets.json: events, categories and second tokens are unknown."
                     .to_owned(),
             );
+        }
+        let known = self.series.iter().filter(|one| one.last_row(at).is_some());
+        let second = |one: &&Series| {
+            one.template()
+                .outcomes
+                .get(1)
+                .is_some_and(|no| no.synthetic)
+        };
+        let made_up = known.filter(second).count();
+        if made_up > 0 {
+            notes.push(format!(
+                "{made_up} of {markets} markets have a made-up second token (synthetic:no:…): nothing \
+                 names the real one."
+            ));
         }
         if self.report.odd_quotes > 0 {
             notes.push(format!(
