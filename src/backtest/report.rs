@@ -173,7 +173,7 @@ pub struct ReportInput {
     pub metrics: Metrics,
     /// Equity through time, oldest first, beginning with the starting balance.
     pub equity: Vec<(Timestamp, Usdc)>,
-    /// Positions at their marks through time, pUSD, where it changed.
+    /// Positions at their marks through time, pUSD, where it changed and at the end of the run.
     pub exposure: Vec<(Timestamp, Usdc)>,
     /// Fills and settlements, oldest first.
     pub trades: Vec<TradeRow>,
@@ -228,18 +228,28 @@ fn period_text(input: &ReportInput) -> String {
     )
 }
 
+/// With so many decimals; what rounds to zero has no sign.
+fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = |digits: &str| digits.bytes().all(|one| matches!(one, b'0' | b'.'));
+    match text.strip_prefix('-').filter(|digits| is_zero(digits)) {
+        Some(digits) => digits.to_owned(),
+        None => text,
+    }
+}
+
 /// `12.34 %`.
 fn percent(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{:.2} %", value * 100.0))
+    value.map_or_else(missing, |value| format!("{} %", rounded(value * 100.0, 2)))
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{value:.2}"))
+    value.map_or_else(missing, |value| rounded(value, 2))
 }
 
 /// pUSD with two decimals, for reading; exact amounts are in the data.
 fn money(amount: Usdc) -> String {
-    format!("{:.2}", amount.to_f64())
+    rounded(amount.to_f64(), 2)
 }
 
 fn maybe_money(amount: Option<Usdc>) -> String {
@@ -358,7 +368,7 @@ fn measures(input: &ReportInput) -> [(&'static str, Vec<(&'static str, String)>)
 
 /// Four decimals.
 fn score(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{value:.4}"))
+    value.map_or_else(missing, |value| rounded(value, 4))
 }
 
 /// The run, and what it compares with: name and return in words.
