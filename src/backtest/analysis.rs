@@ -75,7 +75,7 @@ fn diagnose(report: &ReportInput, dataset: Option<&Dataset>, gained: Usdc) -> Ve
         diagnoses::synthetic_book(report.synthetic_fills, report.synthetic_spread),
         diagnoses::rebuilt_book(report.synthetic_fills, report.rebuilt.is_some()),
         diagnoses::too_few_trades(metrics.total_trades),
-        diagnoses::within_noise(metrics.total_return, report.intervals.total_return),
+        diagnoses::within_noise(metrics.total_return, &report.intervals),
         diagnoses::one_market(&report.by_market),
         diagnoses::open_positions(gained, open, report.open_positions.len()),
         diagnoses::edge_below_spread(&report.forecasts, report.synthetic_spread),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Price, Timestamp, Usdc};
 
-use super::bootstrap::Interval;
+use super::bootstrap::{Intervals, LEAST_BLOCKS};
 use super::metrics::{Forecast, GroupRow};
 use super::record::LiquidityUse;
 use super::report::ClosedRow;
@@ -42,6 +42,13 @@ pub struct Diagnosis {
     pub text: String,
 }
 
+impl std::fmt::Display for Diagnosis {
+    /// The words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 fn says(code: &str, text: String) -> Option<Diagnosis> {
     Some(Diagnosis {
         code: code.to_owned(),
@@ -63,14 +70,23 @@ pub fn too_few_trades(closed: u64) -> Option<Diagnosis> {
     )
 }
 
-/// One market has more than [`ONE_MARKET_SHARE`] of a profit, and there are others. `markets`: the
-/// best result first.
+/// One market has more than [`ONE_MARKET_SHARE`] of a profit, or was the only one. `markets`: the best
+/// result first.
 #[must_use]
 pub fn one_market(markets: &[GroupRow]) -> Option<Diagnosis> {
     let total: f64 = markets.iter().map(GroupRow::result).sum();
-    let best = markets.first().filter(|_| markets.len() > 1)?;
+    let best = markets.first()?;
     if total <= 0.0 || best.result() <= ONE_MARKET_SHARE * total {
         return None;
+    }
+    if markets.len() == 1 {
+        return says(
+            "one_market",
+            format!(
+                "One market makes all the profit: “{}” earned {total:.2} pUSD, and no other was traded.",
+                best.name
+            ),
+        );
     }
     let rest = total - best.result();
     says(
@@ -84,10 +100,25 @@ pub fn one_market(markets: &[GroupRow]) -> Option<Diagnosis> {
     )
 }
 
-/// The 95 % interval of the return holds 0.
+/// The 95 % interval of the return holds 0, or too few independent markets (neg-risk events, and
+/// markets outside of them) were traded for one.
 #[must_use]
-pub fn within_noise(total_return: Option<f64>, interval: Option<Interval>) -> Option<Diagnosis> {
-    let (total, interval) = total_return.zip(interval)?;
+pub fn within_noise(total_return: Option<f64>, intervals: &Intervals) -> Option<Diagnosis> {
+    let blocks = intervals.blocks;
+    if (1..LEAST_BLOCKS as u64).contains(&blocks) {
+        let (markets, were) = match blocks {
+            1 => ("market", "was"),
+            _ => ("markets", "were"),
+        };
+        return says(
+            "within_noise",
+            format!(
+                "No interval: only {blocks} independent {markets} {were} traded (at least {LEAST_BLOCKS} \
+                 are needed); the result cannot be told from chance."
+            ),
+        );
+    }
+    let (total, interval) = total_return.zip(intervals.total_return)?;
     if total == 0.0 || interval.low > 0.0 || interval.high < 0.0 {
         return None;
     }
@@ -299,6 +330,7 @@ pub fn settled_trades(closed: &[ClosedRow]) -> Vec<SettledTrade> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backtest::bootstrap::Interval;
     use crate::domain::{MarketId, TokenId};
 
     fn row(name: &str, pnl: f64) -> GroupRow {
@@ -327,11 +359,6 @@ mod tests {
         );
         assert_eq!(one_market(&[row("A?", 50.0), row("B?", 50.0)]), None);
         assert_eq!(
-            one_market(&[row("A?", 50.0)]),
-            None,
-            "there is one market only"
-        );
-        assert_eq!(
             one_market(&[row("A?", 5.0), row("B?", -9.0)]),
             None,
             "no profit"
@@ -339,13 +366,36 @@ mod tests {
     }
 
     #[test]
+    fn one_market_and_no_other() {
+        // The clearest case: 8.6 % of 1,000 pUSD, all of it by the only market.
+        let made = text(one_market(&[row("A?", 86.0)]));
+        assert!(made.contains("all the profit: “A?” earned 86.00 pUSD"));
+        assert_eq!(one_market(&[row("A?", -86.0)]), None, "no profit");
+        assert_eq!(one_market(&[]), None);
+    }
+
+    #[test]
     fn noise() {
-        let range = |low, high| Some(Interval { low, high });
-        let found = text(within_noise(Some(0.02), range(-0.01, 0.05)));
+        let range = |low, high| Intervals {
+            blocks: 5,
+            total_return: Some(Interval { low, high }),
+            ..Intervals::default()
+        };
+        let found = text(within_noise(Some(0.02), &range(-0.01, 0.05)));
         assert!(found.contains("+2.00 %") && found.contains("-1.00 % to +5.00 %"));
-        assert_eq!(within_noise(Some(0.02), range(0.001, 0.05)), None);
-        assert_eq!(within_noise(Some(-0.02), range(-0.05, -0.001)), None);
-        assert_eq!(within_noise(Some(0.02), None), None);
+        assert_eq!(within_noise(Some(0.02), &range(0.001, 0.05)), None);
+        assert_eq!(within_noise(Some(-0.02), &range(-0.05, -0.001)), None);
+        let of = |blocks| Intervals {
+            blocks,
+            ..Intervals::default()
+        };
+        let found = text(within_noise(Some(0.086), &of(1)));
+        assert!(found.starts_with("No interval: only 1 independent market was traded"));
+        let found = text(within_noise(Some(-0.1), &of(4)));
+        assert!(found.contains("only 4 independent markets were traded (at least 5"));
+        // Five have an interval or a reason why not; where nothing was traded there is no result.
+        assert_eq!(within_noise(Some(0.02), &of(5)), None);
+        assert_eq!(within_noise(Some(0.0), &of(0)), None);
     }
 
     fn forecast(edge: f64) -> Forecast {
