@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Price, Shares, Side, Timestamp, Usdc};
+use crate::domain::{HaltCause, Price, Shares, Side, Timestamp, Usdc};
 
 use super::baselines::Comparisons;
 use super::bootstrap::{Interval, Intervals, Paths};
@@ -148,6 +148,17 @@ impl PositionRow {
     }
 }
 
+/// A time during which trading was halted: nothing passed but cancels and sales that reduce a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HaltRow {
+    /// Why.
+    pub cause: HaltCause,
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when; `None`: to the end of the run.
+    pub to: Option<Timestamp>,
+}
+
 /// All that a report shows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportInput {
@@ -197,6 +208,8 @@ pub struct ReportInput {
     pub paths: Paths,
     /// How much of others' volume was taken.
     pub liquidity: LiquidityUse,
+    /// When trading was halted, oldest first.
+    pub halts: Vec<HaltRow>,
     /// 95 % intervals.
     pub intervals: Intervals,
     /// What the result compares with; `None` when it was not compared.

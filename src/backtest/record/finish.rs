@@ -83,6 +83,7 @@ impl Record {
             by_market,
             paths: self.paths,
             liquidity: self.liquidity,
+            halts: self.halts.rows(),
             synthetic_fills: self.synthetic_fills,
             ..ReportInput::default()
         };

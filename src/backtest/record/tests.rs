@@ -195,6 +195,30 @@ fn an_open_position_counts_at_its_bid() {
 }
 
 #[test]
+fn a_run_that_was_halted_says_from_when_on() {
+    let dataset = dataset(PRICES, "");
+    // 100 of b at 0.41, marked at 0.39 and, an hour later, at 0.29: 988 of 1,000 is a fall of 1.2 %.
+    let strategy = Told(vec![(0, "b", Side::Buy, "0.41", 41, 0.45)]);
+    let strategies: [Box<dyn Strategy>; 1] = [Box::new(strategy)];
+    let mut options = options();
+    options.trading.risk.max_drawdown_pct = Price::parse("0.01").unwrap();
+    let mut result = engine::run(&dataset, &strategies, &options).unwrap();
+    analysis::analyse(&mut result, Some(&dataset), &options, 1).unwrap();
+    let found = result.report.diagnoses.iter().find(|d| d.code == "halted");
+    // The second of two hours.
+    assert_eq!(
+        found.unwrap().text,
+        "Trading was halted (drawdown) from 2026-01-01T01:00:00Z for 50.0 % of the run: the rest \
+         measures an idle account."
+    );
+    let notes = result.report.notes.iter();
+    let halted = notes.filter(|note| note.starts_with("trading halted"));
+    let halted: Vec<&String> = halted.collect();
+    assert_eq!(halted.len(), 1);
+    assert!(halted[0].starts_with("trading halted (drawdown) at 2026-01-01T01:00:00Z: "));
+}
+
+#[test]
 fn exposure_lasts_to_the_end_of_the_run() {
     let dataset = dataset(PRICES, "");
     // 61 pUSD for 100 at hour 1, marked at 0.59 then and at hour 2, the last row.
