@@ -9,6 +9,7 @@ use crate::domain::{Timestamp, Usdc};
 use crate::market_data::recorded::Dataset;
 
 use super::baselines::{self, Comparisons, Hold, RANDOM_DRAWS};
+use super::books::hidden::{Holding, unseen};
 use super::bootstrap::{self, DRAWS};
 use super::data::Source;
 use super::diagnoses::{self, Diagnosis, Gap};
@@ -29,7 +30,6 @@ pub fn analyse<'d>(
     let report = &mut result.report;
     report.intervals = bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
     let data = data.map(Into::into);
-    let dataset = data.and_then(Source::prices);
     if let Some((data, (_, end))) = data.zip(report.period).filter(|_| !result.partial) {
         let holds = holds(report);
         let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
@@ -44,7 +44,7 @@ pub fn analyse<'d>(
             });
         }
     }
-    report.diagnoses = diagnose(report, dataset, gained);
+    report.diagnoses = diagnose(report, data, gained);
     Ok(())
 }
 
@@ -66,24 +66,21 @@ fn holds(report: &ReportInput) -> Vec<Hold> {
         .collect()
 }
 
-fn diagnose(report: &ReportInput, dataset: Option<&Dataset>, gained: Usdc) -> Vec<Diagnosis> {
+fn diagnose(report: &ReportInput, data: Option<Source<'_>>, gained: Usdc) -> Vec<Diagnosis> {
     let metrics = &report.metrics;
     let open: Usdc = report.open_positions.iter().map(|one| one.pnl()).sum();
-    let moments: Vec<Timestamp> = report.equity.iter().skip(1).map(|(at, _)| *at).collect();
     let enough = metrics.total_trades >= diagnoses::FEW_TRADES;
     [
         diagnoses::synthetic_book(report.synthetic_fills, report.synthetic_spread),
         diagnoses::rebuilt_book(report.synthetic_fills, report.rebuilt.is_some()),
+        diagnoses::halted(&report.halts, report.period),
         diagnoses::too_few_trades(metrics.total_trades),
-        diagnoses::within_noise(metrics.total_return, report.intervals.total_return),
+        diagnoses::within_noise(metrics.total_return, &report.intervals),
         diagnoses::one_market(&report.by_market),
         diagnoses::open_positions(gained, open, report.open_positions.len()),
         diagnoses::edge_below_spread(&report.forecasts, report.synthetic_spread),
         diagnoses::liquidity(report.liquidity),
-        diagnoses::data_gaps(
-            diagnoses::longest_gap(&moments),
-            dataset.map_or((0, 0, None), |dataset| held_gaps(report, dataset)),
-        ),
+        gaps(report, data),
         diagnoses::lookahead_suspected(
             &diagnoses::settled_trades(&report.closed),
             metrics.sharpe_ratio.filter(|_| enough),
@@ -94,27 +91,50 @@ fn diagnose(report: &ReportInput, dataset: Option<&Dataset>, gained: Usdc) -> Ve
     .collect()
 }
 
+/// What the recording does not tell.
+fn gaps(report: &ReportInput, data: Option<Source<'_>>) -> Option<Diagnosis> {
+    if let Some(Source::Books(recording)) = data {
+        let period = report.period?;
+        return diagnoses::book_gaps(&unseen(recording, period, &held(report, period.1)));
+    }
+    let moments: Vec<Timestamp> = report.equity.iter().skip(1).map(|(at, _)| *at).collect();
+    diagnoses::data_gaps(
+        diagnoses::longest_gap(&moments),
+        data.and_then(Source::prices)
+            .map_or((0, 0, None), |dataset| held_gaps(report, dataset)),
+    )
+}
+
+/// All that was held, to the `end` of the run at most.
+fn held(report: &ReportInput, end: Timestamp) -> Vec<Holding<'_>> {
+    let closed = report.closed.iter().map(|one| Holding {
+        market: &one.market_id,
+        outcome: &one.outcome,
+        from: one.opened_at,
+        to: one.closed_at,
+    });
+    let open = report.open_positions.iter().map(|one| Holding {
+        market: &one.market_id,
+        outcome: &one.outcome,
+        from: one.opened_at,
+        to: end,
+    });
+    closed.chain(open).collect()
+}
+
 /// Markets with a gap while they were held, of all that were held, and the longest of these gaps.
 fn held_gaps(report: &ReportInput, dataset: &Dataset) -> (usize, usize, Option<Gap>) {
     let end = report
         .period
         .map_or(Timestamp::from_secs(0), |(_, end)| end);
-    let mut held: BTreeMap<&str, (Timestamp, Timestamp)> = BTreeMap::new();
-    let closed = report
-        .closed
-        .iter()
-        .map(|one| (&one.market_id, one.opened_at, one.closed_at));
-    let open = report
-        .open_positions
-        .iter()
-        .map(|one| (&one.market_id, one.opened_at, end));
-    for (market, from, to) in closed.chain(open) {
-        let span = held.entry(market.as_str()).or_insert((from, to));
-        *span = (span.0.min(from), span.1.max(to));
+    let mut spans: BTreeMap<&str, (Timestamp, Timestamp)> = BTreeMap::new();
+    for one in held(report, end) {
+        let span = spans.entry(one.market).or_insert((one.from, one.to));
+        *span = (span.0.min(one.from), span.1.max(one.to));
     }
     let mut silent = 0;
     let mut longest: Option<Gap> = None;
-    for (market, (from, to)) in &held {
+    for (market, (from, to)) in &spans {
         let Some(one) = dataset
             .index_of(market)
             .and_then(|index| dataset.series().get(index))
@@ -139,5 +159,5 @@ fn held_gaps(report: &ReportInput, dataset: &Dataset) -> (usize, usize, Option<G
             }
         }
     }
-    (silent, held.len(), longest)
+    (silent, spans.len(), longest)
 }

@@ -24,6 +24,7 @@ use super::engine::{
     BacktestError, BacktestOptions, BacktestResult, Kind, Observe, Replay, Stop, empty,
 };
 
+pub mod hidden;
 pub mod ladder;
 pub mod seen;
 mod state;

@@ -7,6 +7,9 @@
 //! Sharpe ratio and drawdown measured; the middle 95 % of many draws is the interval. (Efron and
 //! Tibshirani, "An Introduction to the Bootstrap", 1993; the percentile interval.)
 //!
+//! The same loss drawn several times can be more than there is. An account whose money is gone stays at
+//! 0, whatever would have followed: no return is below −100 %, and no drawdown above 100 %.
+//!
 //! Each draw has its own stream of random numbers and adds exact integers: the result does not depend
 //! on how many threads there are.
 
@@ -248,7 +251,9 @@ fn measure(changes: &[i64], balance: Usdc, step: i64) -> Draw {
     values.push(start);
     let mut equity = balance;
     for change in changes {
-        equity = equity.plus(Usdc::from_micros(*change));
+        if equity > Usdc::ZERO {
+            equity = equity.plus(Usdc::from_micros(*change)).max(Usdc::ZERO);
+        }
         values.push(equity.to_f64());
     }
     let (mut peak, mut fall) = (start, 0.0_f64);
@@ -312,6 +317,22 @@ mod tests {
         assert!((total.high - 0.196).abs() < 0.03, "{total:?}");
         assert!(found.max_drawdown.unwrap().high > found.max_drawdown.unwrap().low);
         assert!(found.sharpe_ratio.unwrap().low < 0.0);
+    }
+
+    #[test]
+    fn what_is_lost_is_lost_once() {
+        // 100 pUSD: down to 60, then 80 more than there is left, and a gain that nobody is there for.
+        // Without the floor: −20, then 180: a drawdown of 120 % and a return of 80 %.
+        let changes = [-40_000_000, -80_000_000, 200_000_000];
+        let draw = measure(&changes, Usdc::whole(100), HOUR);
+        assert_eq!((draw.total_return, draw.drawdown), (Some(-1.0), Some(1.0)));
+        assert_eq!(draw.sharpe, None, "there is no return from 0");
+        // Each of five markets loses 60 of 100 pUSD: every draw loses 300, three times what there is.
+        let found = intervals(&paths(&[-60; 5]), Usdc::whole(100), 1, 100);
+        let (total, fall) = (found.total_return.unwrap(), found.max_drawdown.unwrap());
+        assert_eq!((total.low, total.high), (-1.0, -1.0));
+        assert_eq!((fall.low, fall.high), (1.0, 1.0));
+        assert!(found.reasons["sharpe_ratio"].contains("all money was lost"));
     }
 
     #[test]

@@ -6,12 +6,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Price, Timestamp, Usdc};
+use crate::domain::{HaltCause, Price, Timestamp, Usdc};
 
-use super::bootstrap::Interval;
+use super::bootstrap::{Intervals, LEAST_BLOCKS};
 use super::metrics::{Forecast, GroupRow};
 use super::record::LiquidityUse;
-use super::report::ClosedRow;
+use super::report::{ClosedRow, HaltRow};
+
+mod gaps;
+
+pub use gaps::{BOOK_SILENCE, GAP_FACTOR, GAP_LEAST, Gap, book_gaps, data_gaps, longest_gap};
 
 /// Fewer closed trades than this say little: the usual lower bound for a mean to be near normal.
 pub const FEW_TRADES: u64 = 30;
@@ -21,10 +25,8 @@ pub const ONE_MARKET_SHARE: f64 = 0.5;
 pub const LIQUIDITY_SHARE: f64 = 0.05;
 /// Open positions with more than this part of the profit carry it.
 pub const OPEN_SHARE: f64 = 0.5;
-/// A time without rows counts as a gap from so many times the usual distance between rows on …
-pub const GAP_FACTOR: i64 = 10;
-/// … and if it is at least this long, ms: six hours.
-pub const GAP_LEAST: i64 = 6 * 3_600_000;
+/// Trading that was halted for this part of the run, or more, leaves an idle account to be measured.
+pub const HALTED_SHARE: f64 = 0.1;
 /// Settled trades that won so many standard deviations more often than their prices say, …
 pub const LOOKAHEAD_DEVIATIONS: f64 = 5.0;
 /// … in at least so many markets, look like knowledge of the future.
@@ -35,11 +37,18 @@ pub const LOOKAHEAD_SHARPE: f64 = 10.0;
 /// One objection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
-    /// Which: too_few_trades, one_market, within_noise, edge_below_spread, liquidity, open_positions,
-    /// synthetic_book, data_gaps, lookahead_suspected.
+    /// Which: synthetic_book, rebuilt_book, halted, too_few_trades, within_noise, one_market,
+    /// open_positions, edge_below_spread, liquidity, data_gaps, lookahead_suspected.
     pub code: String,
     /// In words, with the numbers.
     pub text: String,
+}
+
+impl std::fmt::Display for Diagnosis {
+    /// The words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 fn says(code: &str, text: String) -> Option<Diagnosis> {
@@ -63,14 +72,23 @@ pub fn too_few_trades(closed: u64) -> Option<Diagnosis> {
     )
 }
 
-/// One market has more than [`ONE_MARKET_SHARE`] of a profit, and there are others. `markets`: the
-/// best result first.
+/// One market has more than [`ONE_MARKET_SHARE`] of a profit, or was the only one. `markets`: the best
+/// result first.
 #[must_use]
 pub fn one_market(markets: &[GroupRow]) -> Option<Diagnosis> {
     let total: f64 = markets.iter().map(GroupRow::result).sum();
-    let best = markets.first().filter(|_| markets.len() > 1)?;
+    let best = markets.first()?;
     if total <= 0.0 || best.result() <= ONE_MARKET_SHARE * total {
         return None;
+    }
+    if markets.len() == 1 {
+        return says(
+            "one_market",
+            format!(
+                "One market makes all the profit: “{}” earned {total:.2} pUSD, and no other was traded.",
+                best.name
+            ),
+        );
     }
     let rest = total - best.result();
     says(
@@ -84,10 +102,25 @@ pub fn one_market(markets: &[GroupRow]) -> Option<Diagnosis> {
     )
 }
 
-/// The 95 % interval of the return holds 0.
+/// The 95 % interval of the return holds 0, or too few independent markets (neg-risk events, and
+/// markets outside of them) were traded for one.
 #[must_use]
-pub fn within_noise(total_return: Option<f64>, interval: Option<Interval>) -> Option<Diagnosis> {
-    let (total, interval) = total_return.zip(interval)?;
+pub fn within_noise(total_return: Option<f64>, intervals: &Intervals) -> Option<Diagnosis> {
+    let blocks = intervals.blocks;
+    if (1..LEAST_BLOCKS as u64).contains(&blocks) {
+        let (markets, were) = match blocks {
+            1 => ("market", "was"),
+            _ => ("markets", "were"),
+        };
+        return says(
+            "within_noise",
+            format!(
+                "No interval: only {blocks} independent {markets} {were} traded (at least {LEAST_BLOCKS} \
+                 are needed); the result cannot be told from chance."
+            ),
+        );
+    }
+    let (total, interval) = total_return.zip(intervals.total_return)?;
     if total == 0.0 || interval.low > 0.0 || interval.high < 0.0 {
         return None;
     }
@@ -185,57 +218,46 @@ pub fn rebuilt_book(fills: u64, rebuilt: bool) -> Option<Diagnosis> {
     )
 }
 
-/// A stretch of time without rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// Last row before it.
-    pub from: Timestamp,
-    /// First row after it.
-    pub to: Timestamp,
-}
-
-/// The longest stretch between two of `moments` (oldest first) that counts as a gap: at least
-/// [`GAP_LEAST`], and [`GAP_FACTOR`] times the median distance.
+/// Trading was halted for [`HALTED_SHARE`] of the `period` or more. `halts`: oldest first.
 #[must_use]
-pub fn longest_gap(moments: &[Timestamp]) -> Option<Gap> {
-    let pairs = || moments.iter().zip(moments.iter().skip(1));
-    let mut distances: Vec<i64> = pairs().map(|(from, to)| to.since(*from)).collect();
-    let longest = pairs().max_by_key(|(from, to)| to.since(**from))?;
-    let middle = distances.len() / 2;
-    let usual = *distances.select_nth_unstable(middle).1;
-    let length = longest.1.since(*longest.0);
-    (length >= GAP_LEAST && length >= usual.saturating_mul(GAP_FACTOR)).then_some(Gap {
-        from: *longest.0,
-        to: *longest.1,
-    })
-}
-
-/// The recording was silent: as a whole, or about a market while it was held. `held`: markets with a
-/// gap while held, of all that were held, and the longest of these gaps.
-#[must_use]
-pub fn data_gaps(whole: Option<Gap>, held: (usize, usize, Option<Gap>)) -> Option<Diagnosis> {
-    let hours = |gap: Gap| gap.to.since(gap.from) as f64 / 3_600_000.0;
-    let mut parts = Vec::new();
-    if let Some(gap) = whole {
-        parts.push(format!(
-            "no rows at all from {} to {} ({:.1} h)",
-            gap.from,
-            gap.to,
-            hours(gap)
-        ));
-    }
-    if let (silent @ 1.., all, Some(gap)) = held {
-        parts.push(format!(
-            "{silent} of {all} markets held had none for long while they were held (at most {:.1} h, \
-             from {}): stops could not fire, marks stood still",
-            hours(gap),
-            gap.from
-        ));
-    }
-    if parts.is_empty() {
+pub fn halted(halts: &[HaltRow], period: Option<(Timestamp, Timestamp)>) -> Option<Diagnosis> {
+    let (start, end) = period?;
+    let first = halts.first()?;
+    let time = |halt: &HaltRow| halt.to.unwrap_or(end).since(halt.from);
+    let share = halts.iter().map(time).sum::<i64>() as f64 / end.since(start) as f64;
+    if !(share >= HALTED_SHARE && share.is_finite()) {
         return None;
     }
-    says("data_gaps", format!("Data gaps: {}.", parts.join("; ")))
+    let causes = [
+        HaltCause::KillSwitch,
+        HaltCause::Drawdown,
+        HaltCause::DailyLoss,
+    ];
+    let causes = causes.map(|cause| (cause, halts.iter().any(|halt| halt.cause == cause)));
+    let causes = causes.iter().filter(|(_, is_there)| *is_there);
+    let causes: Vec<String> = causes
+        .map(|(cause, _)| cause.as_str().replace('_', " "))
+        .collect();
+    let causes = causes.join(", ");
+    let percent = share * 100.0;
+    let from = first.from;
+    says(
+        "halted",
+        match (halts.len(), first.to) {
+            (1, None) => format!(
+                "Trading was halted ({causes}) from {from} for {percent:.1} % of the run: the rest \
+                 measures an idle account."
+            ),
+            (1, Some(to)) => format!(
+                "Trading was halted ({causes}) from {from} to {to} for {percent:.1} % of the run: that \
+                 part measures an idle account."
+            ),
+            (count, _) => format!(
+                "Trading was halted {count} times ({causes}) for {percent:.1} % of the run, first from \
+                 {from}: that part measures an idle account."
+            ),
+        },
+    )
 }
 
 /// Wins far beyond what the prices paid allow, or a Sharpe ratio that nobody has.
@@ -299,6 +321,7 @@ pub fn settled_trades(closed: &[ClosedRow]) -> Vec<SettledTrade> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backtest::bootstrap::Interval;
     use crate::domain::{MarketId, TokenId};
 
     fn row(name: &str, pnl: f64) -> GroupRow {
@@ -327,11 +350,6 @@ mod tests {
         );
         assert_eq!(one_market(&[row("A?", 50.0), row("B?", 50.0)]), None);
         assert_eq!(
-            one_market(&[row("A?", 50.0)]),
-            None,
-            "there is one market only"
-        );
-        assert_eq!(
             one_market(&[row("A?", 5.0), row("B?", -9.0)]),
             None,
             "no profit"
@@ -339,13 +357,36 @@ mod tests {
     }
 
     #[test]
+    fn one_market_and_no_other() {
+        // The clearest case: 8.6 % of 1,000 pUSD, all of it by the only market.
+        let made = text(one_market(&[row("A?", 86.0)]));
+        assert!(made.contains("all the profit: “A?” earned 86.00 pUSD"));
+        assert_eq!(one_market(&[row("A?", -86.0)]), None, "no profit");
+        assert_eq!(one_market(&[]), None);
+    }
+
+    #[test]
     fn noise() {
-        let range = |low, high| Some(Interval { low, high });
-        let found = text(within_noise(Some(0.02), range(-0.01, 0.05)));
+        let range = |low, high| Intervals {
+            blocks: 5,
+            total_return: Some(Interval { low, high }),
+            ..Intervals::default()
+        };
+        let found = text(within_noise(Some(0.02), &range(-0.01, 0.05)));
         assert!(found.contains("+2.00 %") && found.contains("-1.00 % to +5.00 %"));
-        assert_eq!(within_noise(Some(0.02), range(0.001, 0.05)), None);
-        assert_eq!(within_noise(Some(-0.02), range(-0.05, -0.001)), None);
-        assert_eq!(within_noise(Some(0.02), None), None);
+        assert_eq!(within_noise(Some(0.02), &range(0.001, 0.05)), None);
+        assert_eq!(within_noise(Some(-0.02), &range(-0.05, -0.001)), None);
+        let of = |blocks| Intervals {
+            blocks,
+            ..Intervals::default()
+        };
+        let found = text(within_noise(Some(0.086), &of(1)));
+        assert!(found.starts_with("No interval: only 1 independent market was traded"));
+        let found = text(within_noise(Some(-0.1), &of(4)));
+        assert!(found.contains("only 4 independent markets were traded (at least 5"));
+        // Five have an interval or a reason why not; where nothing was traded there is no result.
+        assert_eq!(within_noise(Some(0.02), &of(5)), None);
+        assert_eq!(within_noise(Some(0.0), &of(0)), None);
     }
 
     fn forecast(edge: f64) -> Forecast {
@@ -401,30 +442,34 @@ mod tests {
     }
 
     #[test]
-    fn gaps() {
-        let hourly = |hours: &[i64]| -> Vec<Timestamp> {
-            hours
-                .iter()
-                .map(|h| Timestamp::from_secs(h * 3600))
-                .collect()
+    fn halts() {
+        let at = |hours: i64| Timestamp::from_secs(hours * 3_600);
+        let halt = |cause, from, to: Option<i64>| HaltRow {
+            cause,
+            from: at(from),
+            to: to.map(at),
         };
-        let gap = longest_gap(&hourly(&[0, 1, 2, 3, 13, 14])).unwrap();
-        assert_eq!(gap.to.since(gap.from), 10 * 3_600_000);
+        let run = Some((at(0), at(100)));
+        // To the end from hour 38 on: 62 of 100 hours.
+        let found = text(halted(&[halt(HaltCause::Drawdown, 38, None)], run));
         assert_eq!(
-            longest_gap(&hourly(&[0, 1, 2, 3, 12, 13])),
-            None,
-            "nine times as long"
+            found,
+            "Trading was halted (drawdown) from 1970-01-02T14:00:00Z for 62.0 % of the run: the rest \
+             measures an idle account."
         );
-        // Daily rows: six days are no gap, ten are.
-        assert_eq!(longest_gap(&hourly(&[0, 24, 48, 192])), None);
-        assert!(longest_gap(&hourly(&[0, 24, 48, 288])).is_some());
-        assert_eq!(longest_gap(&[]), None);
-        let found = text(data_gaps(Some(gap), (2, 9, Some(gap))));
-        assert!(
-            found.contains("(10.0 h)") && found.contains("2 of 9 markets held"),
-            "{found}"
-        );
-        assert_eq!(data_gaps(None, (0, 9, None)), None);
+        // Four hours before each of two midnights are 8 %; of three they are 12 %.
+        let days = [20, 44, 68].map(|from| halt(HaltCause::DailyLoss, from, Some(from + 4)));
+        assert_eq!(halted(&days[..2], run), None);
+        let found = text(halted(&days, run));
+        assert!(found.contains("halted 3 times (daily loss) for 12.0 % of the run, first from"));
+        let found = text(halted(&[halt(HaltCause::KillSwitch, 10, Some(20))], run));
+        assert!(found.contains(
+            "(kill switch) from 1970-01-01T10:00:00Z to 1970-01-01T20:00:00Z for 10.0 %"
+        ));
+        assert_eq!(halted(&[], run), None);
+        // A run of one moment has no time.
+        let moment = Some((at(5), at(5)));
+        assert_eq!(halted(&[halt(HaltCause::Drawdown, 5, None)], moment), None);
     }
 
     #[test]

@@ -169,9 +169,12 @@ impl Metrics {
         metrics
     }
 
-    /// `value`, if there is one; else why not is noted under `name`.
+    /// `value`, if there is one; else why not is noted under `name`. A zero has no sign: the sum of
+    /// nothing is −0, and −0 + 0 = 0.
     fn because(&mut self, name: &str, value: Option<f64>, why: &str) -> Option<f64> {
-        let value = value.filter(|value| value.is_finite());
+        let value = value
+            .filter(|value| value.is_finite())
+            .map(|value| value + 0.0);
         if value.is_none() {
             self.reasons.insert(name.to_owned(), why.to_owned());
         }

@@ -13,9 +13,11 @@ use crate::trading::report::TickReport;
 use super::bootstrap::Paths;
 use super::metrics::{Activity, ClosedTrade, DecisionBook, Forecast};
 use super::report::{ClosedRow, StrategyRow, TradeRow};
+use halts::Halts;
 use tables::Tables;
 
 mod finish;
+mod halts;
 mod tables;
 #[cfg(test)]
 pub(super) mod tests;
@@ -139,6 +141,7 @@ pub(super) struct Record {
     settlements: u64,
     synthetic_fills: u64,
     notes: BTreeMap<String, u64>,
+    halts: Halts,
     paths: Paths,
     /// Cash that each block has brought, less what it has cost.
     flows: BTreeMap<Arc<str>, Usdc>,
@@ -157,7 +160,7 @@ impl Record {
         events: &[StampedEvent],
     ) {
         self.pass_time(standing);
-        self.count_strategies(report);
+        self.count_strategies(report, events);
         for (id, signal) in &report.signal_log {
             self.open_signals.insert(*id, signal.strategy.to_string());
         }
@@ -195,6 +198,8 @@ impl Record {
                 LedgerEvent::SignalRejected { signal_id, .. } => {
                     self.open_signals.remove(signal_id);
                 }
+                LedgerEvent::Halted { cause, .. } => self.halts.begin(*cause, at),
+                LedgerEvent::Resumed { .. } => self.halts.end(at),
                 _ => {}
             }
         }
@@ -250,7 +255,7 @@ impl Record {
         }
     }
 
-    fn count_strategies(&mut self, report: &TickReport) {
+    fn count_strategies(&mut self, report: &TickReport, events: &[StampedEvent]) {
         for strategy in &report.strategies {
             let row = strategy_row(&mut self.strategies, &strategy.strategy);
             row.looked_at += u64::from(strategy.looked_at);
@@ -273,7 +278,8 @@ impl Record {
             }
         }
         for note in &report.notes {
-            *self.notes.entry(note.clone()).or_default() += 1;
+            let note = halts::with_time(note, events);
+            *self.notes.entry(note).or_default() += 1;
         }
     }
 

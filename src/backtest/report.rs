@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Price, Shares, Side, Timestamp, Usdc};
+use crate::domain::{HaltCause, Price, Shares, Side, Timestamp, Usdc};
 
 use super::baselines::Comparisons;
 use super::bootstrap::{Interval, Intervals, Paths};
@@ -148,6 +148,17 @@ impl PositionRow {
     }
 }
 
+/// A time during which trading was halted: nothing passed but cancels and sales that reduce a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HaltRow {
+    /// Why.
+    pub cause: HaltCause,
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when; `None`: to the end of the run.
+    pub to: Option<Timestamp>,
+}
+
 /// All that a report shows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportInput {
@@ -173,7 +184,7 @@ pub struct ReportInput {
     pub metrics: Metrics,
     /// Equity through time, oldest first, beginning with the starting balance.
     pub equity: Vec<(Timestamp, Usdc)>,
-    /// Positions at their marks through time, pUSD, where it changed.
+    /// Positions at their marks through time, pUSD, where it changed and at the end of the run.
     pub exposure: Vec<(Timestamp, Usdc)>,
     /// Fills and settlements, oldest first.
     pub trades: Vec<TradeRow>,
@@ -197,6 +208,8 @@ pub struct ReportInput {
     pub paths: Paths,
     /// How much of others' volume was taken.
     pub liquidity: LiquidityUse,
+    /// When trading was halted, oldest first.
+    pub halts: Vec<HaltRow>,
     /// 95 % intervals.
     pub intervals: Intervals,
     /// What the result compares with; `None` when it was not compared.
@@ -229,18 +242,28 @@ fn period_text(input: &ReportInput) -> String {
     )
 }
 
+/// With so many decimals; what rounds to zero has no sign.
+fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = |digits: &str| digits.bytes().all(|one| matches!(one, b'0' | b'.'));
+    match text.strip_prefix('-').filter(|digits| is_zero(digits)) {
+        Some(digits) => digits.to_owned(),
+        None => text,
+    }
+}
+
 /// `12.34 %`.
 fn percent(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{:.2} %", value * 100.0))
+    value.map_or_else(missing, |value| format!("{} %", rounded(value * 100.0, 2)))
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{value:.2}"))
+    value.map_or_else(missing, |value| rounded(value, 2))
 }
 
 /// pUSD with two decimals, for reading; exact amounts are in the data.
 fn money(amount: Usdc) -> String {
-    format!("{:.2}", amount.to_f64())
+    rounded(amount.to_f64(), 2)
 }
 
 fn maybe_money(amount: Option<Usdc>) -> String {
@@ -359,7 +382,7 @@ fn measures(input: &ReportInput) -> [(&'static str, Vec<(&'static str, String)>)
 
 /// Four decimals.
 fn score(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{value:.4}"))
+    value.map_or_else(missing, |value| rounded(value, 4))
 }
 
 /// The run, and what it compares with: name and return in words.

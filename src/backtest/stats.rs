@@ -88,10 +88,10 @@ pub fn expected_shortfall(values: &[f64], share: f64) -> Option<f64> {
     mean(sorted.get(..count)?)
 }
 
-/// `value`, unless it is NaN or infinite.
+/// `value`, unless it is NaN or infinite; a zero without a sign.
 #[must_use]
 pub fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
+    value.is_finite().then_some(value + 0.0)
 }
 
 /// Intercept and slope of a logistic regression.
@@ -264,6 +264,7 @@ mod tests {
         assert_eq!(quantile(&[], 0.5), None);
         assert_eq!(expected_shortfall(&[], 0.05), None);
         assert_eq!(finite(f64::NAN), None);
+        assert!(finite(-0.0).unwrap().is_sign_positive());
     }
 
     #[test]

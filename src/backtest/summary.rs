@@ -9,6 +9,7 @@ use crate::domain::{Timestamp, Usdc};
 
 use super::baselines::Comparisons;
 use super::bootstrap::Intervals;
+use super::diagnoses::Diagnosis;
 use super::engine::BacktestResult;
 use super::metrics::{GroupRow, Metrics};
 use super::report::{PositionRow, TradeRow};
@@ -36,8 +37,8 @@ pub struct BacktestSummary {
     /// 95 % intervals of total_return, sharpe_ratio and max_drawdown: low and high, or null.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub intervals: Intervals,
-    /// What is doubtful about the result, in words. Read it before the numbers.
-    pub diagnoses: Vec<String>,
+    /// What is doubtful about the result: a code and words each. Read it before the numbers.
+    pub diagnoses: Vec<Diagnosis>,
     /// Returns of doing nothing, of buying every favourite, and of random trades of the same number
     /// and size; null when the run was cancelled.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
@@ -211,7 +212,7 @@ pub struct WholeResult {
     pub positions: Vec<PositionView>,
     /// Moment (RFC 3339 UTC) and equity, pUSD.
     pub equity: Vec<(String, f64)>,
-    /// Moment (RFC 3339 UTC) and value of positions, pUSD, where it changed.
+    /// Moment (RFC 3339 UTC) and value of positions, pUSD, where it changed and at the end.
     pub exposure: Vec<(String, f64)>,
     /// Every fill and settlement.
     pub trades: Vec<TradeView>,
@@ -256,7 +257,7 @@ impl BacktestSummary {
         BacktestSummary {
             metrics: report.metrics.clone(),
             intervals: report.intervals.clone(),
-            diagnoses: report.diagnoses.iter().map(|d| d.text.clone()).collect(),
+            diagnoses: report.diagnoses.clone(),
             comparisons: report.comparisons.clone(),
             total_trades: report.metrics.total_trades,
             executions: report.trades.len() as u64,

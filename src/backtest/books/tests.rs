@@ -306,6 +306,35 @@ fn rebuilt_books_are_said_to_be_so_first() {
 }
 
 #[test]
+fn a_book_that_was_hidden_while_it_was_held_is_a_gap() {
+    // Bought at the tick of 60 s; from 70 s to 130 s the book contradicts itself.
+    let lines = [
+        book("7", 50_000, "0.40x100", "0.50x50"),
+        change("7", 70_000, "SELL 0.39 7 - -"),
+        book("7", 130_000, "0.40x100", "0.50x50"),
+        change("7", 180_000, "BUY 0.41 9 0.41 0.5"),
+    ];
+    let recording = read(&lines.concat());
+    let once = script(|seconds, view| match seconds {
+        60 => vec![buy(view, "0.50", None)],
+        _ => Vec::new(),
+    });
+    let options = options();
+    let (mut result, all) = events(&recording, &once, &options);
+    assert_eq!(fills(&all), ["60000 buy 20@0.5"]);
+    analysis::analyse(&mut result, Some(&recording), &options, 1).unwrap();
+    let found = result
+        .report
+        .diagnoses
+        .iter()
+        .find(|one| one.code == "data_gaps");
+    let text = &found.unwrap().text;
+    let wanted = "of 1 books held, 1 were hidden once for 10 s or more, 60 s in all (at most 60 s, from \
+                  2026-01-01T00:01:10Z)";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
 fn ticks_come_at_whole_multiples_after_a_change_and_within_the_period() {
     let lines = [
         book("7", 10_000, "0.40x100", "0.50x50"),

@@ -29,6 +29,12 @@ impl Record {
             .first()
             .zip(self.equity.last())
             .map(|(a, b)| (a.0, b.0));
+        // The series ends where the run ends, and not where its last change was.
+        if let Some((standing, (_, end))) = self.standing.zip(period)
+            && self.exposure.last().is_some_and(|(at, _)| *at < end)
+        {
+            self.exposure.push((end, standing.invested));
+        }
         let open_positions = self.open_positions(ledger);
         for forecast in &self.forecasts {
             let facts = self.facts.get(&forecast.token);
@@ -77,6 +83,7 @@ impl Record {
             by_market,
             paths: self.paths,
             liquidity: self.liquidity,
+            halts: self.halts.rows(),
             synthetic_fills: self.synthetic_fills,
             ..ReportInput::default()
         };

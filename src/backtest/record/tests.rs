@@ -166,7 +166,16 @@ fn what_the_markets_earned_is_what_the_account_gained() {
         .iter()
         .map(|d| d.code.as_str())
         .collect();
-    assert_eq!(codes, ["synthetic_book", "too_few_trades", "one_market"]);
+    // One market of two has 49 of 27 pUSD; two are too few for an interval.
+    assert_eq!(
+        codes,
+        [
+            "synthetic_book",
+            "too_few_trades",
+            "within_noise",
+            "one_market"
+        ]
+    );
     assert!(result.report.intervals.reasons["total_return"].starts_with("2 markets"));
 }
 
@@ -183,6 +192,60 @@ fn an_open_position_counts_at_its_bid() {
     assert_eq!(report.by_market[0].open_pnl, -2.0);
     close(report.metrics.exposure, 0.5);
     assert_eq!(report.metrics.forecasts, 0);
+}
+
+#[test]
+fn a_run_that_was_halted_says_from_when_on() {
+    let dataset = dataset(PRICES, "");
+    // 100 of b at 0.41, marked at 0.39 and, an hour later, at 0.29: 988 of 1,000 is a fall of 1.2 %.
+    let strategy = Told(vec![(0, "b", Side::Buy, "0.41", 41, 0.45)]);
+    let strategies: [Box<dyn Strategy>; 1] = [Box::new(strategy)];
+    let mut options = options();
+    options.trading.risk.max_drawdown_pct = Price::parse("0.01").unwrap();
+    let mut result = engine::run(&dataset, &strategies, &options).unwrap();
+    analysis::analyse(&mut result, Some(&dataset), &options, 1).unwrap();
+    let found = result.report.diagnoses.iter().find(|d| d.code == "halted");
+    // The second of two hours.
+    assert_eq!(
+        found.unwrap().text,
+        "Trading was halted (drawdown) from 2026-01-01T01:00:00Z for 50.0 % of the run: the rest \
+         measures an idle account."
+    );
+    let notes = result.report.notes.iter();
+    let halted = notes.filter(|note| note.starts_with("trading halted"));
+    let halted: Vec<&String> = halted.collect();
+    assert_eq!(halted.len(), 1);
+    assert!(halted[0].starts_with("trading halted (drawdown) at 2026-01-01T01:00:00Z: "));
+}
+
+#[test]
+fn exposure_lasts_to_the_end_of_the_run() {
+    let dataset = dataset(PRICES, "");
+    // 61 pUSD for 100 at hour 1, marked at 0.59 then and at hour 2, the last row.
+    let strategy = Told(vec![(1, "a", Side::Buy, "0.61", 61, 0.7)]);
+    let strategies: [Box<dyn Strategy>; 1] = [Box::new(strategy)];
+    let report = engine::run(&dataset, &strategies, &options())
+        .unwrap()
+        .report;
+    let start = Timestamp::parse(START).unwrap();
+    let hour = |at: &Timestamp| at.since(start) / 3_600_000;
+    let points: Vec<(i64, Usdc)> = report.exposure.iter().map(|(t, v)| (hour(t), *v)).collect();
+    let usd = Usdc::whole;
+    assert_eq!(points, [(0, usd(0)), (1, usd(59)), (2, usd(59))]);
+}
+
+#[test]
+fn a_run_without_trades_has_no_negative_zero() {
+    let dataset = dataset(PRICES, "");
+    let mut result = engine::run(&dataset, &[], &options()).unwrap();
+    analysis::analyse(&mut result, Some(&dataset), &options(), 1).unwrap();
+    let metrics = &result.report.metrics;
+    assert!(metrics.average_drawdown.is_some_and(f64::is_sign_positive));
+    let text = serde_json::to_string(&WholeResult::of(&result)).unwrap();
+    assert!(!text.contains(":-0.0,") && !text.contains(":-0.0}"));
+    let page = crate::backtest::report::markdown(&result.report);
+    assert!(page.contains("| Mean drawdown | 0.00 % |"), "{page}");
+    assert!(!page.contains("-0.00"), "{page}");
 }
 
 #[test]
@@ -207,6 +270,9 @@ fn json_holds_numbers_and_null_only() {
     }
     assert_eq!(json["positions"].as_array().unwrap().len(), 0);
     assert_eq!(json["trades"][0]["market_id"], "a");
+    let few = &json["diagnoses"][1];
+    assert_eq!(few["code"], "too_few_trades");
+    assert!(few["text"].as_str().unwrap().contains("2 closed trades"));
     assert!(json["metrics"]["cagr"].is_null());
     assert!(json["metrics"]["reasons"]["cagr"].is_string());
 }

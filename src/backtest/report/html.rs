@@ -8,7 +8,7 @@ use crate::domain::text::clean;
 
 use super::{
     ClosedRow, EXTREMES, MAX_ROWS, ReportInput, chart, compared, extremes, latest, maybe_money,
-    measures, missing, money, number, percent, period_text, score, series, side_text,
+    measures, missing, money, number, percent, period_text, rounded, score, series, side_text,
     synthetic_warning,
 };
 
@@ -107,7 +107,7 @@ fn curves(input: &ReportInput) -> Markup {
     let equity = series::numbers(&input.equity);
     let first = equity.first().map(|(_, value)| *value);
     let last = equity.last().map(|(_, value)| *value);
-    let two = |value: f64| format!("{value:.2}");
+    let two = |value: f64| rounded(value, 2);
     let drawn = chart::line(
         &equity,
         &chart::Look {
@@ -127,7 +127,7 @@ fn curves(input: &ReportInput) -> Markup {
             level: Some(0.0),
             filled: true,
             stepped: false,
-            words: |value| format!("{:.1} %", value * 100.0),
+            words: |value| format!("{} %", rounded(value * 100.0, 1)),
         },
     );
     let invested = chart::line(

@@ -15,8 +15,8 @@ use tiny_skia::{
 
 use crate::domain::{Timestamp, Usdc};
 
-use super::ReportInput;
 use super::series::{Point, below_peak, numbers, thinned};
+use super::{ReportInput, rounded};
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 675;
@@ -80,13 +80,13 @@ pub fn png_of_curve(title: &str, curve: &[(Timestamp, Usdc)]) -> Result<Vec<u8>,
     );
     canvas.write(&words, (LEFT, 60.0), DIM, Alignment::Left);
     let panel = Panel::new(&equity, EQUITY, Some(first.to_f64()));
-    canvas.panel(&panel, |value| format!("{value:.2}"))?;
+    canvas.panel(&panel, |value| rounded(value, 2))?;
     canvas.level(&panel, first.to_f64());
     canvas.curve(&panel, &equity, colour, None);
-    let words = format!("drawdown, at most {:.2} %", -deepest * 100.0);
+    let words = format!("drawdown, at most {} %", rounded(-deepest * 100.0, 2));
     canvas.write(&words, (LEFT, 478.0), DIM, Alignment::Left);
     let panel = Panel::new(&falls, DRAWDOWN, Some(0.0));
-    canvas.panel(&panel, |value| format!("{:.1} %", value * 100.0))?;
+    canvas.panel(&panel, |value| format!("{} %", rounded(value * 100.0, 1)))?;
     canvas.curve(&panel, &falls, DOWN, Some(0.0));
     let day = |at: Timestamp| at.to_rfc3339().get(..10).unwrap_or_default().to_owned();
     canvas.write(&day(*start), (LEFT, 648.0), DIM, Alignment::Left);

@@ -191,6 +191,28 @@ fn every_part_is_in_both_forms() {
 }
 
 #[test]
+fn what_rounds_to_zero_has_no_sign() {
+    assert_eq!(percent(Some(-0.0)), "0.00 %");
+    assert_eq!(percent(Some(-0.000_049)), "0.00 %");
+    assert_eq!(percent(Some(-0.000_051)), "-0.01 %");
+    assert_eq!(number(Some(-0.001)), "0.00");
+    assert_eq!(score(Some(-0.0001)), "-0.0001");
+    assert_eq!(money(Usdc::from_micros(-4_999)), "0.00");
+}
+
+#[test]
+fn exposure_is_drawn_over_the_same_time_as_equity() {
+    // A run of 24 hours whose positions change for the last time after one; the last point says so.
+    let mut run = input();
+    let end = Timestamp::from_secs(1_767_312_000);
+    run.exposure.push((end, Usdc::whole(40)));
+    let page = html(&run);
+    // 0 until 1 of 24 hours, which is 33.3 of 800; then 40 to the very end.
+    let line = "0.0,200.0 33.3,200.0 33.3,0.0 800.0,0.0 800.0,0.0";
+    assert!(page.contains(line), "{page}");
+}
+
+#[test]
 fn an_empty_run_is_reported_too() {
     let empty = ReportInput::default();
     assert!(markdown(&empty).contains("nothing was replayed"));

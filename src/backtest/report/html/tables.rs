@@ -55,7 +55,7 @@ pub(super) fn comparisons(input: &ReportInput) -> Markup {
 
 pub(super) fn months(input: &ReportInput) -> Markup {
     let years = series::years(&input.equity);
-    let short = |value: f64| format!("{:.1}", value * 100.0);
+    let short = |value: f64| super::rounded(value * 100.0, 1);
     html! {
         @if !years.is_empty() {
             h2 { "Return by month, %" }
