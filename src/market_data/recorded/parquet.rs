@@ -25,6 +25,7 @@ use super::rows::{
 use super::skips::Skips;
 
 mod column;
+mod pages;
 #[cfg(test)]
 mod tests;
 

@@ -185,7 +185,7 @@ impl Step<'_> {
         book: Option<&Book>,
     ) -> Result<Result<Approved<Order>, Refusal>, DeskError> {
         if withdrawn.is_empty() {
-            return Ok(self.approve(&order, market, book));
+            return Ok(self.approve(order, market, book));
         }
         if let Err(refusal) = self.not_resolved(&order.market_id) {
             return Ok(Err(refusal));
@@ -197,7 +197,7 @@ impl Step<'_> {
             ledger: recorder.ledger(),
             ..self.gate()
         };
-        Ok(gate.approve(&order, market, book))
+        Ok(gate.approve(order, market, book))
     }
 
     /// Records what a conditional order's sale brought: it is done, or goes on waiting with what it

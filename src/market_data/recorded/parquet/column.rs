@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::Write;
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::RowGroupReader;
 use parquet::schema::types::ColumnDescriptor;
 
+use super::pages::Sound;
 use crate::domain::Timestamp;
 use crate::market_data::recorded::fields;
 
@@ -131,7 +132,10 @@ impl Column {
     pub(super) fn open(group: &dyn RowGroupReader, index: usize) -> Result<Self> {
         let schema = group.metadata().schema_descr();
         let descriptor = schema.column(index);
-        let reader = group.get_column_reader(index)?;
+        let rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
+        let has_levels = descriptor.max_def_level() > 0;
+        let pages = Sound::new(group.get_column_page_reader(index)?, rows, has_levels);
+        let reader = get_column_reader(descriptor.clone(), Box::new(pages));
         let values = match &reader {
             ColumnReader::ByteArrayColumnReader(_) => Values::Text(Vec::new()),
             ColumnReader::FixedLenByteArrayColumnReader(_) => Values::Fixed(Vec::new()),
