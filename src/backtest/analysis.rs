@@ -16,6 +16,10 @@ use super::diagnoses::{self, Diagnosis, Gap};
 use super::engine::{BacktestError, BacktestOptions, BacktestResult};
 use super::report::ReportInput;
 
+/// What a whole run says whose comparisons were not waited for.
+const CUT_SHORT: &str = "Cancelled after the run, before the comparisons were through: the run itself is \
+                         whole, and is compared with nothing.";
+
 /// Adds intervals, comparisons and diagnoses to a result. The same seed gives the same on any number
 /// of threads. A run that was cancelled, or made without a recording, is compared with nothing.
 ///
@@ -42,6 +46,8 @@ pub fn analyse<'d>(
                 favourites,
                 random: baselines::random_trades(data, options, &holds, end, gained, draws),
             });
+        } else {
+            report.notes.push(CUT_SHORT.to_owned());
         }
     }
     report.diagnoses = diagnose(report, data, gained);

@@ -67,6 +67,9 @@ pub struct BacktestSummary {
     pub snapshots: Vec<SnapshotPoint>,
     /// By strategy: signals, volume, fees, result, what was passed over and why.
     pub strategies: Vec<StrategyView>,
+    /// Results by strategy, the best first.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
+    pub by_strategy: Vec<GroupRow>,
     /// Results by category, the best first.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub by_category: Vec<GroupRow>,
@@ -204,8 +207,6 @@ pub struct WholeResult {
     /// In short.
     #[serde(flatten)]
     pub summary: BacktestSummary,
-    /// Results by strategy, the best first.
-    pub by_strategy: Vec<GroupRow>,
     /// Results by market, the best first.
     pub by_market: Vec<GroupRow>,
     /// Holdings at the end.
@@ -229,7 +230,6 @@ impl WholeResult {
         };
         WholeResult {
             summary: BacktestSummary::of(result),
-            by_strategy: report.by_strategy.clone(),
             by_market: report.by_market.clone(),
             positions: report.open_positions.iter().map(PositionView::of).collect(),
             equity: told(&report.equity),
@@ -285,6 +285,7 @@ impl BacktestSummary {
                     not_traded: row.not_traded.clone(),
                 })
                 .collect(),
+            by_strategy: report.by_strategy.clone(),
             by_category: report.by_category.clone(),
             partial: result.partial,
             notes: report.notes.clone(),

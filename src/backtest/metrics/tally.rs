@@ -13,12 +13,29 @@ use super::trades::{ClosedTrade, DecisionBook, slippage};
 pub struct GroupRow {
     /// What the line is about: a strategy, a category, or UNTRUSTED text, the question of a market.
     pub name: String,
+    /// Id of the market, in a table by market.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Closed trades.
     pub trades: u64,
     /// Of those, made money after fees, as a fraction; null without trades.
     pub win_rate: Option<f64>,
     /// Money made / money lost by closed trades, after fees; null without losses.
     pub profit_factor: Option<f64>,
+    /// Mean result of a closed trade after fees, pUSD; null without trades.
+    pub expectancy: Option<f64>,
+    /// Mean of those that made money, pUSD; null without one.
+    pub average_win: Option<f64>,
+    /// Mean of those that made none, pUSD, not above 0; null without one.
+    pub average_loss: Option<f64>,
+    /// Best closed trade after fees, pUSD; null without trades.
+    pub best_trade: Option<f64>,
+    /// Worst closed trade after fees, pUSD; null without trades.
+    pub worst_trade: Option<f64>,
+    /// Mean time from purchase to sale or settlement, seconds; null without trades.
+    pub average_holding_seconds: Option<f64>,
+    /// Share of fills by volume that rested, as a fraction; null without fills.
+    pub maker_share: Option<f64>,
     /// Result of closed trades after fees, pUSD.
     pub pnl: f64,
     /// Value less cost and fees of positions open at the end, pUSD.
@@ -33,6 +50,8 @@ pub struct GroupRow {
     pub forecasts: u64,
     /// Their mean Brier score.
     pub brier_score: Option<f64>,
+    /// Their mean logarithmic score.
+    pub log_score: Option<f64>,
     /// Brier score of the market's prices less theirs.
     pub brier_advantage: Option<f64>,
 }
@@ -52,8 +71,12 @@ pub struct Tally {
     winners: u64,
     won: Usdc,
     lost: Usdc,
+    best: Option<Usdc>,
+    worst: Option<Usdc>,
+    held_ms: f64,
     open: Usdc,
     volume: Usdc,
+    rested: Usdc,
     fees: Usdc,
     measured: bool,
     from_mid: f64,
@@ -64,6 +87,9 @@ impl Tally {
     /// Counts a fill.
     pub fn fill(&mut self, fill: &Fill, book: Option<DecisionBook>) {
         self.volume = self.volume.plus(fill.notional);
+        if fill.maker {
+            self.rested = self.rested.plus(fill.notional);
+        }
         self.fees = self.fees.plus(fill.fee);
         if let Some((from_mid, _)) = slippage(fill, book) {
             self.measured = true;
@@ -75,6 +101,9 @@ impl Tally {
     pub fn close(&mut self, trade: &ClosedTrade) {
         let net = trade.pnl_net();
         self.trades += 1;
+        self.held_ms += trade.closed_at.since(trade.opened_at) as f64;
+        self.best = Some(self.best.map_or(net, |best| best.max(net)));
+        self.worst = Some(self.worst.map_or(net, |worst| worst.min(net)));
         if net > Usdc::ZERO {
             self.winners += 1;
             self.won = self.won.plus(net);
@@ -109,19 +138,65 @@ impl Tally {
     #[must_use]
     pub fn row(&self, name: &str) -> GroupRow {
         let losses = self.lost.to_f64();
+        let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
+        let volume = self.volume.to_f64();
         GroupRow {
             name: name.to_owned(),
+            id: None,
+            expectancy: mean(self.closed_pnl().to_f64(), self.trades),
+            average_win: mean(self.won.to_f64(), self.winners),
+            average_loss: mean(losses, self.trades - self.winners),
+            best_trade: self.best.map(Usdc::to_f64),
+            worst_trade: self.worst.map(Usdc::to_f64),
+            average_holding_seconds: mean(self.held_ms / 1000.0, self.trades),
+            maker_share: (volume > 0.0).then(|| self.rested.to_f64() / volume),
+            log_score: self.scores.log(),
             trades: self.trades,
             win_rate: (self.trades > 0).then(|| self.winners as f64 / self.trades as f64),
             profit_factor: (losses < 0.0).then(|| self.won.to_f64() / -losses),
             pnl: self.closed_pnl().to_f64(),
             open_pnl: self.open.to_f64(),
-            volume: self.volume.to_f64(),
+            volume,
             fees: self.fees.to_f64(),
             slippage_paid: self.measured.then_some(self.from_mid),
             forecasts: self.scores.count,
             brier_score: self.scores.brier(),
             brier_advantage: self.scores.advantage(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn a_line_adds_up_its_trades() {
+        let trade = |gross: i32, fees: i32, seconds: i64| ClosedTrade {
+            pnl_gross: Usdc::whole(gross),
+            fees: Usdc::whole(fees),
+            opened_at: Timestamp::from_secs(1_000),
+            closed_at: Timestamp::from_secs(1_000 + seconds),
+            cost: Usdc::whole(50),
+        };
+        let mut tally = Tally::default();
+        // After fees 9, −4 and 0: the last one has made nothing.
+        for one in [trade(10, 1, 60), trade(-3, 1, 120), trade(2, 2, 30)] {
+            tally.close(&one);
+        }
+        let row = tally.row("a");
+        assert_eq!((row.trades, row.pnl), (3, 5.0));
+        assert_eq!(row.expectancy, Some(5.0 / 3.0));
+        assert_eq!((row.average_win, row.average_loss), (Some(9.0), Some(-2.0)));
+        assert_eq!((row.best_trade, row.worst_trade), (Some(9.0), Some(-4.0)));
+        // (60 + 120 + 30) / 3
+        assert_eq!(row.average_holding_seconds, Some(70.0));
+        assert_eq!(row.maker_share, None, "nothing was filled");
+        let none = Tally::default().row("b");
+        assert_eq!(
+            (none.expectancy, none.average_loss, none.best_trade),
+            (None, None, None)
+        );
     }
 }

@@ -54,22 +54,26 @@ impl Tables {
     /// brought in all, pUSD.
     pub(super) fn rows(self) -> [Vec<GroupRow>; 3] {
         let named = |map: BTreeMap<String, Tally>| {
-            sorted(map.iter().map(|(name, tally)| (name.as_str(), tally)))
+            sorted(map.iter().map(|(name, tally)| (tally, tally.row(name))))
         };
-        let markets = self.markets.values();
+        let markets = self.markets.iter().map(|(id, (question, tally))| {
+            let row = GroupRow {
+                id: Some(id.to_string()),
+                ..tally.row(question)
+            };
+            (tally, row)
+        });
         [
             named(self.strategies),
             named(self.categories),
-            sorted(markets.map(|(question, tally)| (question.as_str(), tally))),
+            sorted(markets),
         ]
     }
 }
 
-fn sorted<'a>(rows: impl Iterator<Item = (&'a str, &'a Tally)>) -> Vec<GroupRow> {
-    let mut rows: Vec<(&str, &Tally)> = rows.collect();
+fn sorted<'a>(rows: impl Iterator<Item = (&'a Tally, GroupRow)>) -> Vec<GroupRow> {
+    let mut rows: Vec<(&Tally, GroupRow)> = rows.collect();
     // Stable: equal results stay in order of names or ids.
-    rows.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.result()));
-    rows.into_iter()
-        .map(|(name, tally)| tally.row(name))
-        .collect()
+    rows.sort_by_key(|(tally, _)| std::cmp::Reverse(tally.result()));
+    rows.into_iter().map(|(_, row)| row).collect()
 }
