@@ -1,8 +1,10 @@
 //! On an exchange whose probabilities are martingales nobody who takes earns anything before fees.
 //!
-//! The sandbox without planted inefficiencies, as the venue's client sees it, and each taking strategy on
-//! an account of its own. Every fill is held against the latent probability of its moment: what it is worth
-//! on average, without the luck of what comes later. `backtest::martingale` does the same on price files.
+//! The sandbox without planted inefficiencies, as the venue's client sees it, and each strategy on an account
+//! of its own. Every fill is held against the latent probability of its moment: what it is worth on average,
+//! without the luck of what comes later. What the market maker gains is split into the spread, against the
+//! probability at which it quoted, and selection, what that has moved by until it was filled: noise traders
+//! may pay it for waiting. `backtest::martingale` does the same on price files.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,13 +22,14 @@ use crate::market_data::polymarket::{Polymarket, PolymarketConfig};
 use crate::market_data::{MarketData, MarketQuery};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::strategy::{
-    AiAnalyst, AiAnalystParams, Arbitrageur, ArbitrageurParams, SignalTrader, SignalTraderParams,
-    Strategy,
+    AiAnalyst, AiAnalystParams, Arbitrageur, ArbitrageurParams, MarketMaker, MarketMakerParams,
+    SignalTrader, SignalTraderParams, Strategy,
 };
 use crate::trading::config::TradingConfig;
 use crate::trading::desk::{Input, Rules};
 
 const SEEDS: u64 = 200;
+const MAKER: &str = "market_maker";
 const MARKETS: usize = 12;
 const TICKS: usize = 12;
 /// Simulated time between two ticks, ms.
@@ -36,9 +39,20 @@ const STEP: u64 = 20 * 60_000;
 struct Trader {
     strategies: [Box<dyn Strategy>; 1],
     session: Session<()>,
-    /// pUSD before fees against the latent probability, and shares traded.
+    /// Latent probabilities when it last looked.
+    before: HashMap<TokenId, f64>,
+    gains: Gains,
+}
+
+/// pUSD before fees against the latent probability, and shares traded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gains {
     profit: f64,
     shares: f64,
+    /// Of resting orders: what they gain by the probability at which they were placed, and by its way
+    /// from there to that of the fill.
+    spread: f64,
+    selection: f64,
 }
 
 impl Trader {
@@ -46,8 +60,8 @@ impl Trader {
         Trader {
             strategies: [strategy],
             session: Session::default(),
-            profit: 0.0,
-            shares: 0.0,
+            before: HashMap::new(),
+            gains: Gains::default(),
         }
     }
 
@@ -69,16 +83,35 @@ impl Trader {
             return;
         };
         let worth = sandbox.worth(fill.token_id.as_str()).unwrap();
-        let gain = match fill.side {
-            Side::Buy => worth - fill.price.to_f64(),
-            Side::Sell => fill.price.to_f64() - worth,
+        let sign = match fill.side {
+            Side::Buy => 1.0,
+            Side::Sell => -1.0,
         };
-        self.profit += gain * fill.shares.to_f64();
-        self.shares += fill.shares.to_f64();
+        let (price, shares) = (fill.price.to_f64(), fill.shares.to_f64());
+        let gains = &mut self.gains;
+        gains.profit += sign * (worth - price) * shares;
+        gains.shares += shares;
+        if fill.maker {
+            let quoted = self.before[&fill.token_id];
+            gains.spread += sign * (quoted - price) * shares;
+            gains.selection += sign * (worth - quoted) * shares;
+        }
+    }
+
+    /// Keeps the probabilities that its quotes of now were made at.
+    fn look_up(&mut self, snapshot: &Snapshot, sandbox: &Sandbox) {
+        let outcomes = snapshot.markets().iter();
+        let outcomes = outcomes.flat_map(|view| &view.market.outcomes);
+        self.before.extend(outcomes.filter_map(|outcome| {
+            Some((
+                outcome.token.clone(),
+                sandbox.worth(outcome.token.as_str())?,
+            ))
+        }));
     }
 }
 
-fn traders() -> [(&'static str, Trader); 3] {
+fn traders() -> [(&'static str, Trader); 4] {
     let signal = SignalTraderParams {
         enabled: true,
         volume_threshold: 0.0,
@@ -100,6 +133,13 @@ fn traders() -> [(&'static str, Trader); 3] {
         trust_event_sets: true,
         ..ArbitrageurParams::default()
     };
+    let maker = MarketMakerParams {
+        enabled: true,
+        spread: 0.04,
+        order_size: 20.0,
+        min_liquidity: 0.0,
+        ..MarketMakerParams::default()
+    };
     [
         (
             "signal_trader",
@@ -112,6 +152,10 @@ fn traders() -> [(&'static str, Trader); 3] {
         (
             "arbitrageur",
             Trader::new(Box::new(Arbitrageur::new(arbitrage).unwrap())),
+        ),
+        (
+            MAKER,
+            Trader::new(Box::new(MarketMaker::new(maker).unwrap())),
         ),
     ]
 }
@@ -186,8 +230,8 @@ fn guesses(snapshot: &Snapshot, random: &mut ChaCha8Rng) -> Vec<Estimate> {
         .collect()
 }
 
-/// Profit and shares of each strategy in one world.
-async fn run(seed: u64) -> [(f64, f64); 3] {
+/// What each strategy gains in one world.
+async fn run(seed: u64) -> [Gains; 4] {
     let sandbox = start_sandbox(SandboxConfig {
         seed,
         markets: MARKETS,
@@ -225,13 +269,14 @@ async fn run(seed: u64) -> [(f64, f64); 3] {
                 traders[1].1.carry_out(&input, &config, &sandbox);
             }
         }
-        let input = Input::Tick(snapshot);
+        let input = Input::Tick(snapshot.clone());
         for (_, trader) in &mut traders {
             trader.carry_out(&input, &config, &sandbox);
+            trader.look_up(&snapshot, &sandbox);
         }
         sandbox.step(STEP);
     }
-    traders.map(|(_, trader)| (trader.profit, trader.shares))
+    traders.map(|(_, trader)| trader.gains)
 }
 
 /// Mean and standard error.
@@ -243,25 +288,41 @@ fn mean(values: &[f64]) -> (f64, f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_taking_strategy_earns_anything_on_fair_prices() {
-    let mut found: BTreeMap<&str, (Vec<f64>, f64)> = BTreeMap::new();
+async fn nobody_earns_anything_on_fair_prices_but_for_waiting() {
+    let mut found: BTreeMap<&str, Vec<Gains>> = BTreeMap::new();
     let names = traders().map(|(name, _)| name);
     for pair in 0..SEEDS / 2 {
         let (one, other) =
             tokio::join!(tokio::spawn(run(2 * pair)), tokio::spawn(run(2 * pair + 1)));
         for results in [one.unwrap(), other.unwrap()] {
-            for (name, (profit, shares)) in names.iter().zip(results) {
-                let (profits, sum) = found.entry(name).or_default();
-                profits.push(profit);
-                *sum += shares;
+            for (name, gains) in names.iter().zip(results) {
+                found.entry(name).or_default().push(gains);
             }
         }
     }
-    for (name, (profits, shares)) in &found {
-        let (mean, error) = mean(profits);
-        println!("{name}: {mean:.3} ± {error:.3} pUSD a run, {shares:.0} shares in {SEEDS} runs");
-        assert!(mean <= 2.5 * error, "{name} earns {mean} ± {error}");
+    for (name, gains) in &found {
+        let of = |part: fn(&Gains) -> f64| mean(&gains.iter().map(part).collect::<Vec<_>>());
+        let (profit, error) = of(|gains| gains.profit);
+        let shares: f64 = gains.iter().map(|gains| gains.shares).sum();
+        println!("{name}: {profit:.3} ± {error:.3} pUSD a run, {shares:.0} shares in {SEEDS} runs");
+        if *name == MAKER {
+            let (spread, spread_error) = of(|gains| gains.spread);
+            let (selection, selection_error) = of(|gains| gains.selection);
+            println!(
+                "{name}: spread {spread:.3} ± {spread_error:.3}, selection {selection:.3} ± \
+                 {selection_error:.3}"
+            );
+            assert!(spread > 5.0 * spread_error, "it is paid for waiting");
+            assert!(
+                selection < -5.0 * selection_error,
+                "it is filled when the price has passed it"
+            );
+            // Nothing else: all that it does is to wait.
+            assert!((spread + selection - profit).abs() < 1e-6);
+        } else {
+            assert!(profit <= 2.5 * error, "{name} earns {profit} ± {error}");
+        }
         // The yardstick moves: who has to trade here does.
-        assert!(*shares > 5_000.0 || *name == "arbitrageur", "{name}");
+        assert!(shares > 5_000.0 || *name == "arbitrageur", "{name}");
     }
 }

@@ -24,68 +24,43 @@ struct Stake {
     event: Option<EventId>,
     token: TokenId,
     cost: i128,
-    things: usize,
+    things: i64,
 }
 
 impl Stakes {
     /// Adds a thing.
     pub(super) fn add(&mut self, of: &Scope<'_>, cost: Usdc) {
-        if let Some(stake) = self.stake(of) {
-            stake.things += 1;
-        }
-        self.change(of, i128::from(cost.micros()));
+        self.count(of, i128::from(cost.micros()), 1);
     }
 
     /// Takes a thing off that was added, with the cost that it has now.
     pub(super) fn take_off(&mut self, of: &Scope<'_>, cost: Usdc) {
-        self.change(of, -i128::from(cost.micros()));
-        if let Some(stake) = self.stake(of) {
-            stake.things = stake.things.saturating_sub(1);
-        }
-        if let Some(stakes) = self.by_market.get_mut(of.market) {
-            stakes.retain(|stake| stake.things > 0);
-            if stakes.is_empty() {
-                self.by_market.remove(of.market);
-            }
-        }
+        self.count(of, -i128::from(cost.micros()), -1);
     }
 
     /// The cost of a thing that was added has grown by `more` micro-units.
     pub(super) fn change(&mut self, of: &Scope<'_>, more: i128) {
-        if more == 0 {
-            return;
+        if more != 0 {
+            self.count(of, more, 0);
         }
+    }
+
+    fn count(&mut self, of: &Scope<'_>, more: i128, things: i64) {
         self.cost += more;
         add(&mut self.by_strategy, of.strategy, more);
         if let Some(event) = of.event {
             add(&mut self.by_event, event, more);
         }
-        if let Some(stake) = self.stake(of) {
-            stake.cost += more;
+        if let Some(stakes) = self.by_market.get_mut(of.market) {
+            count_at(stakes, of, more, things);
+            if stakes.is_empty() {
+                self.by_market.remove(of.market);
+            }
+        } else {
+            let mut stakes = Vec::new();
+            count_at(&mut stakes, of, more, things);
+            self.by_market.insert(of.market.clone(), stakes);
         }
-    }
-
-    /// The stake that `of` belongs to, made if it was not there: always one. They are in order.
-    fn stake(&mut self, of: &Scope<'_>) -> Option<&mut Stake> {
-        if !self.by_market.contains_key(of.market) {
-            self.by_market.insert(of.market.clone(), Vec::new());
-        }
-        let stakes = self.by_market.get_mut(of.market)?;
-        let found = stakes.binary_search_by(|stake| {
-            let event = stake.event.as_ref().cmp(&of.event);
-            event.then_with(|| stake.token.cmp(of.token))
-        });
-        let place = found.unwrap_or_else(|place| {
-            let new = Stake {
-                event: of.event.cloned(),
-                token: of.token.clone(),
-                cost: 0,
-                things: 0,
-            };
-            stakes.insert(place, new);
-            place
-        });
-        stakes.get_mut(place)
     }
 
     /// Cost of all, pUSD.
@@ -131,7 +106,39 @@ impl Stakes {
     }
 }
 
+/// Counts a thing of one market. They stay in order, so that equal things make equal totals.
+fn count_at(stakes: &mut Vec<Stake>, of: &Scope<'_>, more: i128, things: i64) {
+    let found = stakes.binary_search_by(|stake| {
+        let event = stake.event.as_ref().cmp(&of.event);
+        event.then_with(|| stake.token.cmp(of.token))
+    });
+    match found {
+        Ok(place) => {
+            let Some(stake) = stakes.get_mut(place) else {
+                return;
+            };
+            stake.cost += more;
+            stake.things += things;
+            if stake.things <= 0 {
+                stakes.remove(place);
+            }
+        }
+        Err(place) => stakes.insert(
+            place,
+            Stake {
+                event: of.event.cloned(),
+                token: of.token.clone(),
+                cost: more,
+                things,
+            },
+        ),
+    }
+}
+
 fn add<K: Ord + Clone>(sums: &mut BTreeMap<K, i128>, key: &K, amount: i128) {
+    if amount == 0 {
+        return;
+    }
     match sums.get_mut(key) {
         Some(sum) => {
             *sum += amount;
