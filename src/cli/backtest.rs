@@ -31,10 +31,15 @@ pub struct BacktestArgs {
     data_dir: Option<PathBuf>,
     /// Carry the journal in this folder out again instead, and compare every event with those of the
     /// account (`--db`) that it was kept for.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "account_for")]
     journal: Option<PathBuf>,
     /// With --journal or --keep: the account's kind of source (chooses the default database).
-    #[arg(long, value_enum, default_value = "polymarket")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "polymarket",
+        requires = "account_for"
+    )]
     source: super::source::Kind,
     #[command(flatten)]
     period: PeriodArgs,
@@ -48,7 +53,7 @@ pub struct BacktestArgs {
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Keep the result in the account's database too, as `run_backtest` does, and tell its number.
-    #[arg(long, conflicts_with = "journal")]
+    #[arg(long, group = "account_for")]
     keep: bool,
     /// Include every trade in the JSON.
     #[arg(long)]
@@ -142,7 +147,8 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
     if let Some(path) = &args.output {
         writable(path)?;
     }
-    let account = match args.keep {
+    // A folder that is not there is told below; no account is made for it.
+    let account = match args.keep && request.data_dir.exists() {
         true => Some(Account::open(&common.db_for(args.source.domain()))?),
         false => None,
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::state::{Books, Halt};
+use super::state::Books;
 use crate::backtest::engine::BacktestOptions;
 use crate::domain::{Price, Timestamp};
 use crate::market_data::recorded::books::BookRecording;
@@ -14,6 +14,8 @@ pub struct Best {
     pub bid: Option<Price>,
     /// Best ask, likewise.
     pub ask: Option<Price>,
+    /// The last bid that was to be believed, however long ago: what something held counts at.
+    pub last_bid: Option<Price>,
 }
 
 /// By number of the token: its best prices at `moments`, each with the first of the moments from which
@@ -30,16 +32,24 @@ pub fn best_at(
     let max_age = i64::from(options.trading.risk.max_book_age_seconds) * 1_000;
     let mut seen: Vec<Vec<(Timestamp, Best)>> = vec![Vec::new(); recording.tokens().len()];
     for moment in moments {
-        // Nothing is waited for: the loop ends at the moment, or after a chunk.
-        while books.advance(moment.millis()) == Halt::Chunk {
+        // It halts on the way too: after a chunk, and where strategies would look.
+        while books
+            .next_moment()
+            .is_some_and(|next| next <= moment.millis())
+        {
             if (options.cancelled)() {
                 return None;
             }
+            books.advance(moment.millis());
         }
         for (number, seen) in (0_u32..).zip(&mut seen) {
-            let best = books.best_of(number, moment, max_age);
-            let known = seen.last().map(|(_, best)| *best);
-            if known.unwrap_or_default() != best {
+            let known: Best = seen.last().map(|(_, best)| *best).unwrap_or_default();
+            let ever = books.best_of(number, moment, i64::MAX).bid;
+            let best = Best {
+                last_bid: ever.or(known.last_bid),
+                ..books.best_of(number, moment, max_age)
+            };
+            if known != best {
                 seen.push((moment, best));
             }
         }
@@ -52,6 +62,33 @@ mod tests {
     use super::*;
     use crate::backtest::test_support::options;
     use crate::market_data::recorded::books::tests::{START, book, change, read};
+
+    #[test]
+    fn the_first_moment_sees_what_changed_long_after_the_beginning() {
+        let lines = [
+            book("7", 1_000, "0.40x10", "0.50x10"),
+            change("7", 70_000, "BUY 0.45 5 0.45 0.5"),
+            change("7", 200_000, "SELL 0.50 0 - -"),
+            change("7", 200_000, "SELL 0.60 5 0.45 0.6"),
+        ];
+        let recording = read(&lines.concat());
+        let moments = [210, 400].map(|second| Timestamp::from_millis(START + second * 1_000));
+        let found = best_at(&recording, &options(), moments.into()).unwrap();
+        let price = |text: &str| Price::parse(text).ok();
+        let at_210 = Best {
+            bid: price("0.45"),
+            ask: price("0.60"),
+            last_bid: price("0.45"),
+        };
+        // 200 s after its last message it is not traded on, and counts at its last bid all the same.
+        let at_400 = Best {
+            bid: None,
+            ask: None,
+            ..at_210
+        };
+        let expected: Vec<(Timestamp, Best)> = moments.into_iter().zip([at_210, at_400]).collect();
+        assert_eq!(found[0], expected);
+    }
 
     #[test]
     fn each_moment_sees_the_last_change_before_it_and_hides_what_nobody_should_believe() {

@@ -29,11 +29,11 @@ pub struct GroupRow {
     /// Mean of those that made none, pUSD, not above 0; null without one.
     pub average_loss: Option<f64>,
     /// Best closed trade after fees, pUSD; null without trades.
-    pub best_trade: Option<f64>,
+    pub best: Option<f64>,
     /// Worst closed trade after fees, pUSD; null without trades.
-    pub worst_trade: Option<f64>,
-    /// Mean time from purchase to sale or settlement, seconds; null without trades.
-    pub average_holding_seconds: Option<f64>,
+    pub worst: Option<f64>,
+    /// Mean time from purchase to sale or settlement, hours; null without trades.
+    pub average_holding_hours: Option<f64>,
     /// Share of fills by volume that rested, as a fraction; null without fills.
     pub maker_share: Option<f64>,
     /// Result of closed trades after fees, pUSD.
@@ -146,9 +146,9 @@ impl Tally {
             expectancy: mean(self.closed_pnl().to_f64(), self.trades),
             average_win: mean(self.won.to_f64(), self.winners),
             average_loss: mean(losses, self.trades - self.winners),
-            best_trade: self.best.map(Usdc::to_f64),
-            worst_trade: self.worst.map(Usdc::to_f64),
-            average_holding_seconds: mean(self.held_ms / 1000.0, self.trades),
+            best: self.best.map(Usdc::to_f64),
+            worst: self.worst.map(Usdc::to_f64),
+            average_holding_hours: mean(self.held_ms / 3_600_000.0, self.trades),
             maker_share: (volume > 0.0).then(|| self.rested.to_f64() / volume),
             log_score: self.scores.log(),
             trades: self.trades,
@@ -173,29 +173,29 @@ mod tests {
 
     #[test]
     fn a_line_adds_up_its_trades() {
-        let trade = |gross: i32, fees: i32, seconds: i64| ClosedTrade {
+        let trade = |gross: i32, fees: i32, hours: i64| ClosedTrade {
             pnl_gross: Usdc::whole(gross),
             fees: Usdc::whole(fees),
             opened_at: Timestamp::from_secs(1_000),
-            closed_at: Timestamp::from_secs(1_000 + seconds),
+            closed_at: Timestamp::from_secs(1_000 + hours * 3_600),
             cost: Usdc::whole(50),
         };
         let mut tally = Tally::default();
         // After fees 9, −4 and 0: the last one has made nothing.
-        for one in [trade(10, 1, 60), trade(-3, 1, 120), trade(2, 2, 30)] {
+        for one in [trade(10, 1, 1), trade(-3, 1, 2), trade(2, 2, 6)] {
             tally.close(&one);
         }
         let row = tally.row("a");
         assert_eq!((row.trades, row.pnl), (3, 5.0));
         assert_eq!(row.expectancy, Some(5.0 / 3.0));
         assert_eq!((row.average_win, row.average_loss), (Some(9.0), Some(-2.0)));
-        assert_eq!((row.best_trade, row.worst_trade), (Some(9.0), Some(-4.0)));
-        // (60 + 120 + 30) / 3
-        assert_eq!(row.average_holding_seconds, Some(70.0));
+        assert_eq!((row.best, row.worst), (Some(9.0), Some(-4.0)));
+        // (1 + 2 + 6) / 3
+        assert_eq!(row.average_holding_hours, Some(3.0));
         assert_eq!(row.maker_share, None, "nothing was filled");
         let none = Tally::default().row("b");
         assert_eq!(
-            (none.expectancy, none.average_loss, none.best_trade),
+            (none.expectancy, none.average_loss, none.best),
             (None, None, None)
         );
     }

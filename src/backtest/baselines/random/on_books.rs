@@ -105,10 +105,10 @@ impl Offers for Tops<'_> {
         Some(resolution.payout_of(token).unwrap_or(Price::ZERO))
     }
 
-    /// The last bid that was seen at one of the moments; nothing where there never was one.
+    /// Nothing where there never was one.
     fn last_bid(&self, market: usize, outcome: usize, until: Timestamp) -> Option<Price> {
-        let seen = self.seen_until(market, outcome, until);
-        let bid = seen.iter().rev().find_map(|(_, best)| best.bid);
+        let seen = self.seen_until(market, outcome, until).last();
+        let bid = seen.and_then(|(_, best)| best.last_bid);
         Some(bid.unwrap_or(Price::ZERO))
     }
 }

@@ -57,7 +57,11 @@ impl Books<'_> {
         let (bid, ask) = (price(token.best(0)), price(token.best(1)));
         match (bid, ask) {
             (Some(bid), Some(ask)) if bid >= ask => Best::default(),
-            _ => Best { bid, ask },
+            _ => Best {
+                bid,
+                ask,
+                last_bid: None,
+            },
         }
     }
 
