@@ -12,7 +12,7 @@ use super::engine::BacktestOptions;
 use super::frames::Frames;
 use super::parity::{Carried, Session};
 use super::sweep::{normal_cdf, normal_quantile};
-use super::test_support::{Oracle, events, hour, hourly, load, no_limits, options};
+use super::test_support::{Oracle, events, hour, hourly, load, mean, no_limits, options};
 use crate::domain::{Estimate, LedgerEvent, SourceKind, StampedEvent, TokenId, Usdc};
 use crate::market_data::recorded::Dataset;
 use crate::strategy::{
@@ -122,14 +122,6 @@ impl Profit {
     fn total(&self) -> f64 {
         self.spread + self.selection + self.drift
     }
-}
-
-/// Mean and standard error over the seeds.
-fn mean(profits: &[Profit], of: impl Fn(&Profit) -> f64) -> (f64, f64) {
-    let count = profits.len() as f64;
-    let mean = profits.iter().map(&of).sum::<f64>() / count;
-    let squares: f64 = profits.iter().map(|p| (of(p) - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0) / count).sqrt())
 }
 
 fn replayed(strategy: impl Fn(&World) -> Box<dyn Strategy>) -> Vec<Profit> {

@@ -189,3 +189,11 @@ impl Strategy for Oracle {
         Ok(analysis)
     }
 }
+
+/// Mean and standard error of a number of each run.
+pub(crate) fn mean<R>(runs: &[R], of: impl Fn(&R) -> f64) -> (f64, f64) {
+    let count = runs.len() as f64;
+    let mean = runs.iter().map(&of).sum::<f64>() / count;
+    let squares: f64 = runs.iter().map(|run| (of(run) - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0) / count).sqrt())
+}

@@ -133,6 +133,8 @@ struct Told {
 pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure> {
     let config = common.load()?;
     start_logging(&config, "warn")?;
+    // What cannot be written is known before the work.
+    args.output.as_deref().map(form_of).transpose()?;
     if let Some(journal) = &args.journal {
         return parity::parity(common, journal, &args);
     }
@@ -143,10 +145,6 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
         ));
     };
     let request = args.period.request(data_dir)?;
-    // What would fail at the end is known before the work.
-    if let Some(path) = &args.output {
-        writable(path)?;
-    }
     // A folder that is not there is told below; no account is made for it.
     let account = match args.keep && request.data_dir.exists() {
         true => Some(Account::open(&common.db_for(args.source.domain()))?),
@@ -263,32 +261,45 @@ impl Account {
     }
 }
 
-/// Errors: nothing can be written there, or it names a form that no report has.
-fn writable(path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let known = [None, Some("md"), Some("html"), Some("png"), Some("json")];
-    let form = path.extension().map(|form| form.to_string_lossy());
-    if !known.contains(&form.as_deref()) {
-        return Err(Failure::new(
-            format!("{}: no report has this form", path.display()),
-            FORMS,
-        ));
-    }
+/// What `--output` asks for.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Markdown,
+    Html,
+    Png,
+    /// All of them.
+    Folder,
+}
+
+/// The form that the path's ending names; without one, a folder. Errors: no report has this form, or the
+/// folder of a file is not there.
+fn form_of(path: &Path) -> Result<Form, Failure> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy());
+    let form = match ending.as_deref() {
+        _ if path.is_dir() => Form::Folder,
+        // A folder is made with all that is missing above it.
+        None => return Ok(Form::Folder),
+        Some("json") => Form::Json,
+        Some("md") => Form::Markdown,
+        Some("html") => Form::Html,
+        Some("png") => Form::Png,
+        Some(_) => {
+            return Err(Failure::new(
+                format!("{}: no report has this form", path.display()),
+                "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.",
+            ));
+        }
+    };
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    // A folder is made with all that is missing above it.
-    if form.is_some() && above.is_some_and(|above| !above.is_dir()) {
+    if above.is_some_and(|above| !above.is_dir()) {
         return Err(Failure::new(
             format!("{}: there is no such folder", path.display()),
             "Make the folder first, or name another one.",
         ));
     }
-    Ok(())
+    Ok(form)
 }
-
-const FORMS: &str =
-    "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.";
 
 /// Writes the file that is wanted, and prints.
 fn tell(args: &BacktestArgs, told: &Told) -> Result<(), Failure> {
@@ -331,19 +342,15 @@ fn write(path: &Path, told: &Told, trades: bool) -> Result<(), Failure> {
         std::fs::write(path, bytes).map_err(|error| named(path, error.to_string()))
     };
     let (markdown, html) = (|| report::markdown(report), || report::html(report));
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("md") => store(path, markdown().into_bytes()),
-        Some("html") => store(path, html().into_bytes()),
-        Some("png") => {
+    match form_of(path)? {
+        Form::Markdown => store(path, markdown().into_bytes()),
+        Form::Html => store(path, html().into_bytes()),
+        Form::Png => {
             let picture = report::png(report).map_err(|error| named(path, error.to_string()))?;
             store(path, picture)
         }
-        Some("json") => store(path, pretty(trades)?),
-        Some(_) if !path.is_dir() => Err(Failure::new(
-            format!("{}: no report has this form", path.display()),
-            FORMS,
-        )),
-        _ => {
+        Form::Json => store(path, pretty(trades)?),
+        Form::Folder => {
             std::fs::create_dir_all(path).map_err(|error| named(path, error.to_string()))?;
             store(&path.join("report.md"), markdown().into_bytes())?;
             store(&path.join("report.html"), html().into_bytes())?;

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::source::{client_of, start_sandbox};
 use crate::backtest::parity::Session;
-use crate::backtest::test_support::no_limits;
+use crate::backtest::test_support::{mean, no_limits};
 use crate::domain::{
     Book, Estimate, History, LedgerEvent, Market, MarketId, MarketView, PricePoint, Side, Snapshot,
     SourceKind, StampedEvent, Timestamp, TokenId, Usdc,
@@ -279,14 +279,6 @@ async fn run(seed: u64) -> [Gains; 4] {
     traders.map(|(_, trader)| trader.gains)
 }
 
-/// Mean and standard error.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0) / count).sqrt())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_earns_anything_on_fair_prices_but_for_waiting() {
     let mut found: BTreeMap<&str, Vec<Gains>> = BTreeMap::new();
@@ -301,7 +293,7 @@ async fn nobody_earns_anything_on_fair_prices_but_for_waiting() {
         }
     }
     for (name, gains) in &found {
-        let of = |part: fn(&Gains) -> f64| mean(&gains.iter().map(part).collect::<Vec<_>>());
+        let of = |part: fn(&Gains) -> f64| mean(gains, part);
         let (profit, error) = of(|gains| gains.profit);
         let shares: f64 = gains.iter().map(|gains| gains.shares).sum();
         println!("{name}: {profit:.3} ± {error:.3} pUSD a run, {shares:.0} shares in {SEEDS} runs");

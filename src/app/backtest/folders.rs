@@ -40,8 +40,8 @@ pub fn allowed(asked: &Path, roots: &[PathBuf]) -> Result<PathBuf, AppError> {
     let places = places.chain([from_here]);
     // Whether something lies elsewhere is not told: it is the same answer as for nothing.
     let outside = || refuse("is no folder that may be read");
-    let found = places.filter_map(|place| Some((place.canonicalize().ok()?, place)));
-    let found = found.into_iter().find(|(whole, _)| inside(whole));
+    let mut found = places.filter_map(|place| Some((place.canonicalize().ok()?, place)));
+    let found = found.find(|(whole, _)| inside(whole));
     let (whole, named) = found.ok_or_else(outside)?;
     let is_link = !roots.contains(&whole) && plain(&named, &roots).as_ref() != Some(&whole);
     if is_link {

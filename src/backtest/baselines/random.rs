@@ -123,7 +123,8 @@ pub fn random_trades<'d>(
 }
 
 /// Results after fees of so many draws; a trade for which nothing could be bought comes to nothing. `None`
-/// where that is so of all of them: then there is nothing to compare with. The same seed gives the same on any number of threads.
+/// where that is so of all of them: then there is nothing to compare with. The same seed gives the same on
+/// any number of threads.
 fn draw(
     offers: &impl Offers,
     holds: &[Hold],

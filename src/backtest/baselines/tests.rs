@@ -4,7 +4,7 @@ use super::*;
 use crate::backtest::record::tests::{dataset, options};
 use crate::domain::Timestamp;
 use crate::market_data::recorded::Dataset;
-use crate::market_data::recorded::books::tests::{START, book, change, read};
+use crate::market_data::recorded::books::tests::{START, book, change, read, resolved};
 
 const PRICES: &str = "\
 2026-01-01T00:00:00Z,a,A?,0.7,0,ta
@@ -187,17 +187,12 @@ fn threads_change_nothing() {
 
 /// Two tokens of one market: Yes 0.40 to 0.50, later 0.45; No 0.50 to 0.60, until Yes wins.
 fn recorded_books() -> String {
-    let resolved = format!(
-        "{{\"event_type\":\"market_resolved\",\"market\":\"\",\"timestamp\":\"{}\",\"assets_ids\":[\"7\",\"8\"],\
-         \"winning_asset_id\":\"7\"}}\n",
-        START + 200_000
-    );
     let lines = [
         book("7", 58_000, "0.40x100", "0.50x50"),
         book("8", 58_000, "0.50x50", "0.60x100"),
         change("7", 119_000, "BUY 0.45 9 0.45 0.5"),
         change("8", 119_500, "SELL 0.55 9 0.5 0.55"),
-        resolved,
+        resolved(200_000),
     ];
     lines.concat()
 }

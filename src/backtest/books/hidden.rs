@@ -167,10 +167,8 @@ fn holdings(recording: &BookRecording, held: &[Holding<'_>]) -> BTreeMap<u32, Ve
         let index = recording.index_of(&MarketId::new(one.market));
         let number = index.and_then(|index| {
             let known = recording.markets().get(index)?;
-            let outcomes = known.market.outcomes.iter();
-            let place = outcomes
-                .map(|outcome| outcome.name.to_string())
-                .position(|name| name == one.outcome)?;
+            let mut outcomes = known.market.outcomes.iter();
+            let place = outcomes.position(|outcome| outcome.name == one.outcome)?;
             *known.tokens.get(place)?
         });
         if let Some(number) = number {

@@ -44,10 +44,12 @@ pub fn best_at(
         }
         for (number, seen) in (0_u32..).zip(&mut seen) {
             let known: Best = seen.last().map(|(_, best)| *best).unwrap_or_default();
-            let ever = books.best_of(number, moment, i64::MAX).bid;
+            let (bid, ask) = books.best_of(number, moment, max_age);
+            let (ever, _) = books.best_of(number, moment, i64::MAX);
             let best = Best {
+                bid,
+                ask,
                 last_bid: ever.or(known.last_bid),
-                ..books.best_of(number, moment, max_age)
             };
             if known != best {
                 seen.push((moment, best));

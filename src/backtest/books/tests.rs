@@ -10,7 +10,7 @@ use crate::domain::{
     Fill, Intent, LedgerEvent, MarketView, Price, Quote, QuoteSide, Shares, Signal, StampedEvent,
     StrategyName, Timestamp,
 };
-use crate::market_data::recorded::books::tests::{START, book, change, read, real};
+use crate::market_data::recorded::books::tests::{START, book, change, read, real, resolved};
 use crate::market_data::recorded::books::{BookOptions, BookRecording};
 use crate::strategy::{
     Analysis, MarketMakerParams, StrategiesConfig, Strategy, StrategyContext, StrategyError,
@@ -250,14 +250,9 @@ fn an_order_meets_the_book_of_its_arrival() {
 
 #[test]
 fn an_announced_end_pays_and_says_that_it_was_announced() {
-    let resolved = format!(
-        "{{\"event_type\":\"market_resolved\",\"market\":\"\",\"timestamp\":\"{}\",\"assets_ids\":[\"7\",\"8\"],\
-         \"winning_asset_id\":\"7\",\"winning_outcome\":\"Yes\"}}\n",
-        START + 120_000
-    );
     let lines = [
         book("7", 58_000, "0.40x100", "0.50x50"),
-        resolved,
+        resolved(120_000),
         change("7", 130_000, "BUY 0.42 9 - -"),
     ];
     let once = script(|_, view| vec![buy(view, "0.50", None)]);

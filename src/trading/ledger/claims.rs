@@ -93,3 +93,109 @@ impl Claims {
 fn cost(order: &Order, remaining: Shares) -> Usdc {
     notional(order.limit, remaining, Rounding::Up).unwrap_or(Usdc::ZERO)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventId, OrderType, Price};
+    use proptest::prelude::*;
+
+    fn order(id: u64, (market, event, who): (u8, Option<u8>, u8), side: Side, cents: u32) -> Order {
+        Order {
+            id,
+            client_order_id: None,
+            signal_id: None,
+            supporters: Vec::new(),
+            strategy: format!("s{who}").into(),
+            market_id: format!("m{}", market / 2).into(),
+            event_id: event.map(|event| EventId::new(format!("e{event}"))),
+            token_id: format!("t{market}").into(),
+            outcome: "Yes".into(),
+            side,
+            limit: Price::from_micros(cents * 10_000 + 1).unwrap(),
+            shares: Shares::whole(100),
+            order_type: OrderType::PostOnly,
+            expires_at: None,
+            arrives_at: None,
+            fired_by: None,
+            fee: None,
+            basket: None,
+            reason: String::new(),
+            stop_loss: None,
+            take_profit: None,
+            trail_percent: None,
+        }
+    }
+
+    /// By adding up every order.
+    fn summed(waiting: &[(Order, Shares)], scope: &Scope<'_>) -> (Usdc, Exposures, Shares) {
+        let (mut all, mut sums, mut offered) = (Usdc::ZERO, Exposures::default(), Shares::ZERO);
+        for (order, left) in waiting {
+            if order.side == Side::Buy {
+                let cost = notional(order.limit, *left, Rounding::Up).unwrap();
+                all = all.plus(cost);
+                sums.add(scope, &Scope::of(order), cost);
+            } else if order.token_id == *scope.token {
+                offered = offered.plus(*left);
+            }
+        }
+        (all, sums, offered)
+    }
+
+    proptest! {
+        /// Orders begin to wait, fill in part and end, in any order.
+        #[test]
+        fn running_totals_are_the_sums(
+            acts in prop::collection::vec(
+                (0..3_u8, (0..6_u8, prop::option::of(0..2_u8), 0..2_u8), any::<bool>(), 1..99_u32, 0..8_usize),
+                1..60,
+            ),
+        ) {
+            let mut claims = Claims::default();
+            let mut waiting: Vec<(Order, Shares)> = Vec::new();
+            for (number, (act, of, buys, cents, place)) in (1_u64..).zip(acts) {
+                let place = place % waiting.len().max(1);
+                match (act, waiting.get_mut(place)) {
+                    (1, Some((order, left))) => {
+                        let after = Shares::from_micros(left.micros() / 3).unwrap();
+                        claims.shrink(order, *left, after);
+                        *left = after;
+                    }
+                    (2, Some(_)) => {
+                        let (order, left) = waiting.remove(place);
+                        claims.take_off(&order, left);
+                    }
+                    _ => {
+                        let side = if buys { Side::Buy } else { Side::Sell };
+                        let new = order(number, of, side, cents);
+                        claims.add(&new, new.shares);
+                        waiting.push((new, Shares::whole(100)));
+                    }
+                }
+                for token in 0..6 {
+                    for event in [None, Some(EventId::new("e0"))] {
+                        let (token_id, market) =
+                            (TokenId::new(format!("t{token}")), MarketId::new(format!("m{}", token / 2)));
+                        let scope = Scope {
+                            token: &token_id,
+                            market: &market,
+                            event: event.as_ref(),
+                            strategy: &"s1".into(),
+                        };
+                        let (cost, exposures, offered) = summed(&waiting, &scope);
+                        prop_assert_eq!(claims.cost(), cost);
+                        prop_assert_eq!(claims.exposures(&scope), exposures);
+                        prop_assert_eq!(claims.market_cost(&market), exposures.market);
+                        prop_assert_eq!(claims.offered(&token_id), offered);
+                    }
+                }
+            }
+            let again = Claims::of(waiting.iter().map(|(order, left)| (order, *left)));
+            prop_assert_eq!(&again, &claims);
+            for (order, left) in waiting {
+                claims.take_off(&order, left);
+            }
+            prop_assert_eq!(claims, Claims::default(), "nothing is left of nothing");
+        }
+    }
+}

@@ -10,7 +10,6 @@ use crate::market_data::recorded::TICK_HISTORY_MS;
 use crate::market_data::recorded::books::{BookMarket, BookRecording};
 
 use super::super::ladder::Levels;
-use super::super::seen::Best;
 use super::{Books, IS_OUT, IS_SHOWN, MarketState, Token};
 
 /// Who looks at a market.
@@ -44,24 +43,24 @@ impl Books<'_> {
         }
     }
 
-    /// Best prices of a token's book at `at`, where one may be traded on: none of one that is hidden or
+    /// Best bid and ask of a token's book at `at`, where it may be traded on: none of one that is hidden or
     /// crossed, that tells of more than `max_age` ms ago, or whose market is left out.
-    pub fn best_of(&self, number: u32, at: Timestamp, max_age: i64) -> Best {
+    pub fn best_of(
+        &self,
+        number: u32,
+        at: Timestamp,
+        max_age: i64,
+    ) -> (Option<Price>, Option<Price>) {
         let token = self.tokens.get(number as usize);
         let token = token.filter(|token| token.flags & (IS_SHOWN | IS_OUT) == IS_SHOWN);
         let Some(token) = token.filter(|token| at.since(token.told_at(&self.heard)) <= max_age)
         else {
-            return Best::default();
+            return (None, None);
         };
         let price = |micros: Option<u32>| micros.and_then(|micros| Price::from_micros(micros).ok());
-        let (bid, ask) = (price(token.best(0)), price(token.best(1)));
-        match (bid, ask) {
-            (Some(bid), Some(ask)) if bid >= ask => Best::default(),
-            _ => Best {
-                bid,
-                ask,
-                last_bid: None,
-            },
+        match (price(token.best(0)), price(token.best(1))) {
+            (Some(bid), Some(ask)) if bid >= ask => (None, None),
+            best => best,
         }
     }
 

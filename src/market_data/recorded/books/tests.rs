@@ -34,6 +34,15 @@ pub(crate) fn book(token: &str, at: i64, bids: &str, asks: &str) -> String {
     )
 }
 
+/// The market of tokens 7 and 8 has ended, and 7 has won.
+pub(crate) fn resolved(at: i64) -> String {
+    format!(
+        "{{\"event_type\":\"market_resolved\",\"market\":\"\",\"timestamp\":\"{}\",\"assets_ids\":[\"7\",\"8\"],\
+         \"winning_asset_id\":\"7\",\"winning_outcome\":\"Yes\"}}\n",
+        START + at
+    )
+}
+
 /// `side price size bid ask`, `-` for a best price that is not told.
 pub(crate) fn change(token: &str, at: i64, text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
