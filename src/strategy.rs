@@ -22,7 +22,9 @@ mod parts;
 mod pricing;
 #[cfg(test)]
 mod properties;
+pub mod scout;
 mod set;
+pub mod sight;
 pub mod signal_trader;
 #[cfg(test)]
 mod test_support;
@@ -92,4 +94,10 @@ pub trait Strategy: Send + Sync {
 
     /// What it wants, given what is known. Errors: [`StrategyError`] when it cannot work at all.
     fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError>;
+
+    /// Itself, when it can tell from best prices alone what it makes of a market: a replay of price files
+    /// makes no books then for markets in which nothing is at stake. `None`: it needs whole views.
+    fn scout(&self) -> Option<&dyn scout::Scout> {
+        None
+    }
 }

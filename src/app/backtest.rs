@@ -296,6 +296,7 @@ pub fn rules_of(config: &Config) -> ReplayRules {
         tick_ms: (every > 0).then_some(every),
         seed: config.backtest.seed,
         excluded: [].into(),
+        whole: false,
     }
 }
 

@@ -14,15 +14,17 @@ use crate::domain::{
 use crate::market_data::recorded::{Dataset, FEE_NOTE, FeeRule};
 use crate::strategy::Strategy;
 use crate::trading::config::{Mode, TradingConfig};
-use crate::trading::desk::{self, DeskError};
+use crate::trading::desk::{self, DeskError, Gathered};
 use crate::trading::ledger::Ledger;
 use crate::trading::report::TickReport;
 
 use super::books;
 use super::data::Source;
 use super::frames::Frames;
+use super::quiet;
 use super::record::{Record, Standing};
 use super::report::ReportInput;
+use super::scouting::Scouting;
 
 /// What a replay is made with.
 #[derive(Clone)]
@@ -60,6 +62,21 @@ pub struct ReplayRules {
     /// Markets that are left out, by number in the data set: true leaves one out. Shorter than the
     /// data set: the others are in.
     pub excluded: Arc<[bool]>,
+    /// Whether every market that has a row gets a view at every moment, whatever is at stake in it. The
+    /// result is the same; it takes longer.
+    pub whole: bool,
+}
+
+impl BacktestOptions<'_> {
+    /// Whether markets may be looked at ahead of the account: ticks are at the rows' own moments, and each
+    /// token belongs to one market.
+    fn scouts(&self, run: &Replay<'_, '_>, frames: &Frames<'_>, selected: bool) -> bool {
+        !selected
+            && !self.rules.whole
+            && self.rules.tick_ms.is_none()
+            && run.config.mode == Mode::Paper
+            && !frames.shares_tokens()
+    }
 }
 
 impl ReplayRules {
@@ -205,6 +222,8 @@ const WATCH: Duration = Duration::from_millis(10);
 /// one can be given up in its middle and leave nothing behind.
 const LONG_FRAME: Duration = Duration::from_millis(5);
 const MANY_CANDIDATES: usize = 32;
+/// So many markets beside a frame may take as long.
+const MANY_QUIET: usize = 2_000;
 /// The frame after one of so many markets is made on another thread meanwhile.
 const WORTH_A_THREAD: usize = 64;
 
@@ -289,50 +308,80 @@ impl<'a, 'b> Replay<'a, 'b> {
     pub(super) fn step(
         &mut self,
         kind: Kind,
-        mut snapshot: Snapshot,
+        snapshot: Snapshot,
     ) -> Result<Snapshot, BacktestError> {
-        // Strategies are what takes time, if anything does.
-        let began = (kind == Kind::Tick).then(std::time::Instant::now);
-        let guarded = kind == Kind::Tick
-            && (self.slow || snapshot.candidates().nth(MANY_CANDIDATES).is_some());
-        let (report, events) = if guarded {
+        let Replay { ledger, config, .. } = self;
+        let done = match kind {
+            Kind::Tick => {
+                let guarded = self.guards(&snapshot, 0);
+                let snapshot = self.interruptible(snapshot, guarded);
+                if let Some((report, events)) = self.tick((&snapshot).into(), guarded)? {
+                    self.take(report, events, &snapshot);
+                }
+                return Ok(snapshot);
+            }
+            Kind::Books => desk::books_changed(ledger, &snapshot, config),
+            Kind::Arrive => desk::arrive(ledger, &snapshot, config),
+        };
+        let (report, events) = done?;
+        self.take(report, events, &snapshot);
+        Ok(snapshot)
+    }
+
+    /// Whether a tick on this snapshot, with so many markets beside it, has to be one that can be given up
+    /// in its middle. Strategies are what takes time, if anything does.
+    pub(super) fn guards(&self, snapshot: &Snapshot, quiet: usize) -> bool {
+        self.slow || quiet > MANY_QUIET || snapshot.candidates().nth(MANY_CANDIDATES).is_some()
+    }
+
+    /// The snapshot, with the switch for it if it is `guarded`.
+    pub(super) fn interruptible(&self, snapshot: Snapshot, guarded: bool) -> Snapshot {
+        if guarded {
+            snapshot.interrupted_by(Arc::clone(&self.stop.wanted))
+        } else {
+            snapshot
+        }
+    }
+
+    /// One tick; a `guarded` one is `None`, and has changed nothing, when the run is not wanted any more.
+    pub(super) fn tick(
+        &mut self,
+        gathered: Gathered<'_>,
+        guarded: bool,
+    ) -> Result<Option<(TickReport, Vec<StampedEvent>)>, DeskError> {
+        let began = std::time::Instant::now();
+        let done = if guarded {
             let mut draft = self.ledger.clone();
-            snapshot = snapshot.interrupted_by(Arc::clone(&self.stop.wanted));
-            let done = desk::tick(&mut draft, &snapshot, self.strategies, &self.config)?;
+            let done = desk::tick(&mut draft, gathered, self.strategies, &self.config)?;
             if self.stop.is_wanted() {
                 self.partial = true;
-                return Ok(snapshot);
+                return Ok(None);
             }
             self.ledger = draft;
             done
         } else {
-            self.plain(kind, &snapshot)?
+            desk::tick(&mut self.ledger, gathered, self.strategies, &self.config)?
         };
-        if let Some(began) = began {
-            self.slow = began.elapsed() > LONG_FRAME;
-        }
-        self.take(&report, &events, &snapshot);
-        self.events = events;
-        Ok(snapshot)
+        self.slow = began.elapsed() > LONG_FRAME;
+        Ok(Some(done))
     }
 
-    fn plain(
+    /// Notes what a step has done.
+    pub(super) fn take(
         &mut self,
-        kind: Kind,
+        report: TickReport,
+        events: Vec<StampedEvent>,
         snapshot: &Snapshot,
-    ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
-        let Replay { ledger, config, .. } = self;
-        match kind {
-            Kind::Tick => desk::tick(ledger, snapshot, self.strategies, config),
-            Kind::Books => desk::books_changed(ledger, snapshot, config),
-            Kind::Arrive => desk::arrive(ledger, snapshot, config),
-        }
+    ) {
+        let standing = Standing::of(&self.ledger, snapshot.at);
+        self.record.take(Some(snapshot), standing, &report, &events);
+        (self.observe)(&events);
+        self.events = events;
     }
 
-    fn take(&mut self, report: &TickReport, events: &[StampedEvent], snapshot: &Snapshot) {
-        let standing = Standing::of(&self.ledger, snapshot.at);
-        self.record.take(Some(snapshot), standing, report, events);
-        (self.observe)(events);
+    /// Whether it is to end here.
+    pub(super) fn is_unwanted(&self, options: &BacktestOptions<'_>) -> bool {
+        self.stop.is_wanted() || (options.cancelled)()
     }
 
     /// Opens the account.
@@ -349,7 +398,7 @@ impl<'a, 'b> Replay<'a, 'b> {
 
     /// Lets orders that are on their way arrive before the next frame, each at its moment and on the
     /// books of then.
-    fn arrivals(
+    pub(super) fn arrivals(
         &mut self,
         frames: &mut Frames<'_>,
         dataset: &Dataset,
@@ -398,57 +447,20 @@ fn replay(
     let stop = run.stop;
     let wanted = || stop.is_wanted() || (options.cancelled)();
     let frames = Frames::new_unless(dataset, options.start, options.end, &options.rules, &wanted);
-    if let Some(mut frames) = frames {
-        let total = frames.total();
-        let selects = selects.filter(|_| !frames.shares_tokens());
-        let mut pending = BTreeSet::new();
-        let mut ahead = None;
-        let mut done = 0;
-        // What happens between two frames is seen from the rows of the earlier one.
-        let one_by_one = selects.is_some()
-            || options.rules.tick_ms.is_some()
-            || run.config.execution.latency_ms > 0;
-        loop {
-            if wanted() {
-                run.partial = true;
-                break;
+    match frames {
+        Some(mut frames) => {
+            let scouting = options.scouts(&run, &frames, selects.is_some()).then(|| {
+                let (start, rules) = (options.start, &options.rules);
+                Scouting::new(dataset, run.strategies, start, rules, frames.rows())
+            });
+            match scouting.flatten() {
+                Some(mut scouting) => {
+                    quiet::replay(dataset, &mut run, options, &mut frames, &mut scouting)?;
+                }
+                None => replay_whole(dataset, &mut run, options, &mut frames, selects)?,
             }
-            run.scheduled_tick(&mut frames, &mut pending, options.rules.tick_ms)?;
-            let next = || match selects {
-                None => frames.next(),
-                Some(selects) => frames.next_of(&run.selection(dataset, selects)),
-            };
-            let next = ahead.take().or_else(|| (!run.partial).then(next).flatten());
-            let Some(snapshot) = next else {
-                break;
-            };
-            done += 1;
-            if done == 1 {
-                run.open(options, snapshot.at)?;
-            }
-            let kind = if options.rules.tick_ms.is_some() {
-                pending.extend(frames.fresh());
-                Kind::Books
-            } else {
-                Kind::Tick
-            };
-            let stepped = if one_by_one || snapshot.markets().len() < WORTH_A_THREAD {
-                run.step(kind, snapshot)?
-            } else {
-                let (stepped, next) = rayon::join(|| run.step(kind, snapshot), || frames.next());
-                ahead = next;
-                stepped?
-            };
-            frames.give_back(stepped);
-            if run.partial {
-                break;
-            }
-            run.record.frames += 1;
-            run.arrivals(&mut frames, dataset)?;
-            (options.progress)(done, total);
         }
-    } else {
-        run.partial = true;
+        None => run.partial = true,
     }
     let Replay {
         ledger,
@@ -466,6 +478,64 @@ fn replay(
         notes.insert(0, note.to_owned());
     }
     Ok(result)
+}
+
+/// Steps through all frames with a view of each market that has a row, or until the run is not wanted any
+/// more.
+fn replay_whole(
+    dataset: &Dataset,
+    run: &mut Replay<'_, '_>,
+    options: &BacktestOptions<'_>,
+    frames: &mut Frames<'_>,
+    selects: Option<Selects<'_>>,
+) -> Result<(), BacktestError> {
+    let total = frames.total();
+    let selects = selects.filter(|_| !frames.shares_tokens());
+    let mut pending = BTreeSet::new();
+    let mut ahead = None;
+    let mut done = 0;
+    // What happens between two frames is seen from the rows of the earlier one.
+    let one_by_one =
+        selects.is_some() || options.rules.tick_ms.is_some() || run.config.execution.latency_ms > 0;
+    loop {
+        if run.is_unwanted(options) {
+            run.partial = true;
+            return Ok(());
+        }
+        run.scheduled_tick(frames, &mut pending, options.rules.tick_ms)?;
+        let next = || match selects {
+            None => frames.next(),
+            Some(selects) => frames.next_of(&run.selection(dataset, selects)),
+        };
+        let next = ahead.take().or_else(|| (!run.partial).then(next).flatten());
+        let Some(snapshot) = next else {
+            return Ok(());
+        };
+        done += 1;
+        if done == 1 {
+            run.open(options, snapshot.at)?;
+        }
+        let kind = if options.rules.tick_ms.is_some() {
+            pending.extend(frames.fresh());
+            Kind::Books
+        } else {
+            Kind::Tick
+        };
+        let stepped = if one_by_one || snapshot.markets().len() < WORTH_A_THREAD {
+            run.step(kind, snapshot)?
+        } else {
+            let (stepped, next) = rayon::join(|| run.step(kind, snapshot), || frames.next());
+            ahead = next;
+            stepped?
+        };
+        frames.give_back(stepped);
+        if run.partial {
+            return Ok(());
+        }
+        run.record.frames += 1;
+        run.arrivals(frames, dataset)?;
+        (options.progress)(done, total);
+    }
 }
 
 impl Replay<'_, '_> {

@@ -30,7 +30,7 @@ use super::merge::sorted_unless;
 pub struct Frames<'a> {
     dataset: &'a Dataset,
     /// Time and market of all rows in the period, by time, then by market.
-    rows: Vec<(Timestamp, u32)>,
+    rows: Rows,
     next_row: usize,
     /// Time and market of all resolutions in the period, by time, then by market.
     ends: Vec<(Timestamp, usize)>,
@@ -49,6 +49,9 @@ pub struct Frames<'a> {
     /// How many snapshots were made, those between frames included.
     shown: usize,
 }
+
+/// Time and number of the market of rows, in order.
+pub(super) type Rows = Arc<Vec<(Timestamp, u32)>>;
 
 /// What the replay knows of a market so far.
 #[derive(Debug, Default, Clone)]
@@ -135,7 +138,7 @@ impl<'a> Frames<'a> {
     fn empty(dataset: &'a Dataset) -> Self {
         Frames {
             dataset,
-            rows: Vec::new(),
+            rows: Rows::default(),
             next_row: 0,
             ends: Vec::new(),
             next_end: 0,
@@ -203,13 +206,23 @@ impl<'a> Frames<'a> {
         let total = distinct(rows.iter().map(|(at, _)| *at)) + distinct(trailing);
         let universe = Universe::new(dataset.series().iter().map(Series::template));
         Some(Frames {
-            rows,
+            rows: Arc::new(rows),
             ends,
             markets,
             universe: Arc::new(universe),
             total,
             ..Frames::empty(dataset)
         })
+    }
+
+    /// All rows.
+    pub(super) fn rows(&self) -> Rows {
+        Arc::clone(&self.rows)
+    }
+
+    /// The view of a market that the latest frame left out; `None` where the frame could have none.
+    pub(super) fn late_view(&mut self, market: usize, at: Timestamp) -> Option<MarketView> {
+        self.view(market, at, true)
     }
 
     /// How many frames there are in all, those already taken included.

@@ -225,6 +225,19 @@ impl Snapshot {
         self.has_doubles
     }
 
+    /// The markets that may turn up, by name and by token.
+    #[must_use]
+    pub fn universe(&self) -> &Universe {
+        &self.universe
+    }
+
+    /// Adds the view of a market of the universe by its number, unless it is there.
+    pub fn add(&mut self, number: u32, view: MarketView) {
+        if self.places.put(number, self.markets.len()) {
+            self.markets.push(view);
+        }
+    }
+
     /// One market.
     #[must_use]
     pub fn market(&self, id: &MarketId) -> Option<&MarketView> {

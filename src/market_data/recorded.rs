@@ -209,12 +209,17 @@ impl Recorded {
 /// Adds a point that is not older than the last one: of the points in one step of the clock, so
 /// many minutes long, only the latest stays.
 pub fn push_thinned(kept: &mut Vec<PricePoint>, point: PricePoint, fidelity_minutes: u32) {
-    let step = i64::from(fidelity_minutes.max(1)) * MINUTE;
-    let number = |point: &PricePoint| point.at.millis().div_euclid(step);
     match kept.last_mut() {
-        Some(last) if number(last) == number(&point) => *last = point,
+        Some(last) if is_same_step(last.at, point.at, fidelity_minutes) => *last = point,
         _ => kept.push(point),
     }
+}
+
+/// Whether two moments fall into the same step of a clock with steps of so many minutes.
+#[must_use]
+pub fn is_same_step(one: Timestamp, other: Timestamp, fidelity_minutes: u32) -> bool {
+    let step = i64::from(fidelity_minutes.max(1)) * MINUTE;
+    one.millis().div_euclid(step) == other.millis().div_euclid(step)
 }
 
 /// First and last moment of a span that ends now.

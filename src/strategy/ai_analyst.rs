@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::params;
 use super::pricing::{self, BuyTerms};
+use super::scout::{Finding, Scout};
+use super::sight::{Sight, TopBook};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause};
 use crate::domain::{
-    Book, Calibrations, Estimate, Fixed, Intent, MarketView, Outcome, Side, Signal, StrategyName,
-    Timestamp, text,
+    Book, Calibrations, Estimate, Fixed, Intent, Market, MarketView, Outcome, Side, Signal,
+    StrategyName, Timestamp, text,
 };
 
 /// Its name in the configuration.
@@ -306,6 +308,25 @@ impl Strategy for AiAnalyst {
         Ok(pricing::look_at_each(context, |view| {
             self.look(context, view)
         }))
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        Some(self)
+    }
+}
+
+impl Scout for AiAnalyst {
+    fn stands_alone(&self, _: &Market) -> bool {
+        true
+    }
+
+    fn find(&self, _: &StrategyContext<'_>, _: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        // With an estimate there would be something at stake.
+        Finding::Nothing(NO_ESTIMATE)
+    }
+
+    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
+        self.look(context, view).into_iter().collect()
     }
 }
 

@@ -8,9 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{self, MAX_AMOUNT};
+use super::scout::{Finding, Scout};
+use super::sight::{Sight, TopBook};
 use super::{Analysis, Strategy, StrategyContext, StrategyError};
 use super::{parts, pricing};
-use crate::domain::{Basket, EventId, Intent, MarketId, MarketView, Usdc};
+use crate::domain::money::MICRO;
+use crate::domain::{Basket, EventId, Intent, Market, MarketId, MarketView, Usdc};
 
 mod basket;
 mod deadline;
@@ -18,6 +21,7 @@ mod event;
 mod ladder;
 
 use basket::{SetTerms, plan_set};
+use deadline::Reading;
 use ladder::Ladders;
 
 /// Its name in the configuration.
@@ -163,6 +167,37 @@ impl Strategy for Arbitrageur {
             }
         }
         Ok(analysis)
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        Some(self)
+    }
+}
+
+impl Scout for Arbitrageur {
+    fn stands_alone(&self, market: &Market) -> bool {
+        let in_event = market.neg_risk && market.event_id.is_some();
+        !in_event
+            && !(self.date_ladders
+                && deadline::read(&market.question, market.end) != Reading::Undated)
+    }
+
+    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        let market = sight.market;
+        let found = pricing::tradable_pair(market).and_then(|_| {
+            let now = context.snapshot.at;
+            basket::cheapest(sight.books.map(|book| (book, market)), now)
+        });
+        let within = found.map(|asks| self.terms.within(MICRO, asks));
+        match within {
+            Err(cause) | Ok(Err(cause)) => Finding::Nothing(cause),
+            Ok(Ok(())) => Finding::Other,
+        }
+    }
+
+    fn look_at(&self, _: &StrategyContext<'_>, _: &MarketView) -> Vec<Intent> {
+        // It finds no purchases and no bids.
+        Vec::new()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Statistics of past prices. Floats: nothing here is money.
 
-use crate::domain::{Book, Level, PricePoint};
+use super::sight::Quoted;
+use crate::domain::{Level, PricePoint};
 
 /// True for what can be a price: not NaN, not below 0, not above 1.
 fn is_price(point: &PricePoint) -> bool {
@@ -18,72 +19,118 @@ pub(super) struct Trend {
     pub deviation: Option<f64>,
 }
 
-/// The trend of prices, oldest first; what is no probability is left out. `None` without points.
-pub(super) fn trend(points: &[PricePoint], span: u32) -> Option<Trend> {
-    if points.iter().all(is_price) {
-        return trend_of(points, span);
-    }
-    let sound: Vec<PricePoint> = points.iter().copied().filter(is_price).collect();
-    trend_of(&sound, span)
+/// An exponential moving average, ready to be taken of many pasts.
+///
+/// With `k = 1 − weight` the average after prices `p₀ … pₙ` is
+/// `kⁿ p₀ + weight × (kⁿ⁻¹ p₁ + … + k pₙ₋₁ + pₙ)`: a sum of products, whose parts do not wait for each
+/// other as the steps `average = k × average + weight × price` do.
+#[derive(Debug, Clone)]
+pub(super) struct Smoothing {
+    weight: f64,
+    /// `weight × kⁱ` for falling `i`, down to 0 at the end.
+    weights: Vec<f64>,
+    /// `kⁱ` for rising `i`.
+    kept: Vec<f64>,
 }
 
-fn trend_of(points: &[PricePoint], span: u32) -> Option<Trend> {
-    let weight = 2.0 / (f64::from(span) + 1.0);
-    let (first, later) = points.split_first()?;
-    let average = average_from(first.price, later, weight);
+/// Prices after the first that the sum of products goes over; of more the steps are taken. A week of
+/// points ten minutes apart, which is what a tick gathers, has 1,008.
+const SUMMED: usize = 1_024;
+
+impl Smoothing {
+    /// With weight `2 / (span + 1)` for the newest point.
+    pub(super) fn new(span: u32) -> Self {
+        let weight = 2.0 / (f64::from(span) + 1.0);
+        let mut kept: Vec<f64> = Vec::with_capacity(SUMMED + 1);
+        kept.push(1.0);
+        for _ in 0..SUMMED {
+            kept.push(kept.last().copied().unwrap_or_default() * (1.0 - weight));
+        }
+        let powers = kept.get(..SUMMED).unwrap_or_default();
+        Smoothing {
+            weights: powers.iter().rev().map(|power| weight * power).collect(),
+            kept,
+            weight,
+        }
+    }
+
+    /// The average of `first` and then these.
+    fn average(&self, first: f64, later: &[f64]) -> f64 {
+        let weights = SUMMED
+            .checked_sub(later.len())
+            .and_then(|from| self.weights.get(from..));
+        match (weights, self.kept.get(later.len())) {
+            (Some(weights), Some(kept)) => kept * first + sum_of_products(weights, later),
+            _ => later.iter().fold(first, |average, price| {
+                (1.0 - self.weight) * average + self.weight * price
+            }),
+        }
+    }
+}
+
+/// Sums are kept in so many parts, which do not wait for each other.
+const PARTS: usize = 8;
+
+fn sum_of_products(weights: &[f64], prices: &[f64]) -> f64 {
+    let mut sums = [0.0_f64; PARTS];
+    let (whole_weights, rest_weights) = weights.as_chunks::<PARTS>();
+    let (whole_prices, rest_prices) = prices.as_chunks::<PARTS>();
+    for (weights, prices) in whole_weights.iter().zip(whole_prices) {
+        for ((sum, weight), price) in sums.iter_mut().zip(weights).zip(prices) {
+            *sum += weight * price;
+        }
+    }
+    let rest = rest_weights.iter().zip(rest_prices);
+    rest.fold(sums.iter().sum(), |sum, (weight, price)| {
+        sum + weight * price
+    })
+}
+
+/// The trend of prices, oldest first. `None` without prices.
+pub(super) fn trend(prices: &[f64], smoothing: &Smoothing) -> Option<Trend> {
+    let (first, later) = prices.split_first()?;
+    let average = smoothing.average(*first, later);
     let changes = later.len() as f64;
     let deviation = (later.len() >= 2).then(|| {
         // Changes add up to the way from the first price to the last. A second pass over squares of
         // distances, since the difference of large sums would cancel.
-        let last = later.last().map_or(first.price, |point| point.price);
-        let mean = (last - first.price) / changes;
-        (squares_of_changes(points, mean) / (changes - 1.0)).sqrt()
+        let last = later.last().unwrap_or(first);
+        let mean = (last - first) / changes;
+        (squares_of_changes(prices, mean) / (changes - 1.0)).sqrt()
     });
     Some(Trend { average, deviation })
 }
 
-/// `average = (1 − weight) × average + weight × price`, point after point. Each step has to wait for the one
-/// before, so four of them are taken at once: with `k = 1 − weight`,
-/// `k⁴ average + weight × (k³ a + k² b + k c + d)`.
-fn average_from(first: f64, later: &[PricePoint], weight: f64) -> f64 {
-    let kept = 1.0 - weight;
-    let kept_2 = kept * kept;
-    let (kept_3, kept_4) = (kept_2 * kept, kept_2 * kept_2);
-    let (fours, rest) = later.as_chunks::<4>();
-    let average = fours.iter().fold(first, |average, [a, b, c, d]| {
-        let new = (kept_3 * a.price + kept_2 * b.price) + (kept * c.price + d.price);
-        kept_4 * average + weight * new
-    });
-    rest.iter().fold(average, |average, point| {
-        kept * average + weight * point.price
-    })
+/// The same of recorded points; what is no probability is left out.
+pub(super) fn trend_of(points: &[PricePoint], smoothing: &Smoothing) -> Option<Trend> {
+    let sound = points.iter().filter(|point| is_price(point));
+    let prices: Vec<f64> = sound.map(|point| point.price).collect();
+    trend(&prices, smoothing)
 }
 
-/// Σ (change − mean)², in four sums that do not wait for each other.
-fn squares_of_changes(points: &[PricePoint], mean: f64) -> f64 {
-    let mut sums = [0.0_f64; 4];
-    for window in points.windows(5).step_by(4) {
-        if let [a, b, c, d, e] = window {
-            for (sum, (before, after)) in sums.iter_mut().zip([(a, b), (b, c), (c, d), (d, e)]) {
-                let distance = after.price - before.price - mean;
-                *sum += distance * distance;
-            }
-        }
-    }
-    let whole = points.len().saturating_sub(1) / 4 * 4;
-    let rest = points.get(whole..).unwrap_or_default();
-    for (before, after) in rest.iter().zip(rest.iter().skip(1)) {
-        let distance = after.price - before.price - mean;
-        if let Some(sum) = sums.first_mut() {
+/// Σ (change − mean)².
+fn squares_of_changes(prices: &[f64], mean: f64) -> f64 {
+    let later = prices.get(1..).unwrap_or_default();
+    let mut sums = [0.0_f64; PARTS];
+    let (whole, rest) = later.as_chunks::<PARTS>();
+    let (before, _) = prices.as_chunks::<PARTS>();
+    for (before, after) in before.iter().zip(whole) {
+        for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
+            let distance = after - before - mean;
             *sum += distance * distance;
         }
     }
-    sums.iter().sum()
+    let before = prices.get(later.len() - rest.len()..).unwrap_or_default();
+    let rest = before.iter().zip(rest);
+    rest.fold(sums.iter().sum(), |sum, (before, after)| {
+        let distance = after - before - mean;
+        sum + distance * distance
+    })
 }
 
 /// Book imbalance, −1 to 1: (bid depth − ask depth) / (bid depth + ask depth) in shares, of levels
 /// within `distance` of `mid`. `None` when there is none so near.
-pub(super) fn imbalance(book: &Book, mid: f64, distance: f64) -> Option<f64> {
+pub(super) fn imbalance(book: &impl Quoted, mid: f64, distance: f64) -> Option<f64> {
     let depth = |levels: &[Level]| -> f64 {
         levels
             .iter()
@@ -114,11 +161,11 @@ mod tests {
     }
 
     fn ema(points: &[PricePoint], span: u32) -> Option<f64> {
-        trend(points, span).map(|trend| trend.average)
+        trend_of(points, &Smoothing::new(span)).map(|trend| trend.average)
     }
 
     fn deviation_of_changes(points: &[PricePoint]) -> Option<f64> {
-        trend(points, 3)?.deviation
+        trend_of(points, &Smoothing::new(3))?.deviation
     }
 
     #[test]
@@ -140,10 +187,12 @@ mod tests {
         assert!(climb.abs() < 1e-12);
     }
 
-    /// For any number of points, beside the four that are taken at once.
+    /// For any number of points, beside the eight that are taken at once, and beyond those of a tick.
     #[test]
     fn the_average_agrees_with_one_step_after_the_other() {
-        for count in 1..20_usize {
+        for count in [
+            1, 2, 7, 8, 9, 10, 16, 17, 18, 1_023, 1_024, 1_025, 1_026, 2_000,
+        ] {
             let prices: Vec<f64> = (0..count)
                 .map(|index| 0.5 + 0.01 * ((index * index * 7) % 11) as f64)
                 .collect();
@@ -156,7 +205,7 @@ mod tests {
         }
     }
 
-    /// For any number of changes, beside the four that are added up together.
+    /// For any number of changes, beside the eight that are added up together.
     #[test]
     fn deviation_agrees_with_the_plain_sum() {
         for count in 3..30_usize {

@@ -7,12 +7,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::indicators::Smoothing;
 use super::params::{self, MAX_AMOUNT};
 use super::pricing::{self, TwoSided};
-use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators, parts};
+use super::scout::{Finding, Scout};
+use super::sight::{Past, Quoted, Sight, TopBook};
+use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, parts};
 use crate::domain::{
-    History, Intent, Market, MarketView, Outcome, Quote, QuoteReason, QuoteTerms, Shares,
-    StrategyName, Timestamp, TokenId, Usdc,
+    Intent, Market, MarketView, Outcome, Quote, QuoteReason, QuoteTerms, Shares, StrategyName,
+    Timestamp, TokenId, Usdc,
 };
 
 mod quoting;
@@ -115,6 +118,7 @@ pub struct MarketMaker {
     low_liquidity: String,
     low_volume: String,
     name: StrategyName,
+    smoothing: Smoothing,
 }
 
 /// What history and book say of a price.
@@ -125,6 +129,16 @@ struct Fair {
     half_spread: f64,
     /// `volatility_multiplier` × standard deviation of recent changes.
     volatility: f64,
+}
+
+/// Quotes in numbers.
+struct Terms<'a> {
+    outcomes: [&'a Outcome; 2],
+    sides: [Result<Sides, &'static str>; 2],
+    best: TwoSided,
+    fair: Fair,
+    /// Shares of the first outcome beyond those of the second.
+    net: f64,
 }
 
 impl MarketMaker {
@@ -156,6 +170,7 @@ impl MarketMaker {
             max_inventory,
             max_market_inventory,
             name: StrategyName::new(NAME),
+            smoothing: Smoothing::new(params.ema_span),
             params,
         })
     }
@@ -167,16 +182,40 @@ impl MarketMaker {
         standing: &Standing<'_>,
         view: &MarketView,
     ) -> Result<[Result<Quote, &'static str>; 2], &str> {
+        let Terms {
+            outcomes: [first, second],
+            sides: [yes, no],
+            best,
+            fair,
+            net,
+        } = self.terms(context, standing, &Sight::from(view))?;
         let market = &*view.market;
+        let quotes = [(first, yes, fair.price), (second, no, 1.0 - fair.price)].map(
+            |(outcome, sides, price)| {
+                sides.map(|sides| self.quote(market, outcome, price, &best, &fair, net, sides))
+            },
+        );
+        Ok(quotes)
+    }
+
+    /// The same in numbers.
+    fn terms<'a, B: Quoted>(
+        &self,
+        context: &StrategyContext<'_>,
+        standing: &Standing<'_>,
+        sight: &Sight<'a, B>,
+    ) -> Result<Terms<'a>, &str> {
+        let market = sight.market;
         let now = context.snapshot.at;
         let (first, second) = pricing::tradable_pair(market)?;
         self.check_market(market, now)?;
-        let book = pricing::sane_book(view.book(&first.token), now)?;
+        let [first_book, second_book] = sight.books;
+        let book = pricing::sane(first_book, now)?;
         let best = pricing::two_sided(book)?;
         if !pricing::reaches(self.params.max_spread, best.spread) {
             return Err(cause::WIDE_SPREAD);
         }
-        let fair = self.fair(&best, view.history.as_ref(), now)?;
+        let fair = self.fair(&best, sight.past, now)?;
         if fair.price < END_MARGIN || fair.price > 1.0 - END_MARGIN {
             return Err(cause::EXTREME_PRICE);
         }
@@ -194,24 +233,25 @@ impl MarketMaker {
             held: held.first,
         };
         // No's own book need not be the mirror of Yes's; without a sound one it is not quoted.
-        let no = pricing::sane_book(view.book(&second.token), now).map(|book| TokenTerms {
+        let no = pricing::sane(second_book, now).map(|book| TokenTerms {
             token: &second.token,
             fair: 1.0 - fair.price,
             centre: 1.0 - centre,
-            best_bid: book.best_bid(),
-            best_ask: book.best_ask(),
+            best_bid: pricing::best_bid(book),
+            best_ask: pricing::best_ask(book),
             held: held.second,
         });
-        let [yes, no] = self.sides(market, standing, fair.half_spread, yes, no);
-        let quotes = [(first, yes, fair.price), (second, no, 1.0 - fair.price)].map(
-            |(outcome, sides, price)| {
-                sides.map(|sides| self.quote(market, outcome, price, &best, &fair, net, sides))
-            },
-        );
-        match &quotes {
-            [Err(cause), Err(_)] => Err(*cause),
-            _ => Ok(quotes),
+        let sides = self.sides(market, standing, fair.half_spread, yes, no);
+        if let [Err(cause), Err(_)] = sides {
+            return Err(cause);
         }
+        Ok(Terms {
+            outcomes: [first, second],
+            sides,
+            best,
+            fair,
+            net,
+        })
     }
 
     #[expect(
@@ -275,15 +315,15 @@ impl MarketMaker {
     fn fair(
         &self,
         best: &TwoSided,
-        history: Option<&History>,
+        past: Option<Past<'_>>,
         now: Timestamp,
     ) -> Result<Fair, &'static str> {
-        let history = history
-            .filter(|history| !history.points().is_empty())
+        let past = past
+            .filter(|past| !past.is_empty())
             .ok_or(cause::NO_HISTORY)?;
         let since = now.plus_millis(-i64::from(self.params.lookback_minutes) * MINUTE_MS);
-        let recent = history.since(since);
-        let trend = indicators::trend(recent, self.params.ema_span).ok_or(cause::SHORT_HISTORY)?;
+        let trend = past.trend_since(since, &self.smoothing);
+        let trend = trend.ok_or(cause::SHORT_HISTORY)?;
         let deviation = trend.deviation.ok_or(cause::SHORT_HISTORY)?;
         let volatility = self.params.volatility_multiplier * deviation;
         Ok(Fair {
@@ -359,6 +399,42 @@ impl Strategy for MarketMaker {
                 }
             }
         }))
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        Some(self)
+    }
+}
+
+impl Scout for MarketMaker {
+    fn stands_alone(&self, _: &Market) -> bool {
+        true
+    }
+
+    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        let terms = match self.terms(context, &Standing::default(), sight) {
+            Ok(terms) => terms,
+            Err(cause) => return Finding::Nothing(cause),
+        };
+        let bid = |sides: Result<Sides, &'static str>| match sides {
+            Ok(Sides {
+                bid: Some(bid),
+                ask: None,
+            }) => Some(Ok(bid)),
+            Ok(_) => None,
+            Err(cause) => Some(Err(cause)),
+        };
+        let [first, second] = terms.sides.map(bid);
+        match (first, second) {
+            (Some(first), Some(second)) => Finding::Bids([first, second]),
+            _ => Finding::Other,
+        }
+    }
+
+    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
+        let quotes = self.look(context, &Standing::of(context), view);
+        let quotes = quotes.into_iter().flatten().flatten();
+        quotes.map(Intent::Quote).collect()
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::params::{self, MAX_AMOUNT};
+use super::sight::Quoted;
 use super::{Analysis, StrategyContext, cause, parts};
 use crate::domain::{
-    Book, BookFeed, BookOrigin, Intent, Market, MarketView, Outcome, OutcomeName, Price, Shares,
-    Side, Timestamp, TokenId, Usdc, text,
+    Book, Intent, Market, MarketView, Outcome, OutcomeName, Price, Shares, Side, Timestamp,
+    TokenId, Usdc, text,
 };
 
 /// Comparisons with a parameter forgive this much: 0.35 − 0.30 is a hair below 0.05 in binary.
@@ -94,18 +95,32 @@ pub(super) fn tradable_pair(market: &Market) -> Result<(&Outcome, &Outcome), &'s
 
 /// A book that may be believed: there, recent, and not crossed. It may still be one-sided.
 pub(super) fn sane_book(book: Option<&Arc<Book>>, now: Timestamp) -> Result<&Book, &'static str> {
+    sane(book.map(AsRef::as_ref), now)
+}
+
+/// The same of whatever stands for a book.
+pub(super) fn sane<B: Quoted>(book: Option<&B>, now: Timestamp) -> Result<&B, &'static str> {
     let book = book.ok_or(cause::NO_BOOK)?;
-    let served = book.origin != BookOrigin::Synthetic;
-    if served && now.since(book.at) > MAX_BOOK_AGE_MS {
+    if !book.is_synthetic() && now.since(book.at()) > MAX_BOOK_AGE_MS {
         return Err(cause::STALE);
     }
-    if book.feed == BookFeed::Broken {
+    if book.is_broken() {
         return Err(cause::BROKEN_STREAM);
     }
-    if book.is_crossed() {
+    if matches!((best_bid(book), best_ask(book)), (Some(bid), Some(ask)) if bid >= ask) {
         return Err(cause::CROSSED);
     }
     Ok(book)
+}
+
+/// Highest bid; `None` when nobody bids.
+pub(super) fn best_bid(book: &impl Quoted) -> Option<Price> {
+    book.bids().first().map(|level| level.price)
+}
+
+/// Lowest ask; `None` when nobody offers.
+pub(super) fn best_ask(book: &impl Quoted) -> Option<Price> {
+    book.asks().first().map(|level| level.price)
 }
 
 /// Best prices of a book that has both.
@@ -121,16 +136,22 @@ pub(super) struct TwoSided {
     pub spread: f64,
 }
 
-/// Both best prices, or why there are not two.
-pub(super) fn two_sided(book: &Book) -> Result<TwoSided, &'static str> {
-    match (book.best_bid(), book.best_ask(), book.mid(), book.spread()) {
-        (Some(bid), Some(ask), Some(mid), Some(spread)) => Ok(TwoSided {
+impl TwoSided {
+    fn new(bid: Price, ask: Price) -> Self {
+        TwoSided {
             bid,
             ask,
-            mid,
-            spread,
-        }),
-        (None, None, ..) => Err(cause::EMPTY_BOOK),
+            mid: (bid.to_f64() + ask.to_f64()) / 2.0,
+            spread: (i64::from(ask.micros()) - i64::from(bid.micros())) as f64 / 1e6,
+        }
+    }
+}
+
+/// Both best prices, or why there are not two.
+pub(super) fn two_sided(book: &impl Quoted) -> Result<TwoSided, &'static str> {
+    match (best_bid(book), best_ask(book)) {
+        (Some(bid), Some(ask)) => Ok(TwoSided::new(bid, ask)),
+        (None, None) => Err(cause::EMPTY_BOOK),
         _ => Err(cause::ONE_SIDED),
     }
 }
@@ -214,24 +235,29 @@ pub(super) struct BuyPlan {
 pub(super) fn plan_buy(
     context: &StrategyContext<'_>,
     market: &Market,
-    book: &Book,
+    book: &impl Quoted,
     fair: f64,
     terms: &BuyTerms,
 ) -> Result<BuyPlan, &'static str> {
-    let budget = room(context, market, &book.token, terms.order_size)?;
+    let budget = room(context, market, book.token(), terms.order_size)?;
     let priced = |price: Price| {
         let fee = market.fee.per_share(price.to_f64());
         (fee, fair - price.to_f64() - fee)
     };
-    let best = book.best_ask().ok_or(cause::NOTHING_OFFERED)?;
+    let best = best_ask(book).ok_or(cause::NOTHING_OFFERED)?;
     let mut limit = buyable_at(best, market.tick).ok_or(cause::EXTREME_PRICE)?;
     let (mut fee, mut edge) = priced(limit);
     if !reaches(edge, terms.min_edge) {
         return Err(cause::NO_EDGE);
     }
     let worst = limit.plus(terms.max_slippage);
+    let depth_to = |limit: Price| {
+        let offered = book.asks().iter();
+        let offered = offered.take_while(|level| Side::Buy.accepts(limit, level.price));
+        offered.fold(Shares::ZERO, |sum, level| sum.plus(level.size))
+    };
     for level in book.asks().iter().skip(1) {
-        if book.depth_to(Side::Buy, limit) >= Shares::affordable(budget, limit) {
+        if depth_to(limit) >= Shares::affordable(budget, limit) {
             break;
         }
         let Some(next) = buyable_at(level.price, market.tick).filter(|next| *next <= worst) else {
@@ -264,6 +290,7 @@ pub(super) fn plan_buy(
 mod tests {
     use super::super::test_support::{market, price, usdc, world};
     use super::*;
+    use crate::domain::{BookFeed, BookOrigin};
 
     fn terms(order_size: &str, slippage: &str) -> BuyTerms {
         BuyTerms {
@@ -304,7 +331,7 @@ mod tests {
             plan_buy(
                 &world.context(),
                 &view.market,
-                book,
+                &**book,
                 fair,
                 &terms("25", slippage),
             )
@@ -336,7 +363,7 @@ mod tests {
             plan_buy(
                 &world.context(),
                 &view.market,
-                book,
+                &**book,
                 fair,
                 &terms("25", "0"),
             )

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::params;
 use super::pricing::{self, BuyPlan, BuyTerms};
+use super::scout::{Finding, Scout};
+use super::sight::{Past, Quoted, Sight, TopBook};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, indicators};
 use crate::domain::{
-    Book, BookOrigin, Fixed, History, Intent, Market, MarketView, OutcomeName, Reason, Side,
-    Signal, StrategyName, Timestamp, Usdc,
+    Fixed, Intent, Market, MarketView, Outcome, OutcomeName, Reason, Side, Signal, StrategyName,
+    Timestamp, Usdc,
 };
 
 /// Its name in the configuration.
@@ -135,7 +137,48 @@ impl SignalTrader {
     }
 
     fn look(&self, context: &StrategyContext<'_>, view: &MarketView) -> Result<Intent, &str> {
-        let market = &*view.market;
+        let wish = self.wish(context, &Sight::from(view))?;
+        let Wish {
+            first,
+            outcome,
+            plan,
+            ..
+        } = wish;
+        Ok(Intent::Directional(Signal {
+            strategy: StrategyName::new(NAME),
+            market_id: view.market.id.clone(),
+            token_id: outcome.token.clone(),
+            outcome: outcome.name.clone(),
+            side: Side::Buy,
+            confidence: self.confidence(wish.moved, wish.leaning),
+            fair_price: wish.fair,
+            target_price: plan.limit,
+            edge: plan.edge,
+            size: plan.size,
+            reason: Reason::later(Moved {
+                first: first.name.clone(),
+                moved: wish.moved,
+                mid: wish.mid,
+                lookback_minutes: self.params.lookback_minutes,
+                imbalance: wish.imbalance,
+                bought: outcome.name.clone(),
+                fair: wish.fair,
+                continuation: self.params.continuation,
+                weight: self.params.imbalance_weight,
+                plan,
+            }),
+            stop_loss: None,
+            take_profit: None,
+        }))
+    }
+
+    /// What is to be bought, or why nothing is.
+    fn wish<'a, B: Quoted>(
+        &self,
+        context: &StrategyContext<'_>,
+        sight: &Sight<'a, B>,
+    ) -> Result<Wish<'a>, &str> {
+        let market = sight.market;
         let now = context.snapshot.at;
         let (first, second) = pricing::tradable_pair(market)?;
         match market.volume_24h {
@@ -148,7 +191,8 @@ impl SignalTrader {
         {
             return Err(&self.low_ratio);
         }
-        let yes_book = pricing::sane_book(view.book(&first.token), now)?;
+        let [first_book, second_book] = sight.books;
+        let yes_book = pricing::sane(first_book, now)?;
         let yes = pricing::two_sided(yes_book)?;
         if !pricing::reaches(self.params.max_spread, yes.spread) {
             return Err(cause::WIDE_SPREAD);
@@ -158,7 +202,7 @@ impl SignalTrader {
         {
             return Err(cause::EXTREME_PRICE);
         }
-        let before = self.price_before(view.history.as_ref(), now)?;
+        let before = self.price_before(sight.past, now)?;
         let moved = yes.mid - before;
         if !pricing::reaches(moved.abs(), self.params.price_move_threshold) {
             return Err(&self.small_move);
@@ -171,51 +215,34 @@ impl SignalTrader {
             yes.mid + self.params.continuation * moved + lean * yes.spread / 2.0,
         );
         // A falling Yes is bought as No, at No's own book and No's own fair price.
-        let (outcome, fair) = if moved > 0.0 {
-            (first, fair_first)
+        let (outcome, book, fair) = if moved > 0.0 {
+            (first, first_book, fair_first)
         } else {
-            (second, 1.0 - fair_first)
+            (second, second_book, 1.0 - fair_first)
         };
-        let book = pricing::sane_book(view.book(&outcome.token), now)?;
-        if book
-            .spread()
-            .is_some_and(|spread| !pricing::reaches(self.params.max_spread, spread))
+        let book = pricing::sane(book, now)?;
+        if pricing::two_sided(book)
+            .is_ok_and(|best| !pricing::reaches(self.params.max_spread, best.spread))
         {
             return Err(cause::WIDE_SPREAD);
         }
         let plan = pricing::plan_buy(context, market, book, fair, &self.terms)?;
-        Ok(Intent::Directional(Signal {
-            strategy: StrategyName::new(NAME),
-            market_id: market.id.clone(),
-            token_id: outcome.token.clone(),
-            outcome: outcome.name.clone(),
-            side: Side::Buy,
-            confidence: self.confidence(moved, leaning),
-            fair_price: fair,
-            target_price: plan.limit,
-            edge: plan.edge,
-            size: plan.size,
-            reason: Reason::later(Moved {
-                first: first.name.clone(),
-                moved,
-                mid: yes.mid,
-                lookback_minutes: self.params.lookback_minutes,
-                imbalance,
-                bought: outcome.name.clone(),
-                fair,
-                continuation: self.params.continuation,
-                weight,
-                plan,
-            }),
-            stop_loss: None,
-            take_profit: None,
-        }))
+        Ok(Wish {
+            first,
+            outcome,
+            moved,
+            mid: yes.mid,
+            imbalance,
+            leaning,
+            fair,
+            plan,
+        })
     }
 
     /// The first outcome's book imbalance, −1 to 1. `None` when nothing lies near enough to the mid,
     /// and for a book made from a price: its sides are equal because somebody made them so.
-    fn imbalance(&self, book: &Book, mid: f64) -> Option<f64> {
-        if self.params.imbalance_weight == 0.0 || book.origin != BookOrigin::Venue {
+    fn imbalance(&self, book: &impl Quoted, mid: f64) -> Option<f64> {
+        if self.params.imbalance_weight == 0.0 || !book.is_venues() {
             return None;
         }
         indicators::imbalance(book, mid, self.params.imbalance_depth)
@@ -254,21 +281,36 @@ impl SignalTrader {
 
     /// The first outcome's price one lookback ago. A point that is older than two lookbacks tells
     /// of another time and does not count.
-    fn price_before(&self, history: Option<&History>, now: Timestamp) -> Result<f64, &'static str> {
-        let history = history
-            .filter(|history| !history.points().is_empty())
+    fn price_before(&self, past: Option<Past<'_>>, now: Timestamp) -> Result<f64, &'static str> {
+        let past = past
+            .filter(|past| !past.is_empty())
             .ok_or(cause::NO_HISTORY)?;
         let lookback = i64::from(self.params.lookback_minutes) * MINUTE_MS;
         let moment = now.plus_millis(-lookback);
-        let point = history.last_until(moment).ok_or(cause::SHORT_HISTORY)?;
-        if moment.since(point.at) > lookback {
+        let (at, price) = past.last_until(moment).ok_or(cause::SHORT_HISTORY)?;
+        if moment.since(at) > lookback {
             return Err(cause::SPARSE_HISTORY);
         }
-        if !(0.0..=1.0).contains(&point.price) {
+        if !(0.0..=1.0).contains(&price) {
             return Err(cause::NO_HISTORY);
         }
-        Ok(point.price)
+        Ok(price)
     }
+}
+
+/// A purchase in numbers.
+struct Wish<'a> {
+    /// The market's first outcome, which moved.
+    first: &'a Outcome,
+    /// What is bought.
+    outcome: &'a Outcome,
+    moved: f64,
+    mid: f64,
+    imbalance: Option<f64>,
+    leaning: f64,
+    /// Fair price of what is bought.
+    fair: f64,
+    plan: BuyPlan,
 }
 
 /// What a signal was made of.
@@ -334,6 +376,27 @@ impl Strategy for SignalTrader {
         Ok(pricing::look_at_each(context, |view| {
             self.look(context, view)
         }))
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        Some(self)
+    }
+}
+
+impl Scout for SignalTrader {
+    fn stands_alone(&self, _: &Market) -> bool {
+        true
+    }
+
+    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        match self.wish(context, sight) {
+            Ok(_) => Finding::Buy,
+            Err(cause) => Finding::Nothing(cause),
+        }
+    }
+
+    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
+        self.look(context, view).into_iter().collect()
     }
 }
 

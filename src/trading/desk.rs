@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Book, BookFeed, BookOrigin, Fill, Intent, LedgerEvent, MarketId, MarketView, MoneyError, Order,
+    Book, BookFeed, BookOrigin, Fill, LedgerEvent, MarketId, MarketView, MoneyError, Order,
     OrderOutcome, Shares, Side, Signal, Snapshot, StampedEvent, Timestamp, TokenId, UsedLevel,
 };
-use crate::strategy::{Strategy, StrategyContext, look_with_all};
+use crate::strategy::Strategy;
 
 use super::config::{Mode, TradingConfig};
 use super::ledger::{Ledger, LedgerError, Recorder};
@@ -25,15 +25,18 @@ mod arrival;
 mod basket;
 mod command;
 mod directional;
+mod doors;
 mod estimate;
 mod exits;
 mod guard;
 pub mod input;
 mod limits;
+mod quiet;
 mod quotes;
 mod resting;
 mod settle;
 mod signals;
+mod wishes;
 
 pub use agent::{
     AGENT, AgentOrder, OrderPreview, agent_order, known_order, open_account, preview_order,
@@ -42,6 +45,7 @@ pub use estimate::store_estimate;
 pub use guard::{NewConditional, cancel_conditional, create_conditional};
 pub use input::{CancelScope, Input, Output, Rules, step};
 pub use limits::DESK;
+pub use quiet::{Gathered, LateViews, Quiet};
 
 /// A step that could not be carried out. Nothing of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,13 +59,15 @@ pub enum DeskError {
 }
 
 /// One tick. On an error the ledger may hold part of it and must be dropped: callers step a draft.
-pub fn tick(
+///
+/// `gathered` is a snapshot, or one with [`Quiet`] markets beside it.
+pub fn tick<'a>(
     ledger: &mut Ledger,
-    snapshot: &Snapshot,
+    gathered: impl Into<Gathered<'a>>,
     strategies: &[Box<dyn Strategy>],
     config: &TradingConfig,
 ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
-    let mut step = Step::new(ledger, snapshot, config);
+    let mut step = Step::new(ledger, gathered.into(), config);
     step.keep_account()?;
     step.list_unsettled();
     step.run_strategies(strategies)?;
@@ -77,7 +83,7 @@ pub fn books_changed(
     snapshot: &Snapshot,
     config: &TradingConfig,
 ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
-    let mut step = Step::new(ledger, snapshot, config);
+    let mut step = Step::new(ledger, snapshot.into(), config);
     step.keep_account()?;
     step.finish_between()
 }
@@ -88,7 +94,7 @@ pub fn arrive(
     snapshot: &Snapshot,
     config: &TradingConfig,
 ) -> Result<(TickReport, Vec<StampedEvent>), DeskError> {
-    let mut step = Step::new(ledger, snapshot, config);
+    let mut step = Step::new(ledger, snapshot.into(), config);
     step.begin_day()?;
     step.mark()?;
     if config.mode != Mode::Monitor {
@@ -112,7 +118,7 @@ enum How {
 /// A step under way.
 struct Step<'a> {
     recorder: Recorder<'a>,
-    snapshot: &'a Snapshot,
+    snapshot: Gathered<'a>,
     config: &'a TradingConfig,
     report: TickReport,
     traded: bool,
@@ -123,7 +129,7 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(ledger: &'a mut Ledger, snapshot: &'a Snapshot, config: &'a TradingConfig) -> Self {
+    fn new(ledger: &'a mut Ledger, snapshot: Gathered<'a>, config: &'a TradingConfig) -> Self {
         let outdated = outdated(ledger, snapshot);
         let recorder = Recorder::new(ledger, snapshot.at);
         let report = TickReport {
@@ -237,50 +243,6 @@ impl<'a> Step<'a> {
                 .record(LedgerEvent::BidsGone { tokens: gone })?;
         }
         Ok(())
-    }
-
-    /// Asks every strategy, and trades what they want.
-    fn run_strategies(&mut self, strategies: &[Box<dyn Strategy>]) -> Result<(), DeskError> {
-        self.report.markets = u32::try_from(self.snapshot.candidates().count()).unwrap_or(u32::MAX);
-        let ledger = self.recorder.ledger();
-        let found = look_with_all(
-            strategies,
-            &StrategyContext {
-                snapshot: self.snapshot,
-                positions: ledger.positions(),
-                resting: ledger.resting(),
-                estimates: ledger.estimates(),
-                calibrations: &ledger.calibrations(),
-            },
-        );
-        let mut wanted = Vec::with_capacity(found.len());
-        for (strategy, found) in strategies.iter().zip(found) {
-            let report = self.report.strategy(strategy.name());
-            match found {
-                Ok(analysis) => {
-                    report.looked_at = analysis.looked_at;
-                    report.passed_over = analysis.passed_over;
-                    wanted.push(analysis.intents);
-                }
-                Err(error) => report.error = Some(error),
-            }
-        }
-        // There may be thousands of quotes: nothing is moved.
-        let mut directional = Vec::new();
-        let mut baskets = Vec::new();
-        let mut quotes = Vec::new();
-        for intent in wanted.iter().flatten() {
-            match intent {
-                Intent::Directional(signal) => directional.push(signal),
-                Intent::Basket(basket) => baskets.push(basket),
-                Intent::Quote(quote) => quotes.push(quote),
-            }
-        }
-        self.trade_directional(&directional)?;
-        for basket in baskets {
-            self.trade_basket(basket)?;
-        }
-        self.trade_quotes(&quotes)
     }
 
     fn finish_tick(&mut self) -> Result<(), DeskError> {
@@ -417,7 +379,7 @@ impl<'a> Step<'a> {
 
 /// When what a book shows was so. One that a stream keeps, or that was made from a price, stands until
 /// something else is heard, so it is as new as its snapshot; one that was fetched is as old as its answer.
-fn known_at(book: &Book, snapshot: &Snapshot) -> Timestamp {
+fn known_at(book: &Book, snapshot: Gathered<'_>) -> Timestamp {
     match (&book.origin, book.feed) {
         (BookOrigin::Venue, BookFeed::Fetched | BookFeed::Broken) => book.at,
         _ => snapshot.at,
@@ -426,7 +388,7 @@ fn known_at(book: &Book, snapshot: &Snapshot) -> Timestamp {
 
 /// Held tokens that the account has marked later than the snapshot's books were so: what a slow tick
 /// gathered meets an account that has gone on in the meantime.
-fn outdated(ledger: &Ledger, snapshot: &Snapshot) -> BTreeSet<TokenId> {
+fn outdated(ledger: &Ledger, snapshot: Gathered<'_>) -> BTreeSet<TokenId> {
     let positions = ledger.positions().values();
     positions
         .filter(|position| {

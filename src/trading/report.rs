@@ -391,11 +391,16 @@ impl TickReport {
 
     /// Counts a signal that was not traded.
     pub fn not_traded(&mut self, strategy: &str, cause: &str) {
+        self.many_not_traded(strategy, cause, 1);
+    }
+
+    /// Counts so many signals of a strategy that were not traded.
+    pub fn many_not_traded(&mut self, strategy: &str, cause: &str, times: u32) {
         let counts = &mut self.strategy(strategy).not_traded;
         if let Some(count) = counts.get_mut(cause) {
-            *count += 1;
-        } else {
-            counts.insert(cause.to_owned(), 1);
+            *count += times;
+        } else if times > 0 {
+            counts.insert(cause.to_owned(), times);
         }
     }
 }

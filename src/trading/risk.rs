@@ -9,7 +9,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Book, Market, Order, Price, RestingOrder, Side, SourceKind, Timestamp, Usdc};
+use crate::domain::{
+    Book, Market, Order, Price, RestingOrder, Side, SourceKind, StrategyName, Timestamp, Usdc,
+};
 
 use super::config::{Mode, RiskConfig};
 use super::ledger::{Exposures, Ledger};
@@ -220,6 +222,19 @@ impl RiskGate<'_> {
             check.verdict()?;
         }
         Ok(())
+    }
+
+    /// The limit of account or strategy that leaves no room for the least purchase that the venue takes
+    /// ([`venue_rules::MIN_MARKETABLE_BUY`]): it would refuse every one of this strategy, whichever the
+    /// market. `None` where one may pass.
+    #[must_use]
+    pub fn shut_to(&self, strategy: &StrategyName) -> Option<&'static str> {
+        if halts::pass(Side::Buy, self.ledger).is_err() {
+            return Some("halted");
+        }
+        limits::of_account(self, strategy, venue_rules::MIN_MARKETABLE_BUY)
+            .find(|check| !check.passed)
+            .map(|check| check.limit)
     }
 
     /// The most notional that a taking buy at `limit` may have under every limit and with the cash

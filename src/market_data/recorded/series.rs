@@ -151,6 +151,12 @@ impl Series {
         &self.points
     }
 
+    /// True when the metadata says one thing from the beginning to the end.
+    #[must_use]
+    pub fn is_told_once(&self) -> bool {
+        self.editions.len() < 2
+    }
+
     /// How and when it ended, where the recording knows.
     #[must_use]
     pub fn resolution(&self) -> Option<(Timestamp, &Resolution)> {

@@ -66,7 +66,9 @@ impl Top {
         });
     }
 
-    fn levels(&self, second: bool) -> (Option<Level>, Option<Level>) {
+    /// Best bid and best ask of the first token, or of the second.
+    #[must_use]
+    pub fn levels(&self, second: bool) -> (Option<Level>, Option<Level>) {
         let (bid, ask) = match second {
             false => (self.bid, self.ask),
             true => (

@@ -1,11 +1,12 @@
 //! One set of outcomes: what it costs now, level by level with fees, how much of it there is,
 //! whether it pays.
 
+use super::super::sight::Quoted;
 use super::super::{StrategyContext, cause, pricing};
 use crate::domain::money::MICRO;
 use crate::domain::{
     Basket, BasketLeg, Book, EventId, Fixed, Level, Market, MarketView, Outcome, Price, Rounding,
-    Shares, Side, StrategyName, Usdc, notional,
+    Shares, Side, StrategyName, Timestamp, Usdc, notional,
 };
 
 pub(super) const THIN: &str = "too little offered for a set";
@@ -31,7 +32,7 @@ pub(super) struct SetTerms {
 
 impl SetTerms {
     /// Whether the `asks` of a set, before fees, are far enough below its payout.
-    fn within(&self, payout: i64, asks: i64) -> Result<(), &str> {
+    pub(super) fn within(&self, payout: i64, asks: i64) -> Result<(), &str> {
         if pricing::reaches(self.tolerance, (payout - asks) as f64 / 1e6) {
             return Err(&self.within_tolerance);
         }
@@ -67,18 +68,11 @@ pub(super) fn plan_set<'terms>(
 ) -> Result<Basket, &'terms str> {
     let payout_micros = i64::from(payout) * MICRO;
     // Most sets do not pay at their best prices: those cost no allocation.
-    let mut asks = 0_i64;
-    let mut reachable = true;
-    for (view, outcome) in outcomes {
-        let leg = find_leg(context, view, outcome)?;
-        match leg.best() {
-            Some(price) => asks += i64::from(price.micros()),
-            None => reachable = false,
-        }
-    }
-    if !reachable {
-        return Err(cause::EXTREME_PRICE);
-    }
+    let books = outcomes.iter().map(|(view, outcome)| {
+        let book = view.book(&outcome.token);
+        (book.map(AsRef::as_ref), &*view.market)
+    });
+    let asks = cheapest::<Book>(books, context.snapshot.at)?;
     terms.within(payout_micros, asks)?;
     let mut legs = Vec::with_capacity(outcomes.len());
     for (view, outcome) in outcomes {
@@ -137,6 +131,29 @@ pub(super) fn plan_set<'terms>(
     })
 }
 
+/// What one share of each outcome costs at the best asks of these books and the markets that they belong
+/// to, in micro-units; or why it cannot be had.
+pub(super) fn cheapest<'a, B: Quoted + 'a>(
+    books: impl IntoIterator<Item = (Option<&'a B>, &'a Market)>,
+    now: Timestamp,
+) -> Result<i64, &'static str> {
+    let mut asks = 0;
+    let mut reachable = true;
+    for (book, market) in books {
+        let book = pricing::sane(book, now)?;
+        let best = pricing::best_ask(book).ok_or(cause::NOTHING_OFFERED)?;
+        match pricing::buyable_at(best, market.tick) {
+            Some(price) => asks += i64::from(price.micros()),
+            None => reachable = false,
+        }
+    }
+    if reachable {
+        Ok(asks)
+    } else {
+        Err(cause::EXTREME_PRICE)
+    }
+}
+
 fn find_leg<'a>(
     context: &StrategyContext<'_>,
     view: &'a MarketView,
@@ -166,11 +183,6 @@ struct Fill {
 }
 
 impl Leg<'_> {
-    /// The price at which the best offer can be taken; `None` when no order can reach it.
-    fn best(&self) -> Option<Price> {
-        pricing::buyable_at(self.book.best_ask()?, self.view.market.tick)
-    }
-
     /// Walks up the asks for `shares`; `None` when there are not so many, or for none at all.
     fn fill(&self, shares: Shares) -> Option<Fill> {
         let mut walker = Walker::new(self)?;

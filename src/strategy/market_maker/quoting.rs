@@ -13,6 +13,7 @@ const FULL: &str = "inventory full";
 const COVERED: &str = "that side is quoted with shares of the other outcome";
 
 /// The strategy's own resting prices by token, in order of their numbers.
+#[derive(Default)]
 pub(super) struct Standing<'a>(HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>);
 
 impl<'a> Standing<'a> {

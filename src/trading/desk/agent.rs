@@ -142,7 +142,7 @@ pub fn agent_order(
         return Ok((repeated(ledger, wanted, placed, &view.market), Vec::new()));
     }
     let market = view.market.clone();
-    let mut step = Step::new(ledger, snapshot, config);
+    let mut step = Step::new(ledger, snapshot.into(), config);
     step.begin_day()?;
     step.mark()?;
     step.watch_losses()?;
@@ -341,7 +341,7 @@ pub fn preview_order(
     };
     // A draft with today's marks, so that the daily loss is judged as it would be.
     let mut draft = ledger.clone();
-    let mut step = Step::new(&mut draft, snapshot, config);
+    let mut step = Step::new(&mut draft, snapshot.into(), config);
     step.begin_day()?;
     step.mark()?;
     step.watch_losses()?;

@@ -1,20 +1,23 @@
 //! Signals on one outcome: aggregated, sized, judged, matched.
 
-use crate::domain::{Book, Market, Order, OrderType, Side, Signal, Usdc};
+use crate::domain::{Book, Market, Order, OrderType, Side, Signal, TokenId, Usdc};
 
 use super::super::aggregation::{self, Logged};
 use super::super::config::Mode;
 use super::super::ledger::Scope;
 use super::super::sizing::{self, Purse};
 use super::super::venue_rules;
+use super::doors::Doors;
+use super::wishes::{LateLooks, Purchase, Wish};
 use super::{DeskError, Step};
 
 impl Step<'_> {
-    pub(super) fn trade_directional(&mut self, signals: &[&Signal]) -> Result<(), DeskError> {
-        let mut logged = Vec::with_capacity(signals.len());
-        for signal in signals {
-            logged.push((self.log_signal(signal)?, (*signal).clone()));
-        }
+    pub(super) fn trade_directional(
+        &mut self,
+        wishes: &[Purchase<'_>],
+        late: &LateLooks<'_>,
+    ) -> Result<(), DeskError> {
+        let logged = self.log_wishes(wishes, late)?;
         if self.config.mode == Mode::Monitor {
             for (row, _) in logged {
                 self.reject_unmonitored(row)?;
@@ -24,7 +27,7 @@ impl Step<'_> {
         let snapshot = self.snapshot;
         let aggregated = aggregation::aggregate(
             logged,
-            |market, token| {
+            |market, token: &TokenId| {
                 Some(
                     snapshot
                         .market(market)?
@@ -43,6 +46,34 @@ impl Step<'_> {
             self.trade_signal(&signal)?;
         }
         Ok(())
+    }
+
+    /// Logs what is wanted, but for what a limit of the account refuses whatever it is.
+    fn log_wishes(
+        &mut self,
+        wishes: &[Purchase<'_>],
+        late: &LateLooks<'_>,
+    ) -> Result<Vec<(u64, Signal)>, DeskError> {
+        let mut doors = Doors::new(&self.gate(), wishes, late);
+        let mut logged = Vec::new();
+        for wish in wishes {
+            if doors.counts(wish, late) {
+                continue;
+            }
+            let signal = match wish {
+                Wish::Known(signal) => Some((*signal).clone()),
+                Wish::Late(of, ()) => late.purchase(*of),
+            };
+            if let Some(signal) = signal {
+                logged.push((self.log_signal(&signal)?, signal));
+            }
+        }
+        for door in doors.into_counted() {
+            let strategy = door.strategy.as_str();
+            let cause = door.shut_by.unwrap_or_default();
+            self.report.many_not_traded(strategy, cause, door.counted);
+        }
+        Ok(logged)
     }
 
     fn trade_signal(&mut self, logged: &Logged) -> Result<(), DeskError> {

@@ -1,35 +1,49 @@
 //! Two-sided quotes: resting orders that replace the strategy's earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 
 use crate::domain::{
-    Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, StrategyName,
-    TokenId, Usdc, notional,
+    Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, TokenId,
+    Usdc, notional,
 };
 
 use super::super::config::Mode;
 use super::agent::AGENT;
+use super::wishes::{Late, LateLooks, Quoting, Wish};
 use super::{DeskError, Step};
 
 impl Step<'_> {
     /// Keeps resting orders whose price still stands and that are neither larger than is wanted now
     /// nor below the market's minimum, withdraws the others, places what is new.
-    pub(super) fn trade_quotes(&mut self, quotes: &[&Quote]) -> Result<(), DeskError> {
+    pub(super) fn trade_quotes(
+        &mut self,
+        wishes: &[Quoting<'_>],
+        late: &LateLooks<'_>,
+    ) -> Result<(), DeskError> {
         if self.config.mode == Mode::Monitor {
-            for quote in quotes {
-                for (side, wanted) in sides(quote) {
-                    let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
-                    self.reject_unmonitored(row)?;
-                }
-            }
-            return Ok(());
+            return self.log_quotes(wishes);
         }
         let mut kept = BTreeSet::new();
-        let mut to_place: Vec<(&Quote, Side, QuoteSide)> = Vec::new();
+        let mut to_place: Vec<Placing<'_>> = Vec::with_capacity(wishes.len() * 2);
         let standing = self.standing();
-        for quote in quotes {
+        for wish in wishes {
+            let quote = match wish {
+                Wish::Known(quote) => *quote,
+                // Nothing of a quiet market waits that could stand for it.
+                Wish::Late(of, bids) => {
+                    let bids = bids.iter().enumerate();
+                    to_place.extend(bids.filter_map(|(outcome, bid)| {
+                        Some(Placing {
+                            whose: Whose::Found(*of, outcome),
+                            side: Side::Buy,
+                            wanted: (*bid)?,
+                        })
+                    }));
+                    continue;
+                }
+            };
             for (side, wanted) in sides(quote) {
                 let stands =
                     standing
@@ -51,7 +65,11 @@ impl Step<'_> {
                         kept.insert(*id);
                     }
                     None if self.is_quoting(quote, side) => {}
-                    None => to_place.push((quote, side, wanted)),
+                    None => to_place.push(Placing {
+                        whose: Whose::Known(quote),
+                        side,
+                        wanted,
+                    }),
                 }
             }
         }
@@ -68,13 +86,58 @@ impl Step<'_> {
         for id in gone {
             self.cancel_resting(id, "replaced or withdrawn by its strategy")?;
         }
-        let mut shut = Shut::default();
-        for (quote, side, wanted) in to_place {
-            if let Some(code) = shut.cause(&quote.strategy, side, wanted) {
-                self.report.not_traded(quote.strategy.as_str(), code);
-            } else if let Some(refusal) = self.place_quote(quote, side, wanted)? {
-                shut.learn(&quote.strategy, side, wanted, &refusal);
+        self.place_quotes(&to_place, late)
+    }
+
+    /// In monitor mode all of it is logged, and nothing done; a replay never monitors.
+    fn log_quotes(&mut self, wishes: &[Quoting<'_>]) -> Result<(), DeskError> {
+        for wish in wishes {
+            let Wish::Known(quote) = wish else { continue };
+            for (side, wanted) in sides(quote) {
+                let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
+                self.reject_unmonitored(row)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Places what is new, as long as it may pass.
+    fn place_quotes(
+        &mut self,
+        to_place: &[Placing<'_>],
+        late: &LateLooks<'_>,
+    ) -> Result<(), DeskError> {
+        let mut shut = Shut::default();
+        for Placing {
+            whose,
+            side,
+            wanted,
+        } in to_place
+        {
+            let strategy = match whose {
+                Whose::Known(quote) => quote.strategy.as_str(),
+                Whose::Found(of, _) => late.name(*of),
+            };
+            if shut.counts(strategy, *side, *wanted) {
+                continue;
+            }
+            let found;
+            let quote = match whose {
+                Whose::Known(quote) => *quote,
+                Whose::Found(of, outcome) => match late.quote(*of, *outcome) {
+                    Some(quote) => {
+                        found = quote;
+                        &found
+                    }
+                    None => continue,
+                },
+            };
+            if let Some(refusal) = self.place_quote(quote, *side, *wanted)? {
+                shut.learn(strategy, *side, *wanted, &refusal);
+            }
+        }
+        for (strategy, code, count) in shut.counted {
+            self.report.many_not_traded(&strategy, &code, count);
         }
         Ok(())
     }
@@ -147,51 +210,100 @@ impl Step<'_> {
     }
 }
 
+/// One side of a quote to be placed.
+struct Placing<'w> {
+    whose: Whose<'w>,
+    side: Side,
+    wanted: QuoteSide,
+}
+
+/// The quote that it is a side of, or where it was found and for which outcome.
+enum Whose<'w> {
+    Known(&'w Quote),
+    Found(Late, usize),
+}
+
 /// What this tick's refusals say of the quotes after them. Nothing is given back while quotes are
 /// placed, so what a limit on orders or on money refused, it would refuse every order that asks for
 /// as much: those are counted, not judged and logged one by one, tick after tick.
 #[derive(Debug, Default)]
 struct Shut {
-    sides: BTreeMap<Side, String>,
+    bids: Option<String>,
+    asks: Option<String>,
     /// Notional of a bid that a limit on the strategy refused, the smallest.
-    strategies: BTreeMap<StrategyName, (Usdc, String)>,
+    strategies: Vec<(String, Usdc, String)>,
     /// The same for a limit on the account.
     account: Option<(Usdc, String)>,
+    /// How many of each strategy were counted under each limit.
+    counted: Vec<(String, String, u32)>,
 }
 
 impl Shut {
     /// The limit that would refuse this side of a quote, as far as is known.
-    fn cause(&self, strategy: &StrategyName, side: Side, wanted: QuoteSide) -> Option<&str> {
-        if let Some(code) = self.sides.get(&side) {
+    fn cause(&self, strategy: &str, side: Side, wanted: QuoteSide) -> Option<&str> {
+        let (side_shut, is_bid) = match side {
+            Side::Buy => (&self.bids, true),
+            Side::Sell => (&self.asks, false),
+        };
+        if let Some(code) = side_shut {
             return Some(code);
         }
-        if side == Side::Sell {
+        if !is_bid || (self.account.is_none() && self.strategies.is_empty()) {
             return None;
         }
         let asked = cost(wanted);
-        [self.account.as_ref(), self.strategies.get(strategy)]
-            .into_iter()
-            .flatten()
-            .find(|(refused, _)| asked >= *refused)
-            .map(|(_, code)| code.as_str())
+        let of_account = self.account.as_ref();
+        let of_account = of_account.filter(|(refused, _)| asked >= *refused);
+        let of_strategy = || {
+            let mut all = self.strategies.iter();
+            all.find(|(of, refused, _)| of == strategy && asked >= *refused)
+                .map(|(.., code)| code)
+        };
+        of_account
+            .map(|(_, code)| code)
+            .or_else(of_strategy)
+            .map(String::as_str)
     }
 
-    fn learn(&mut self, strategy: &StrategyName, side: Side, wanted: QuoteSide, code: &str) {
-        let refused = (cost(wanted), code.to_owned());
-        match code {
-            "max_open_orders" => {
-                for side in [Side::Buy, Side::Sell] {
-                    self.sides.insert(side, code.to_owned());
+    /// Whether this side of a quote is only counted; it is, then.
+    fn counts(&mut self, strategy: &str, side: Side, wanted: QuoteSide) -> bool {
+        let Some(code) = self.cause(strategy, side, wanted) else {
+            return false;
+        };
+        let mut known = self.counted.iter();
+        match known.rposition(|(of, by, _)| by == code && of == strategy) {
+            Some(place) => {
+                if let Some((.., count)) = self.counted.get_mut(place) {
+                    *count += 1;
                 }
+            }
+            None => {
+                let counted = (strategy.to_owned(), code.to_owned(), 1);
+                self.counted.push(counted);
+            }
+        }
+        true
+    }
+
+    fn learn(&mut self, strategy: &str, side: Side, wanted: QuoteSide, code: &str) {
+        let code = code.to_owned();
+        match code.as_str() {
+            "max_open_orders" => {
+                self.asks = Some(code.clone());
+                self.bids = Some(code);
             }
             _ if side == Side::Sell => {}
             "halted" | "max_orders_per_minute" | "max_daily_loss" | "max_drawdown_pct" => {
-                self.sides.insert(side, code.to_owned());
+                self.bids = Some(code);
             }
             // An order that was judged asked for less than any refused before.
-            "max_position_size" | "max_total_exposure" | "cash" => self.account = Some(refused),
+            "max_position_size" | "max_total_exposure" | "cash" => {
+                self.account = Some((cost(wanted), code));
+            }
             "max_strategy_exposure" => {
-                self.strategies.insert(strategy.clone(), refused);
+                self.strategies.retain(|(of, ..)| of != strategy);
+                self.strategies
+                    .push((strategy.to_owned(), cost(wanted), code));
             }
             _ => {}
         }

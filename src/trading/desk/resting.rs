@@ -32,8 +32,9 @@ impl Step<'_> {
         tokens.sort_unstable();
         tokens.dedup();
         // One pass over the trades, however many tokens wait.
+        let snapshot = self.snapshot.snapshot;
         let mut prints: BTreeMap<&TokenId, Vec<&Print>> = BTreeMap::new();
-        for print in &self.snapshot.prints {
+        for print in &snapshot.prints {
             prints.entry(&print.token).or_default().push(print);
         }
         for token in tokens {

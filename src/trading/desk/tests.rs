@@ -7,6 +7,7 @@ mod baskets;
 mod checkpoints;
 mod daily_loss;
 mod directional;
+mod doors;
 mod estimates;
 mod exits;
 mod halts;

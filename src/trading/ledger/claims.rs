@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::stakes::Stakes;
 use super::{Exposures, Scope};
-use crate::domain::{MarketId, Order, Rounding, Shares, Side, TokenId, Usdc, notional};
+use crate::domain::{
+    MarketId, Order, Rounding, Shares, Side, StrategyName, TokenId, Usdc, notional,
+};
 
 /// Running totals over orders that are on their way or rest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,6 +73,11 @@ impl Claims {
     /// Cost of the waiting buys in one market, pUSD.
     pub(super) fn market_cost(&self, market: &MarketId) -> Usdc {
         self.buys.market_cost(market)
+    }
+
+    /// Cost of the waiting buys of one strategy and of all, pUSD.
+    pub(super) fn strategy_and_total(&self, strategy: &StrategyName) -> (Usdc, Usdc) {
+        (self.buys.strategy_cost(strategy), self.buys.cost())
     }
 
     /// Cost of waiting buys as seen from `scope`.

@@ -71,6 +71,14 @@ impl Exposures {
 }
 
 impl Ledger {
+    /// What one strategy and the whole account have at stake, pUSD: positions and waiting buys.
+    #[must_use]
+    pub fn strategy_and_total(&self, strategy: &StrategyName) -> (Usdc, Usdc) {
+        let held = self.positions.strategy_and_total(strategy);
+        let waiting = self.claims.strategy_and_total(strategy);
+        (held.0.plus(waiting.0), held.1.plus(waiting.1))
+    }
+
     /// What is at stake around `scope`: positions and waiting buys.
     #[must_use]
     pub fn exposures(&self, scope: &Scope<'_>) -> Exposures {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::stakes::{Stakes, clamped};
 use super::{Exposures, Scope};
-use crate::domain::{MarketId, Position, TokenId, Usdc};
+use crate::domain::{MarketId, Position, StrategyName, TokenId, Usdc};
 
 /// Positions by token. Every change goes through [`Holdings::change`], which keeps the totals true.
 ///
@@ -88,6 +88,11 @@ impl Holdings {
     #[must_use]
     pub fn market_cost(&self, market: &MarketId) -> Usdc {
         self.stakes.market_cost(market)
+    }
+
+    /// Cost of one strategy's positions and of all, pUSD.
+    pub(super) fn strategy_and_total(&self, strategy: &StrategyName) -> (Usdc, Usdc) {
+        (self.stakes.strategy_cost(strategy), self.stakes.cost())
     }
 
     /// Cost of positions as seen from `scope`.

@@ -73,6 +73,11 @@ impl Stakes {
         clamped(self.of_market(market).iter().map(|stake| stake.cost).sum())
     }
 
+    /// Cost of those of one strategy, pUSD.
+    pub(super) fn strategy_cost(&self, strategy: &StrategyName) -> Usdc {
+        clamped(self.by_strategy.get(strategy).copied().unwrap_or_default())
+    }
+
     /// Costs as seen from `scope`.
     pub(super) fn exposures(&self, scope: &Scope<'_>) -> Exposures {
         let stakes = self.of_market(scope.market);

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::domain::{
-    Book, Market, Order, OrderType, Price, Rounding, Shares, Side, Usdc, notional,
+    Book, Market, Order, OrderType, Price, Rounding, Shares, Side, StrategyName, Usdc, notional,
 };
 
 use super::super::config::RiskConfig;
@@ -293,17 +293,7 @@ fn purchase(
 ) {
     let (order, ledger, limits) = (candidate.order, gate.ledger, gate.limits);
     if limits.max_orders_per_minute > 0 {
-        let judged = u32::try_from(earlier.len()).unwrap_or(u32::MAX);
-        let would_be = ledger
-            .orders_in_last_minute(gate.now)
-            .saturating_add(judged)
-            .saturating_add(1);
-        checks.push(Check {
-            limit: "max_orders_per_minute",
-            value: Figure::InAMinute(would_be),
-            allowed: Figure::Count(limits.max_orders_per_minute),
-            passed: would_be <= limits.max_orders_per_minute,
-        });
+        checks.push(orders_in_a_minute(gate, earlier.len()));
     }
     if let Some(book) = candidate.book {
         checks.extend(price_distance(order, book, limits));
@@ -346,6 +336,57 @@ fn purchase(
         allowed: Figure::AtMost(cash),
         passed: needed <= cash,
     });
+}
+
+/// The limits that ask nothing of the market, for a purchase of a strategy that costs at least `least`, fee
+/// not included; in the order in which they are checked.
+pub(super) fn of_account(
+    gate: &RiskGate<'_>,
+    strategy: &StrategyName,
+    least: Usdc,
+) -> impl Iterator<Item = Check> + use<> {
+    let (ledger, limits) = (gate.ledger, gate.limits);
+    let (by_strategy, total) = ledger.strategy_and_total(strategy);
+    let orders = (limits.max_orders_per_minute > 0).then(|| orders_in_a_minute(gate, 0));
+    let exposures = [
+        (
+            "max_strategy_exposure",
+            by_strategy.plus(least),
+            limits.max_strategy_exposure,
+        ),
+        (
+            "max_total_exposure",
+            total.plus(least),
+            limits.max_total_exposure,
+        ),
+    ];
+    let exposures = exposures.map(|(limit, value, most)| Check::at_most(limit, value, most));
+    let losses = [
+        Some(halts::daily_loss(ledger, limits)),
+        halts::drawdown(ledger, limits),
+    ];
+    let cash = Check::at_most("cash", least, ledger.available_cash());
+    orders
+        .into_iter()
+        .chain(exposures)
+        .chain(losses.into_iter().flatten())
+        .chain([cash])
+}
+
+/// One more order after `earlier` ones of the same breath.
+fn orders_in_a_minute(gate: &RiskGate<'_>, earlier: usize) -> Check {
+    let would_be = gate
+        .ledger
+        .orders_in_last_minute(gate.now)
+        .saturating_add(u32::try_from(earlier).unwrap_or(u32::MAX))
+        .saturating_add(1);
+    let most = gate.limits.max_orders_per_minute;
+    Check {
+        limit: "max_orders_per_minute",
+        value: Figure::InAMinute(would_be),
+        allowed: Figure::Count(most),
+        passed: would_be <= most,
+    }
 }
 
 /// The limits that a resting buy must still keep; what it costs counts in the exposures already.

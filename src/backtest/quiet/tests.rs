@@ -1,0 +1,284 @@
+//! A replay that makes few views gives what one gives that makes all of them.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::engine::ReplayRules;
+use super::super::test_support::{HEADER, events, hour, no_limits, options};
+use super::*;
+use crate::domain::{Price, Usdc};
+use crate::market_data::recorded::DatasetOptions;
+use crate::strategy::scout::Scout;
+use crate::strategy::{
+    AiAnalystParams, Analysis, ArbitrageurParams, MarketMakerParams, SignalTraderParams,
+    StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
+};
+use crate::trading::config::{SizingMethod, TradingConfig};
+
+/// Numbers from 0 to below a bound, the same for each seed (a linear congruential generator with the
+/// constants of D. E. Knuth, MMIX).
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
+
+const MARKETS: u64 = 24;
+
+/// Random walks of every kind of market: alone, in a neg-risk event, on a date ladder, resolved, with
+/// gaps, with volume, with finer prices, with quotes that cross.
+fn recording(seed: u64) -> Dataset {
+    let draw = &mut Draw(seed);
+    let mut rows = String::from(HEADER.trim_end());
+    rows.push_str(",best_bid,best_ask\n");
+    let mut prices: Vec<u64> = (0..MARKETS).map(|_| 150 + draw.below(700)).collect();
+    for step in 0..150 {
+        let at = hour(0).plus_millis(step * 1_200_000).millis();
+        for (number, price) in (0..).zip(&mut prices) {
+            if draw.one_in(6) {
+                continue;
+            }
+            let change = draw.below(60);
+            *price = (*price + change).saturating_sub(30).clamp(2, 998);
+            let question = match number % 6 {
+                0 => format!("\"Will it rain by March {}, 2026?\"", 10 + number),
+                _ => format!("Will number {number} win?"),
+            };
+            let volume = if number % 4 == 3 {
+                40_000 + draw.below(9_000)
+            } else {
+                0
+            };
+            let cents = number % 5 != 4;
+            let shown = if cents { *price / 10 * 10 } else { *price };
+            let shown = shown.max(1);
+            let quotes = match draw.below(8) {
+                0 => format!(
+                    "{:.3},{:.3}",
+                    0.001 * shown as f64 - 0.005,
+                    0.001 * shown as f64 + 0.02
+                ),
+                _ => ",".to_owned(),
+            };
+            writeln!(
+                rows,
+                "{at},m{number},{question},0.{shown:03},{volume},t{number},{quotes}"
+            )
+            .unwrap();
+        }
+    }
+    let members: Vec<String> = [1, 2, 5]
+        .iter()
+        .map(|number| format!(r#"{{"id":"m{number}","neg_risk":true,"event_id":"e"}}"#))
+        .collect();
+    let resolved: String = (0..MARKETS)
+        .filter(|number| number % 7 == 3)
+        .map(|number| {
+            let at = hour(0).plus_millis((60 + number as i64 * 3) * 1_200_000);
+            format!(
+                "m{number},{at},{}\n",
+                if number % 2 == 0 { "Yes" } else { "No" }
+            )
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("p.csv", &rows);
+    write("markets.json", &format!("[{}]", members.join(",")));
+    write(
+        "resolutions.csv",
+        &format!("market_id,resolved_at,outcome\n{resolved}"),
+    );
+    Dataset::load(dir.path(), DatasetOptions::default()).unwrap()
+}
+
+fn all_four(quick: bool) -> StrategiesConfig {
+    let mut config = StrategiesConfig {
+        signal_trader: Some(SignalTraderParams {
+            enabled: true,
+            ..SignalTraderParams::default()
+        }),
+        market_maker: Some(MarketMakerParams {
+            enabled: true,
+            ..MarketMakerParams::default()
+        }),
+        arbitrageur: Some(ArbitrageurParams {
+            enabled: true,
+            ..ArbitrageurParams::default()
+        }),
+        ai_analyst: Some(AiAnalystParams {
+            enabled: true,
+            ..AiAnalystParams::default()
+        }),
+    };
+    if quick {
+        if let Some(params) = &mut config.signal_trader {
+            params.lookback_minutes = 60;
+            params.price_move_threshold = 0.02;
+        }
+        if let Some(params) = &mut config.market_maker {
+            params.lookback_minutes = 300;
+            params.spread = 0.02;
+            params.volatility_multiplier = 0.1;
+        }
+        if let Some(params) = &mut config.arbitrageur {
+            params.trust_event_sets = true;
+            params.price_sum_tolerance = 0.0;
+            params.min_deviation = 0.001;
+        }
+    }
+    config
+}
+
+/// The limits that shut an account, each in turn, and none.
+fn tradings() -> Vec<(&'static str, TradingConfig)> {
+    let with = |change: &dyn Fn(&mut TradingConfig)| {
+        let mut config = no_limits();
+        change(&mut config);
+        config
+    };
+    vec![
+        ("the defaults", TradingConfig::default()),
+        ("no limits", no_limits()),
+        ("few orders", with(&|c| c.risk.max_open_orders = 7)),
+        (
+            "few orders a minute",
+            with(&|c| c.risk.max_orders_per_minute = 5),
+        ),
+        (
+            "little for a strategy",
+            with(&|c| c.risk.max_strategy_exposure = Usdc::whole(120)),
+        ),
+        (
+            "little in all",
+            with(&|c| c.risk.max_total_exposure = Usdc::whole(150)),
+        ),
+        (
+            "a fall that halts",
+            with(&|c| c.risk.max_drawdown_pct = Price::from_micros(20_000).unwrap()),
+        ),
+        (
+            "by Kelly, with exits",
+            with(&|c| {
+                c.sizing.method = SizingMethod::FractionalKelly;
+                c.conditional.enabled = true;
+                c.risk.max_total_exposure = Usdc::whole(300);
+            }),
+        ),
+        ("slow orders", with(&|c| c.execution.latency_ms = 90_000)),
+        (
+            "two have to agree",
+            with(&|c| c.aggregation.min_strategies = 2),
+        ),
+    ]
+}
+
+#[test]
+fn few_views_give_what_all_views_give() {
+    let mut traded = 0;
+    let mut refused = 0;
+    for seed in 0..3 {
+        let dataset = recording(seed);
+        for quick in [false, true] {
+            let set = StrategySet::from_config(&all_four(quick)).unwrap();
+            for (name, trading) in tradings() {
+                let run = |whole| {
+                    let rules = ReplayRules {
+                        whole,
+                        ..ReplayRules::default()
+                    };
+                    let options = BacktestOptions {
+                        trading: trading.clone(),
+                        rules,
+                        ..options()
+                    };
+                    let (result, events) = events(&dataset, set.as_slice(), &options);
+                    (format!("{result:#?}"), events)
+                };
+                let (whole, whole_events) = run(true);
+                let (few, few_events) = run(false);
+                let case = format!("seed {seed}, quick {quick}, {name}");
+                let pairs = whole_events.iter().zip(&few_events);
+                let different = pairs.enumerate().find(|(_, (whole, few))| whole != few);
+                assert_eq!(different, None, "{case}");
+                assert_eq!(whole_events.len(), few_events.len(), "{case}");
+                let lines = whole.lines().zip(few.lines());
+                let different = lines.enumerate().find(|(_, (whole, few))| whole != few);
+                assert_eq!(different, None, "{case}");
+                assert_eq!(whole.len(), few.len(), "{case}");
+                traded += whole.matches("side: Some").count();
+                refused += usize::from(whole.contains("max_strategy_exposure"));
+            }
+        }
+    }
+    assert!(
+        traded > 500 && refused > 2,
+        "{traded} trades, {refused} refusals"
+    );
+}
+
+/// Counts the views that a strategy is shown.
+struct Counting<S> {
+    inner: S,
+    shown: Arc<AtomicUsize>,
+}
+
+impl Strategy for Counting<Box<dyn Strategy>> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
+        let count = context.snapshot.candidates().count();
+        self.shown.fetch_add(count, Ordering::Relaxed);
+        self.inner.analyze(context)
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        self.inner.scout()
+    }
+}
+
+/// Else the test above would compare a thing with itself.
+#[test]
+fn few_views_are_made_where_little_is_at_stake() {
+    let dataset = recording(1);
+    let shown = Arc::new(AtomicUsize::new(0));
+    let counted = |whole| {
+        let set = StrategySet::from_config(&all_four(false)).unwrap();
+        let strategies = set.into_vec().into_iter().map(|inner| {
+            let shown = Arc::clone(&shown);
+            Box::new(Counting { inner, shown }) as Box<dyn Strategy>
+        });
+        let strategies: Vec<Box<dyn Strategy>> = strategies.collect();
+        shown.store(0, Ordering::Relaxed);
+        let rules = ReplayRules {
+            whole,
+            ..ReplayRules::default()
+        };
+        let mut trading = no_limits();
+        trading.risk.max_open_orders = 2;
+        trading.risk.max_strategy_exposure = Usdc::whole(50);
+        let options = BacktestOptions {
+            rules,
+            trading,
+            ..options()
+        };
+        events(&dataset, &strategies, &options);
+        shown.load(Ordering::Relaxed) / strategies.len()
+    };
+    let (all, few) = (counted(true), counted(false));
+    assert!(all > 2_000, "{all}");
+    assert!(few < all / 2, "{few} of {all}");
+}

@@ -1,0 +1,37 @@
+//! Looks at markets in which nothing is at stake, by their best prices alone.
+//!
+//! Nothing is at stake where nobody holds a share, no order waits and no estimate is stored. What a
+//! strategy makes of such a market does not depend on the account, so that a replay can work it out ahead,
+//! market by market, and makes books only where something comes of it.
+
+use super::StrategyContext;
+use super::sight::{Sight, TopBook};
+use crate::domain::{Intent, Market, MarketView, QuoteSide};
+
+/// What a strategy makes of a market in which nothing is at stake.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Finding<'s> {
+    /// Nothing, for this cause.
+    Nothing(&'s str),
+    /// It would buy one of its outcomes.
+    Buy,
+    /// It would bid for its outcomes; a cause where it would not. One of them at least is a bid.
+    Bids([Result<QuoteSide, &'s str>; 2]),
+    /// Only a look at its whole view can tell.
+    Other,
+}
+
+/// A strategy that can tell from best prices alone what it makes of a market. For a market that
+/// [stands alone](Scout::stands_alone), its `analyze` of a snapshot must count and want exactly what
+/// [`Scout::find`] says, whatever other markets are there.
+pub trait Scout: Sync {
+    /// Whether it looks at this market without regard to any other. Asked once for each market.
+    fn stands_alone(&self, market: &Market) -> bool;
+
+    /// What it makes of a market in which nothing is at stake. `context` knows the moment and an account
+    /// without positions, orders and estimates.
+    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_>;
+
+    /// Where it found a purchase or bids: what it wants, in full.
+    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent>;
+}

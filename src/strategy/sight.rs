@@ -1,0 +1,240 @@
+//! What a look needs of a market, whether its books are there whole or only their best prices.
+//!
+//! A replay of price files knows one price for each book: looks that take a [`Sight`] are the same code
+//! for a live tick and for a replay that makes no books.
+
+use super::indicators::{self, Smoothing, Trend};
+use crate::domain::{
+    Book, BookFeed, BookOrigin, History, Level, Market, MarketView, Timestamp, TokenId,
+};
+
+/// A book as looks see it.
+pub trait Quoted {
+    /// The token.
+    fn token(&self) -> &TokenId;
+    /// Bids, best first.
+    fn bids(&self) -> &[Level];
+    /// Asks, best first.
+    fn asks(&self) -> &[Level];
+    /// Whether it was made from a price.
+    fn is_synthetic(&self) -> bool;
+    /// Whether an exchange serves it.
+    fn is_venues(&self) -> bool;
+    /// Whether its stream was interrupted.
+    fn is_broken(&self) -> bool;
+    /// When it was known to be current.
+    fn at(&self) -> Timestamp;
+}
+
+impl Quoted for Book {
+    fn token(&self) -> &TokenId {
+        &self.token
+    }
+
+    fn bids(&self) -> &[Level] {
+        self.bids()
+    }
+
+    fn asks(&self) -> &[Level] {
+        self.asks()
+    }
+
+    fn is_synthetic(&self) -> bool {
+        self.origin == BookOrigin::Synthetic
+    }
+
+    fn is_venues(&self) -> bool {
+        self.origin == BookOrigin::Venue
+    }
+
+    fn is_broken(&self) -> bool {
+        self.feed == BookFeed::Broken
+    }
+
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// A book made from a price: one level on each side at most.
+#[derive(Debug, Clone, Copy)]
+pub struct TopBook<'a> {
+    /// The token.
+    pub token: &'a TokenId,
+    /// What is bid; `None`: nobody bids.
+    pub bid: Option<Level>,
+    /// What is asked; `None`: nobody offers.
+    pub ask: Option<Level>,
+    /// When it was so.
+    pub at: Timestamp,
+}
+
+impl Quoted for TopBook<'_> {
+    fn token(&self) -> &TokenId {
+        self.token
+    }
+
+    fn bids(&self) -> &[Level] {
+        self.bid.as_slice()
+    }
+
+    fn asks(&self) -> &[Level] {
+        self.ask.as_slice()
+    }
+
+    fn is_synthetic(&self) -> bool {
+        true
+    }
+
+    fn is_venues(&self) -> bool {
+        false
+    }
+
+    fn is_broken(&self) -> bool {
+        false
+    }
+
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// A market with what is known of its books and its past.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a, B> {
+    /// Its metadata.
+    pub market: &'a Market,
+    /// Books of its first two outcomes; `None` where the source has none.
+    pub books: [Option<&'a B>; 2],
+    /// Past prices of the first outcome, where they were gathered.
+    pub past: Option<Past<'a>>,
+}
+
+impl<'a> From<&'a MarketView> for Sight<'a, Book> {
+    fn from(view: &'a MarketView) -> Self {
+        let book = |index: usize| view.books.get(index)?.as_deref();
+        Sight {
+            market: &view.market,
+            books: [book(0), book(1)],
+            past: view.history.as_ref().map(Past::Points),
+        }
+    }
+}
+
+/// Past prices, oldest first: as points, or as columns of times and of prices that are probabilities.
+#[derive(Debug, Clone, Copy)]
+pub enum Past<'a> {
+    /// As a tick gathers them.
+    Points(&'a History),
+    /// As a replay keeps them; both are equally long.
+    Columns {
+        /// When.
+        times: &'a [Timestamp],
+        /// Price of the token, 0–1.
+        prices: &'a [f64],
+    },
+}
+
+impl Past<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Past::Points(history) => history.points().is_empty(),
+            Past::Columns { times, .. } => times.is_empty(),
+        }
+    }
+
+    /// Time and price of the last point at or before `moment`; `None` when the past starts later.
+    pub(super) fn last_until(&self, moment: Timestamp) -> Option<(Timestamp, f64)> {
+        match self {
+            Past::Points(history) => {
+                let point = history.last_until(moment)?;
+                Some((point.at, point.price))
+            }
+            Past::Columns { times, prices } => {
+                let place = start_of(times, moment.plus_millis(1)).checked_sub(1)?;
+                Some((*times.get(place)?, *prices.get(place)?))
+            }
+        }
+    }
+
+    /// The trend of the points at or after `moment`; `None` without any.
+    pub(super) fn trend_since(&self, moment: Timestamp, smoothing: &Smoothing) -> Option<Trend> {
+        match self {
+            Past::Points(history) => indicators::trend_of(history.since(moment), smoothing),
+            Past::Columns { times, prices } => {
+                indicators::trend(prices.get(start_of(times, moment)..)?, smoothing)
+            }
+        }
+    }
+}
+
+/// How many of `times`, which are in order, lie before `moment`.
+fn start_of(times: &[Timestamp], moment: Timestamp) -> usize {
+    // Recordings mostly keep one distance, and then the place can be reckoned.
+    if let (Some(first), Some(last)) = (times.first(), times.last())
+        && let Ok(whole) = usize::try_from(last.since(*first))
+        && let Ok(part) = usize::try_from(moment.since(*first))
+        && part <= whole
+        && whole > 0
+    {
+        let steps = times.len() - 1;
+        let place = (part.saturating_mul(steps)).div_ceil(whole);
+        let before = place.checked_sub(1).and_then(|before| times.get(before));
+        let here = times.get(place);
+        if before.is_none_or(|before| *before < moment) && here.is_none_or(|here| *here >= moment) {
+            return place;
+        }
+    }
+    times.partition_point(|at| *at < moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::PricePoint;
+
+    /// Even distances, uneven ones, equal moments, one point and none.
+    #[test]
+    fn columns_are_looked_up_as_points_are() {
+        let even: Vec<i64> = (0..300).map(|step| step * 600_000).collect();
+        let uneven: Vec<i64> = (0..200)
+            .map(|step| step * step * 1_000 + step % 7)
+            .collect();
+        let mut sorted = uneven.clone();
+        sorted.sort_unstable();
+        for millis in [even, sorted, vec![5, 5, 5, 9, 9], vec![7], Vec::new()] {
+            let times: Vec<Timestamp> =
+                millis.iter().copied().map(Timestamp::from_millis).collect();
+            let prices: Vec<f64> = (0..times.len())
+                .map(|number| 0.3 + 0.001 * (number * number % 97) as f64)
+                .collect();
+            let points = times.iter().zip(&prices);
+            let points = points.map(|(at, price)| PricePoint {
+                at: *at,
+                price: *price,
+            });
+            let history = History::new(points.collect());
+            let smoothing = Smoothing::new(12);
+            let columns = Past::Columns {
+                times: &times,
+                prices: &prices,
+            };
+            let by_points = Past::Points(&history);
+            assert_eq!(columns.is_empty(), by_points.is_empty());
+            let near = millis.iter().flat_map(|at| [at - 1, *at, at + 1]);
+            for moment in near.chain([i64::MIN / 2, i64::MAX / 2]) {
+                let moment = Timestamp::from_millis(moment);
+                assert_eq!(
+                    columns.last_until(moment).map(|(at, _)| at),
+                    by_points.last_until(moment).map(|(at, _)| at),
+                    "{moment}"
+                );
+                assert_eq!(
+                    columns.trend_since(moment, &smoothing),
+                    by_points.trend_since(moment, &smoothing),
+                    "{moment}"
+                );
+            }
+        }
+    }
+}
