@@ -8,22 +8,28 @@ use crate::market_data::recorded::Dataset;
 use crate::trading::desk::{Gathered, LateViews, Quiet};
 
 use super::engine::{BacktestError, BacktestOptions, Replay, Stop};
-use super::frames::Frames;
-use super::scouting::{Scouted, Scouting};
+use super::frames::{Frames, Rows};
+use super::scouting::{Row, Scouted, Scouting};
 
 /// Views of one frame that are made when they are asked for.
 struct Late<'l, 'f, 'd> {
     frames: RefCell<&'f mut Frames<'d>>,
     at: Timestamp,
     numbers: &'l [u32],
-    views: Vec<OnceCell<Option<Box<MarketView>>>>,
+    /// Beside the numbers; mostly there is none.
+    views: OnceCell<Vec<OnceCell<Option<Box<MarketView>>>>>,
     /// Once it says so, none is made any more: what the step decides is thrown away.
     hurried_by: Option<&'l Stop>,
 }
 
 impl LateViews for Late<'_, '_, '_> {
     fn view(&self, place: usize) -> Option<&MarketView> {
-        let view = self.views.get(place)?.get_or_init(|| {
+        let views = self.views.get_or_init(|| {
+            let mut views = Vec::new();
+            views.resize_with(self.numbers.len(), OnceCell::new);
+            views
+        });
+        let view = views.get(place)?.get_or_init(|| {
             if self.hurried_by.is_some_and(Stop::is_wanted) {
                 return None;
             }
@@ -39,7 +45,7 @@ impl Late<'_, '_, '_> {
     /// The views that were made, with their numbers.
     fn into_made(self) -> impl Iterator<Item = (u32, MarketView)> {
         let numbers = self.numbers.iter().copied();
-        let made = numbers.zip(self.views);
+        let made = numbers.zip(self.views.into_inner().unwrap_or_default());
         made.filter_map(|(number, view)| Some((number, *view.into_inner()??)))
     }
 }
@@ -48,24 +54,31 @@ impl Late<'_, '_, '_> {
 #[derive(Debug, Default)]
 struct Division {
     /// By number of the market: whether it is quiet.
-    quiet: Vec<bool>,
-    /// Whether something is at stake in it.
+    is_quiet: Vec<bool>,
+    /// By number: whether something is at stake in it.
     at_stake: Vec<bool>,
     staked: Vec<usize>,
-    /// Places among what was scouted.
-    places: Vec<u32>,
+    /// Numbers of the quiet ones, rising.
+    quiet: Vec<u32>,
+    /// Beside them, where they are among what was scouted.
+    entries: Vec<u32>,
 }
 
 impl Division {
-    /// Divides the markets that were scouted.
-    fn divide(&mut self, dataset: &Dataset, run: &Replay<'_, '_>, scouted: &Scouted<'_>) {
+    /// Divides the markets of the frame that begins with the row at place `from`.
+    fn divide(
+        &mut self,
+        dataset: &Dataset,
+        run: &Replay<'_, '_>,
+        rows: &[(Timestamp, u32)],
+        from: usize,
+        scouted: &Scouted<'_>,
+    ) {
         let count = dataset.series().len();
-        self.quiet.resize(count, false);
+        self.is_quiet.resize(count, false);
         self.at_stake.resize(count, false);
         for number in self.staked.drain(..) {
-            if let Some(flag) = self.at_stake.get_mut(number) {
-                *flag = false;
-            }
+            set(&mut self.at_stake, number, false);
         }
         let ledger = &run.ledger;
         let held = ledger.positions().values();
@@ -73,36 +86,37 @@ impl Division {
         let waiting = ledger.open_orders().map(|(order, _)| &order.market_id);
         let all = held.chain(waiting).chain(ledger.estimates().keys());
         for number in all.filter_map(|market| dataset.index_of(market.as_str())) {
-            if let Some(flag) = self.at_stake.get_mut(number)
-                && !std::mem::replace(flag, true)
+            set(&mut self.at_stake, number, true);
+            self.staked.push(number);
+        }
+        for number in self.quiet.drain(..) {
+            set(&mut self.is_quiet, number as usize, false);
+        }
+        self.entries.clear();
+        for (place, (_, number)) in (from..).zip(rows) {
+            let Some(index) = scouted.index(place) else {
+                continue;
+            };
+            let said = scouted.row(index) == Row::Quiet;
+            if said
+                && self.at_stake.get(*number as usize) == Some(&false)
+                && let Ok(entry) = u32::try_from(index)
             {
-                self.staked.push(number);
-            }
-        }
-        self.places.clear();
-        for (place, (number, whole)) in (0..).zip(scouted.numbers.iter().zip(&scouted.whole)) {
-            let number = *number as usize;
-            let is_quiet = !whole && self.at_stake.get(number) == Some(&false);
-            if let Some(flag) = self.quiet.get_mut(number) {
-                *flag = is_quiet;
-            }
-            if is_quiet {
-                self.places.push(place);
-            }
-        }
-    }
-
-    /// Forgets the frame.
-    fn clear(&mut self, scouted: &Scouted<'_>) {
-        for number in &scouted.numbers {
-            if let Some(flag) = self.quiet.get_mut(*number as usize) {
-                *flag = false;
+                set(&mut self.is_quiet, *number as usize, true);
+                self.quiet.push(*number);
+                self.entries.push(entry);
             }
         }
     }
 
     fn is_quiet(&self, number: usize) -> bool {
-        self.quiet.get(number).copied().unwrap_or(false)
+        self.is_quiet.get(number).copied().unwrap_or(false)
+    }
+}
+
+fn set(flags: &mut [bool], number: usize, value: bool) {
+    if let Some(flag) = flags.get_mut(number) {
+        *flag = value;
     }
 }
 
@@ -114,41 +128,83 @@ pub(super) fn replay(
     frames: &mut Frames<'_>,
     scouting: &mut Scouting<'_, '_>,
 ) -> Result<(), BacktestError> {
-    let total = frames.total();
-    let mut ahead = None;
-    let mut division = Division::default();
-    let mut done = 0;
+    let mut walk = Walk {
+        dataset,
+        options,
+        rows: frames.rows(),
+        from: 0,
+        done: 0,
+        division: Division::default(),
+    };
+    let mut scouted = scouting.look_ahead();
     loop {
-        if run.is_unwanted(options) {
-            run.partial = true;
-            return Ok(());
-        }
-        let Some(at) = frames.next_moment() else {
-            return Ok(());
-        };
-        done += 1;
-        if done == 1 {
-            run.open(options, at)?;
-        }
-        let scouted = ahead.take().unwrap_or_else(|| scouting.look_ahead());
-        division.divide(dataset, run, &scouted);
-        let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
-            return Ok(());
-        };
-        let (stepped, next) = rayon::join(
-            || tick(run, frames, snapshot, &scouted, &division.places),
+        // While some moments are stepped through, the next are looked at.
+        let (goes_on, next) = rayon::join(
+            || walk.through(run, frames, &scouted),
             || scouting.look_ahead(),
         );
-        ahead = Some(next);
-        frames.give_back(stepped?);
-        division.clear(&scouted);
-        scouting.give_back(scouted);
-        if run.partial {
+        if !goes_on? {
             return Ok(());
         }
-        run.record.frames += 1;
-        run.arrivals(frames, dataset)?;
-        (options.progress)(done, total);
+        scouting.give_back(std::mem::replace(&mut scouted, next));
+    }
+}
+
+/// The way through the frames.
+struct Walk<'w> {
+    dataset: &'w Dataset,
+    options: &'w BacktestOptions<'w>,
+    rows: Rows,
+    /// Rows that are behind.
+    from: usize,
+    /// Frames that are behind.
+    done: usize,
+    division: Division,
+}
+
+impl Walk<'_> {
+    /// Steps through the frames of which the rows were scouted, and after the last row through the rest.
+    /// False at the end, and when the run is not wanted any more.
+    fn through(
+        &mut self,
+        run: &mut Replay<'_, '_>,
+        frames: &mut Frames<'_>,
+        scouted: &Scouted<'_>,
+    ) -> Result<bool, BacktestError> {
+        let rows = Rows::clone(&self.rows);
+        loop {
+            if run.is_unwanted(self.options) {
+                run.partial = true;
+                return Ok(false);
+            }
+            let Some(at) = frames.next_moment() else {
+                return Ok(false);
+            };
+            if self.done == 0 {
+                run.open(self.options, at)?;
+            }
+            let left = rows.get(self.from..).unwrap_or_default();
+            if !left.is_empty() && scouted.index(self.from).is_none() {
+                return Ok(true);
+            }
+            let count = left.iter().take_while(|(row, _)| *row == at).count();
+            let present = left.get(..count).unwrap_or_default();
+            let Walk { division, .. } = self;
+            division.divide(self.dataset, run, present, self.from, scouted);
+            self.from += count;
+            let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
+                return Ok(false);
+            };
+            let stepped = tick(run, frames, snapshot, scouted, division)?;
+            frames.give_back(stepped);
+            if run.partial {
+                return Ok(false);
+            }
+            run.record.frames += 1;
+            run.arrivals(frames, self.dataset)?;
+            self.done += 1;
+            (self.options.progress)(self.done, frames.total());
+        }
     }
 }
 
@@ -159,23 +215,21 @@ fn tick(
     frames: &mut Frames<'_>,
     snapshot: Snapshot,
     scouted: &Scouted<'_>,
-    places: &[u32],
+    division: &Division,
 ) -> Result<Snapshot, BacktestError> {
-    let mut views = Vec::new();
-    views.resize_with(scouted.numbers.len(), OnceCell::new);
-    let guarded = run.guards(&snapshot, places.len());
+    let guarded = run.guards(&snapshot, division.quiet.len());
     let mut snapshot = run.interruptible(snapshot, guarded);
     let late = Late {
         at: snapshot.at,
-        numbers: &scouted.numbers,
-        views,
+        numbers: &division.quiet,
+        views: OnceCell::new(),
         hurried_by: guarded.then_some(run.stop),
         frames: RefCell::new(frames),
     };
     let quiet = Quiet {
-        numbers: &scouted.numbers,
-        places,
-        findings: &scouted.findings,
+        numbers: &division.quiet,
+        entries: &division.entries,
+        findings: scouted.findings(),
         views: &late,
     };
     let done = run.tick(Gathered::with_quiet(&snapshot, quiet), guarded)?;

@@ -1,6 +1,7 @@
 //! Looks at the markets of a price recording ahead of the account: from columns of numbers, market by
 //! market, as long as nothing is at stake in them ([`crate::strategy::scout`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::{
@@ -17,46 +18,92 @@ use crate::strategy::{Strategy, StrategyContext};
 use super::engine::ReplayRules;
 use super::frames::Rows;
 
+/// Rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
+/// rows are gone through, and few enough to be given up within milliseconds.
+const BATCH: usize = 8_192;
 /// So many rows one thread looks at alone.
-const ALONE: usize = 128;
+const ALONE: usize = 1_024;
 /// Points that have left the window are dropped when there are so many, and they are most.
 const OLD_POINTS: usize = 1_024;
 
-/// What strategies make of the markets of one moment in which nothing is at stake.
+/// How far a row can be dealt with by what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row {
+    /// There was no look at it.
+    Unseen,
+    /// Some strategy has to see the whole view.
+    Whole,
+    /// All is said, if nothing is at stake.
+    Quiet,
+}
+
+/// What strategies make of the markets of some moments in which nothing is at stake.
 #[derive(Debug, Default)]
 pub(super) struct Scouted<'s> {
-    /// Numbers of the markets that were looked at, rising.
-    pub(super) numbers: Vec<u32>,
-    /// By strategy, beside the numbers.
-    pub(super) findings: Vec<Vec<Finding<'s>>>,
-    /// Beside the numbers: whether some strategy has to see the whole view.
-    pub(super) whole: Vec<bool>,
+    /// Place of the first of these rows among all rows, in the order of time.
+    first: usize,
+    found: Found<'s>,
 }
 
 impl<'s> Scouted<'s> {
-    fn of(strategies: usize) -> Self {
-        Scouted {
-            findings: vec![Vec::new(); strategies],
-            ..Scouted::default()
+    /// Which of these rows the one at this place among all rows is, if any.
+    pub(super) fn index(&self, place: usize) -> Option<usize> {
+        let index = place.checked_sub(self.first)?;
+        (index < self.found.rows.len()).then_some(index)
+    }
+
+    /// How far this row can be dealt with.
+    pub(super) fn row(&self, index: usize) -> Row {
+        self.found.rows.get(index).copied().unwrap_or(Row::Unseen)
+    }
+
+    /// By strategy, then by row.
+    pub(super) fn findings(&self) -> &[Vec<Finding<'s>>] {
+        &self.found.findings
+    }
+}
+
+/// What was found, row by row.
+#[derive(Debug, Default)]
+struct Found<'s> {
+    rows: Vec<Row>,
+    /// By strategy, then by row.
+    findings: Vec<Vec<Finding<'s>>>,
+}
+
+impl<'s> Found<'s> {
+    fn with_room(strategies: usize, rows: usize) -> Self {
+        Found {
+            rows: Vec::with_capacity(rows),
+            findings: (0..strategies).map(|_| Vec::with_capacity(rows)).collect(),
         }
     }
 
     fn clear(&mut self) {
-        self.numbers.clear();
-        self.whole.clear();
+        self.rows.clear();
         self.findings.iter_mut().for_each(Vec::clear);
     }
 
-    fn append(&mut self, later: &mut Scouted<'s>) {
-        self.numbers.append(&mut later.numbers);
-        self.whole.append(&mut later.whole);
+    fn append(&mut self, later: &mut Found<'s>) {
+        self.rows.append(&mut later.rows);
         for (all, later) in self.findings.iter_mut().zip(&mut later.findings) {
             all.append(later);
         }
     }
+
+    /// Adds the rows of `other` in this order. The account reads them one after the other, from another
+    /// core: scattered, each would have to be waited for.
+    fn take_in_order(&mut self, other: &Found<'s>, order: &[u32]) {
+        let places = || order.iter().map(|place| *place as usize);
+        self.rows
+            .extend(places().filter_map(|place| other.rows.get(place)));
+        for (all, other) in self.findings.iter_mut().zip(&other.findings) {
+            all.extend(places().filter_map(|place| other.get(place)));
+        }
+    }
 }
 
-/// Goes through the rows of a recording, one moment after the other, a step ahead of the account.
+/// Goes through the rows of a recording, some moments at a time, ahead of the account.
 pub(super) struct Scouting<'s, 'd> {
     dataset: &'d Dataset,
     scouts: Vec<&'s dyn Scout>,
@@ -65,6 +112,10 @@ pub(super) struct Scouting<'s, 'd> {
     markets: Vec<Known>,
     /// What was given back, to be filled again.
     spare: Vec<Scouted<'s>>,
+    /// Where the rows that are looked at are among those of their markets, market after market.
+    order: Vec<u32>,
+    begins: Vec<u32>,
+    by_market: Found<'s>,
 }
 
 /// What is known of a market so far.
@@ -73,8 +124,10 @@ struct Known {
     /// Whether strategies look at it without regard to others.
     alone: bool,
     fees: Option<FeeRule>,
-    /// Rows up to the present moment.
+    /// Rows that were gone through.
     seen: usize,
+    /// Further rows to go through now.
+    next: u32,
     /// As it was last seen.
     market: Arc<Market>,
     past: Columns,
@@ -103,6 +156,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
                 alone: stands_alone && !rules.excludes(number),
                 fees: rules.fees.instead(market),
                 seen: start.map_or(0, |start| one.points().partition_point(|p| p.at < start)),
+                next: 0,
                 market: Arc::new(market.clone()),
                 past: Columns::default(),
             }
@@ -115,126 +169,151 @@ impl<'s, 'd> Scouting<'s, 'd> {
             next_row: 0,
             markets,
             spare: Vec::new(),
+            order: Vec::new(),
+            begins: Vec::new(),
+            by_market: Found::default(),
         })
     }
 
-    /// What is made of the next moment's markets; of none after the last row.
+    /// What is made of the next moments' markets; of none after the last row.
     pub(super) fn look_ahead(&mut self) -> Scouted<'s> {
         let left = self.rows.get(self.next_row..).unwrap_or_default();
-        let at = left.first().map(|(at, _)| *at);
-        let count = left.iter().take_while(|(row, _)| Some(*row) == at).count();
+        // Whole moments.
+        let last = left.get(BATCH.min(left.len()).saturating_sub(1));
+        let last = last.map(|(at, _)| *at);
+        let rest = left.get(BATCH..).unwrap_or_default();
+        let more = rest.iter().take_while(|(at, _)| Some(*at) == last).count();
+        let count = (BATCH + more).min(left.len());
         let rows = left.get(..count).unwrap_or_default();
+        let strategies = self.scouts.len();
+        let mut scouted = self.spare.pop().unwrap_or_else(|| Scouted {
+            first: 0,
+            found: Found::with_room(strategies, count),
+        });
+        scouted.first = self.next_row;
         self.next_row += count;
-        let mut scouted = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| Scouted::of(self.scouts.len()));
-        if let Some(at) = at {
-            let look = Look::new(self.dataset, &self.scouts, at);
-            look.at_all(rows, &mut self.markets, 0, &mut scouted);
+        // Of each row its number among the market's own, then where these begin.
+        self.order.clear();
+        for (_, number) in rows {
+            if let Some(known) = self.markets.get_mut(*number as usize) {
+                self.order.push(known.next);
+                known.next += 1;
+            }
         }
+        self.begins.clear();
+        let mut sum = 0;
+        for known in &self.markets {
+            self.begins.push(sum);
+            sum += known.next;
+        }
+        for (place, (_, number)) in self.order.iter_mut().zip(rows) {
+            *place += self
+                .begins
+                .get(*number as usize)
+                .copied()
+                .unwrap_or_default();
+        }
+        if self.by_market.findings.len() != strategies {
+            self.by_market = Found::with_room(strategies, count);
+        }
+        self.by_market.clear();
+        let look = Look::new(self.dataset, &self.scouts);
+        look.at_all(&mut self.markets, 0, count, &mut self.by_market);
+        scouted.found.take_in_order(&self.by_market, &self.order);
         scouted
     }
 
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.
     pub(super) fn give_back(&mut self, mut scouted: Scouted<'s>) {
-        scouted.clear();
+        scouted.found.clear();
         self.spare.push(scouted);
     }
 }
 
-/// A look at the markets of one moment.
+/// A look at some rows of each market.
 struct Look<'l, 's> {
     dataset: &'l Dataset,
     scouts: &'l [&'s dyn Scout],
-    at: Timestamp,
-    snapshot: Snapshot,
-    positions: std::collections::BTreeMap<TokenId, Position>,
-    resting: std::collections::BTreeMap<u64, RestingOrder>,
-    estimates: std::collections::BTreeMap<MarketId, Vec<Estimate>>,
+    nothing: Nothing,
+}
+
+/// An account that has no stake in anything.
+#[derive(Default)]
+struct Nothing {
+    positions: BTreeMap<TokenId, Position>,
+    resting: BTreeMap<u64, RestingOrder>,
+    estimates: BTreeMap<MarketId, Vec<Estimate>>,
     calibrations: Calibrations,
 }
 
 impl<'l, 's> Look<'l, 's> {
-    fn new(dataset: &'l Dataset, scouts: &'l [&'s dyn Scout], at: Timestamp) -> Self {
+    fn new(dataset: &'l Dataset, scouts: &'l [&'s dyn Scout]) -> Self {
         Look {
             dataset,
             scouts,
-            at,
-            snapshot: Snapshot::new(at, SourceKind::Recorded, Vec::new(), Vec::new()),
-            positions: Default::default(),
-            resting: Default::default(),
-            estimates: Default::default(),
-            calibrations: Calibrations::default(),
+            nothing: Nothing::default(),
         }
     }
 
-    /// The account that is looked with: it has no stake in anything.
-    fn context(&self) -> StrategyContext<'_> {
-        StrategyContext {
-            snapshot: &self.snapshot,
-            positions: &self.positions,
-            resting: &self.resting,
-            estimates: &self.estimates,
-            calibrations: &self.calibrations,
-        }
-    }
-
-    /// Looks at the markets of `rows`, which are in the order of their numbers; `markets` are those from
-    /// number `base` on.
-    fn at_all(
-        &self,
-        rows: &[(Timestamp, u32)],
-        markets: &mut [Known],
-        base: usize,
-        out: &mut Scouted<'s>,
-    ) {
-        let middle = rows.len() / 2;
-        if rows.len() > ALONE
-            && let Some((_, number)) = rows.get(middle)
-            && let Some(split) = (*number as usize).checked_sub(base)
-            && let Some((early, late)) = markets.split_at_mut_checked(split)
-        {
-            let (early_rows, late_rows) = rows.split_at(middle);
-            let mut later = Scouted::of(self.scouts.len());
+    /// Goes through the next rows of these markets, about `count` in all; the first is that of number
+    /// `base`.
+    fn at_all(&self, markets: &mut [Known], base: usize, count: usize, out: &mut Found<'s>) {
+        let middle = markets.len() / 2;
+        if count > ALONE && middle > 0 {
+            let (early, late) = markets.split_at_mut(middle);
+            let mut later = Found::with_room(self.scouts.len(), count / 2 + ALONE);
             rayon::join(
-                || self.at_all(early_rows, early, base, out),
-                || self.at_all(late_rows, late, base + split, &mut later),
+                || self.at_all(early, base, count / 2, out),
+                || self.at_all(late, base + middle, count / 2, &mut later),
             );
             out.append(&mut later);
             return;
         }
-        let context = self.context();
-        for (_, number) in rows {
-            let place = (*number as usize).checked_sub(base);
-            if let Some(known) = place.and_then(|place| markets.get_mut(place)) {
+        // Its moment is set for each row.
+        let mut snapshot = Snapshot::new(
+            Timestamp::default(),
+            SourceKind::Recorded,
+            Vec::new(),
+            Vec::new(),
+        );
+        for (number, known) in (base..).zip(markets) {
+            let Some(one) = self.dataset.series().get(number) else {
+                continue;
+            };
+            for _ in 0..std::mem::take(&mut known.next) {
                 known.seen += 1;
-                if known.alone {
-                    self.at_one(&context, *number, known, out);
+                let found = known
+                    .alone
+                    .then(|| self.at_row(&mut snapshot, number, one, known, out));
+                if found.flatten().is_none() {
+                    for findings in &mut out.findings {
+                        findings.push(Finding::Other);
+                    }
+                    out.rows.push(Row::Unseen);
                 }
             }
         }
     }
 
-    /// Looks at one market; nothing is noted where a frame has no view of it either.
-    fn at_one(
+    /// Looks at the latest row of one market; nothing is noted where a frame has no view of it either.
+    fn at_row(
         &self,
-        context: &StrategyContext<'_>,
-        number: u32,
+        snapshot: &mut Snapshot,
+        number: usize,
+        one: &Series,
         known: &mut Known,
-        out: &mut Scouted<'s>,
+        out: &mut Found<'s>,
     ) -> Option<()> {
-        let index = number as usize;
-        let one = self.dataset.series().get(index)?;
-        if one.is_resolved(self.at) {
+        let row = known.seen.checked_sub(1)?;
+        let at = one.points().get(row)?.at;
+        if one.is_resolved(at) {
             return None;
         }
-        let row = known.seen.checked_sub(1)?;
-        let mut visible = self.dataset.visible_at_row(index, row, self.at)?;
+        let mut visible = self.dataset.visible_at_row(number, row, at)?;
         if let Some(fees) = known.fees {
-            visible.fee = fees.at(self.at);
+            visible.fee = fees.at(at);
         }
-        let top = self.dataset.top(index, row, &visible)?;
+        let top = self.dataset.top(number, row, &visible)?;
         one.show(&mut known.market, &visible);
         let Known { market, past, .. } = known;
         let [first, second] = market.outcomes.as_slice() else {
@@ -245,16 +324,23 @@ impl<'l, 's> Look<'l, 's> {
         let sight = Sight {
             market: &**market,
             books: [first.as_ref(), second.as_ref()],
-            past: past.at(one.points(), known.seen, self.at),
+            past: past.at(one.points(), known.seen, at),
+        };
+        snapshot.at = at;
+        let context = StrategyContext {
+            snapshot,
+            positions: &self.nothing.positions,
+            resting: &self.nothing.resting,
+            estimates: &self.nothing.estimates,
+            calibrations: &self.nothing.calibrations,
         };
         let mut whole = false;
         for (scout, findings) in self.scouts.iter().zip(&mut out.findings) {
-            let finding = scout.find(context, &sight);
+            let finding = scout.find(&context, &sight);
             whole |= finding == Finding::Other;
             findings.push(finding);
         }
-        out.numbers.push(number);
-        out.whole.push(whole);
+        out.rows.push(if whole { Row::Whole } else { Row::Quiet });
         Some(())
     }
 }

@@ -289,6 +289,10 @@ impl Shares {
         if price.0 == 0 || budget.0 <= 0 {
             return Shares::ZERO;
         }
+        // Divisions of 128 bits cost ten times as much, and no budget is of 9 million pUSD.
+        if let Some(product) = budget.0.checked_mul(MICRO) {
+            return Shares(product / i64::from(price.0)).floor_to_lot();
+        }
         let micros = i128::from(budget.0) * i128::from(MICRO) / i128::from(price.0);
         Shares(i64::try_from(micros).unwrap_or(i64::MAX)).floor_to_lot()
     }

@@ -42,13 +42,20 @@ impl Quote {
     }
 
     pub(super) fn bid(self) -> Option<Price> {
-        // What stands for "not told" is no price.
-        Price::from_micros(self.bid).ok()
+        told(self.bid)
     }
 
     pub(super) fn ask(self) -> Option<Price> {
-        Price::from_micros(self.ask).ok()
+        told(self.ask)
     }
+}
+
+/// What stands for "not told" is no price. Looked for first: the error would be put in words for each row.
+fn told(micros: u32) -> Option<Price> {
+    if micros == NOT_TOLD {
+        return None;
+    }
+    Price::from_micros(micros).ok()
 }
 
 /// The rows of one file.

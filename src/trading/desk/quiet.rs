@@ -19,12 +19,11 @@ pub trait LateViews {
 /// Candidate markets that are left out of a snapshot because nothing is at stake in them.
 #[derive(Clone, Copy)]
 pub struct Quiet<'a> {
-    /// Numbers of markets in the universe of the snapshot, rising. Nothing but these markets has their
-    /// tokens.
+    /// Their numbers in the universe of the snapshot, rising. No other market has their tokens.
     pub numbers: &'a [u32],
-    /// Places among them, rising, of those that are quiet; the others are in the snapshot.
-    pub places: &'a [u32],
-    /// What each strategy made of each of the numbers.
+    /// Beside the numbers: where each is told of among the findings of a strategy.
+    pub entries: &'a [u32],
+    /// By strategy.
     pub findings: &'a [Vec<Finding<'a>>],
     /// Their views.
     pub views: &'a dyn LateViews,
@@ -34,9 +33,6 @@ impl<'a> Quiet<'a> {
     /// The view of the market of this number, if it is among them.
     fn of_number(&self, number: u32) -> Option<&'a MarketView> {
         let place = self.numbers.binary_search(&number).ok()?;
-        self.places
-            .binary_search(&u32::try_from(place).ok()?)
-            .ok()?;
         self.views.view(place)
     }
 }
@@ -61,7 +57,7 @@ impl<'a> Gathered<'a> {
 
     /// How many markets strategies look at.
     pub(super) fn candidates(&self) -> usize {
-        let quiet = self.quiet.map_or(0, |quiet| quiet.places.len());
+        let quiet = self.quiet.map_or(0, |quiet| quiet.numbers.len());
         self.snapshot.candidates().count() + quiet
     }
 

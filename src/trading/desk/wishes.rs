@@ -204,9 +204,8 @@ impl Step<'_> {
                 None => causes.push((cause, 1)),
             }
         };
-        for place in quiet.places {
-            let place = *place as usize;
-            let Some(finding) = findings.get(place) else {
+        for (place, (number, entry)) in quiet.numbers.iter().zip(quiet.entries).enumerate() {
+            let Some(finding) = findings.get(*entry as usize) else {
                 continue;
             };
             let late = Late { strategy, place };
@@ -215,8 +214,7 @@ impl Step<'_> {
                 pass(cause);
                 continue;
             }
-            let number = quiet.numbers.get(place).copied();
-            let earlier = |intent: &&Intent| number_of(intent).is_some_and(|of| Some(of) < number);
+            let earlier = |intent: &&Intent| number_of(intent).is_some_and(|of| of < *number);
             while let Some(intent) = known.next_if(earlier) {
                 wishes.add(intent);
             }

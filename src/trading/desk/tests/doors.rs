@@ -63,7 +63,7 @@ fn the_first_is_judged_and_the_others_are_counted() {
     assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 4);
     // Another strategy has its own room.
     let report = account.tick(&scene(), vec![says("other", wishes())]);
-    assert_eq!(report.fills, 2);
+    assert_eq!(report.fills, 2, "{:?}", report.strategies);
 }
 
 /// 1 pUSD is the least that the venue takes: with 1.000001 left an order may still pass, with 0.999999
