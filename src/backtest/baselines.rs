@@ -143,7 +143,9 @@ pub fn favourites<'d>(
     }
     let rows = &result.report.strategies;
     let own = rows.iter().find(|row| row.strategy == FAVOURITES);
-    let (wanted, bought) = own.map_or((0, 0), |row| (row.signals, row.executed));
+    let bought = own.map_or(0, |row| row.executed);
+    // Each was wanted once.
+    let wanted = seen.lock().map_or(0, |seen| seen.len() as u64);
     Ok(Some(Favourites {
         total_return: result.report.metrics.total_return.unwrap_or(0.0),
         stake: stake.to_f64(),

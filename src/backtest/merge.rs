@@ -1,20 +1,25 @@
 //! Sorting that can be given up: a sort of ten million rows takes longer than anybody who cancels
 //! should wait.
 
+use rayon::prelude::*;
+
 /// Rows sorted between two questions whether to go on: some ten milliseconds.
 const CHUNK: usize = 1 << 18;
 
 /// The rows in order, equal ones in any; `None` when `cancelled` said so meanwhile.
-pub(super) fn sorted_unless<T: Ord + Copy>(
+pub(super) fn sorted_unless<T: Ord + Copy + Send>(
     mut rows: Vec<T>,
     cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Option<Vec<T>> {
-    for chunk in rows.chunks_mut(CHUNK) {
+    let chunks = rows.par_chunks_mut(CHUNK);
+    chunks.try_for_each(|chunk| {
         if cancelled() {
             return None;
         }
-        chunk.sort_unstable();
-    }
+        // The rows of each market are in order already, and this sort makes use of it.
+        chunk.sort();
+        Some(())
+    })?;
     let mut width = CHUNK;
     while width < rows.len() {
         let mut merged = Vec::with_capacity(rows.len());

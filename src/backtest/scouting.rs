@@ -1,12 +1,12 @@
 //! Looks at the markets of a price recording ahead of the account: from columns of numbers, market by
 //! market, as long as nothing is at stake in them ([`crate::strategy::scout`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::{
-    Calibrations, Estimate, Market, MarketId, Position, PricePoint, RestingOrder, Snapshot,
-    SourceKind, Timestamp, TokenId,
+    Calibrations, Estimate, Level, Market, MarketId, Position, Price, PricePoint, RestingOrder,
+    Snapshot, SourceKind, Timestamp, TokenId,
 };
 use crate::market_data::recorded::{
     Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, is_same_step,
@@ -22,7 +22,7 @@ use super::frames::Rows;
 /// rows are gone through, and few enough to be given up within milliseconds.
 const BATCH: usize = 8_192;
 /// So many rows one thread looks at alone.
-const ALONE: usize = 1_024;
+const ALONE: usize = 2_048;
 /// Points that have left the window are dropped when there are so many, and they are most.
 const OLD_POINTS: usize = 1_024;
 
@@ -134,9 +134,9 @@ struct Known {
 }
 
 impl<'s, 'd> Scouting<'s, 'd> {
-    /// `None` when a strategy needs whole views. `rows` are those that are gone through; markets that
-    /// share an event or of which the metadata changes are left out, and so are those that a strategy
-    /// looks at together with others.
+    /// `None` when a strategy needs whole views. `rows` are those that are gone through; markets are left out
+    /// that share an event with a neg-risk one, since frames show all of such an event, or of which the
+    /// metadata changes, and those that a strategy looks at together with others.
     pub(super) fn new(
         dataset: &'d Dataset,
         strategies: &'s [Box<dyn Strategy>],
@@ -147,9 +147,17 @@ impl<'s, 'd> Scouting<'s, 'd> {
         let scouts: Option<Vec<&dyn Scout>> =
             strategies.iter().map(|strategy| strategy.scout()).collect();
         let scouts = scouts?;
+        let numbers = 0..dataset.series().len();
+        let events: BTreeSet<usize> = numbers
+            .filter_map(|number| dataset.neg_risk_event(number))
+            .collect();
+        let members = events
+            .iter()
+            .flat_map(|event| dataset.event_members(*event));
+        let members: BTreeSet<usize> = members.copied().collect();
         let known = |(number, one): (usize, &Series)| {
             let market = one.template();
-            let stands_alone = dataset.neg_risk_event(number).is_none()
+            let stands_alone = !members.contains(&number)
                 && one.is_told_once()
                 && scouts.iter().all(|scout| scout.stands_alone(market));
             Known {
@@ -322,7 +330,7 @@ impl<'l, 's> Look<'l, 's> {
         let book = |second: bool, token| top.map(|top: Top| top_book(&top, second, token));
         let (first, second) = (book(false, &first.token), book(true, &second.token));
         let sight = Sight {
-            market: &**market,
+            market,
             books: [first.as_ref(), second.as_ref()],
             past: past.at(one.points(), known.seen, at),
         };
@@ -347,10 +355,14 @@ impl<'l, 's> Look<'l, 's> {
 
 fn top_book<'a>(top: &Top, second: bool, token: &'a TokenId) -> TopBook<'a> {
     let (bid, ask) = top.levels(second);
+    // As a book does: nothing can trade at 0 or 1.
+    let good = |level: &Level| {
+        level.price > Price::ZERO && level.price < Price::ONE && !level.size.is_zero()
+    };
     TopBook {
         token,
-        bid,
-        ask,
+        bid: bid.filter(good),
+        ask: ask.filter(good),
         at: top.at,
     }
 }

@@ -176,10 +176,10 @@ impl Strategy for Arbitrageur {
 
 impl Scout for Arbitrageur {
     fn stands_alone(&self, market: &Market) -> bool {
-        let in_event = market.neg_risk && market.event_id.is_some();
-        !in_event
-            && !(self.date_ladders
-                && deadline::read(&market.question, market.end) != Reading::Undated)
+        let is_member = market.neg_risk && market.event_id.is_some();
+        let is_rung =
+            self.date_ladders && deadline::read(&market.question, market.end) != Reading::Undated;
+        !is_member && !is_rung
     }
 
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {

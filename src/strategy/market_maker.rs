@@ -216,7 +216,10 @@ impl MarketMaker {
             return Err(cause::WIDE_SPREAD);
         }
         let fair = self.fair(&best, sight.past, now)?;
-        if fair.price < END_MARGIN || fair.price > 1.0 - END_MARGIN {
+        // The average of equal prices is a hair beside them.
+        if !pricing::reaches(fair.price, END_MARGIN)
+            || !pricing::reaches(1.0 - END_MARGIN, fair.price)
+        {
             return Err(cause::EXTREME_PRICE);
         }
         let held = inventory(context, &first.token, &second.token)?;

@@ -23,7 +23,8 @@ pub enum Finding<'s> {
 
 /// A strategy that can tell from best prices alone what it makes of a market. For a market that
 /// [stands alone](Scout::stands_alone), its `analyze` of a snapshot must count and want exactly what
-/// [`Scout::find`] says, whatever other markets are there.
+/// [`Scout::find`] says, whatever other markets are there; it gives what it wants in the order of markets, sets
+/// of several outcomes last.
 pub trait Scout: Sync {
     /// Whether it looks at this market without regard to any other. Asked once for each market.
     fn stands_alone(&self, market: &Market) -> bool;

@@ -419,3 +419,15 @@ fn quotes_below_the_minimum_size_or_without_a_price_are_not_made() {
     let wild = calm().history(&[(180, 0.2), (120, 0.8), (60, 0.2)]);
     passes(wild, "no price leaves the edge");
 }
+
+/// The average of seven times 0.05 is a hair below it in binary, and 0.05 is not nearer to the end than 0.05.
+#[test]
+fn binary_rounding_does_not_decide_what_is_too_close_to_the_end() {
+    for (mid, bid, ask) in [(0.05, "0.04", "0.06"), (0.95, "0.94", "0.96")] {
+        let past: Vec<(i64, f64)> = (1..=7).rev().map(|hours| (hours * 60, mid)).collect();
+        let market = market("m").yes(&[(bid, 100)], &[(ask, 100)]).history(&past);
+        let analysis = analyze(&world(vec![market.view()]), MarketMakerParams::default());
+        let extreme = analysis.passed_over.get(cause::EXTREME_PRICE);
+        assert_eq!(extreme, None, "{mid}: {analysis:?}");
+    }
+}

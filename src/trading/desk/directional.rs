@@ -8,7 +8,7 @@ use super::super::ledger::Scope;
 use super::super::sizing::{self, Purse};
 use super::super::venue_rules;
 use super::doors::Doors;
-use super::wishes::{LateLooks, Purchase, Wish};
+use super::wishes::{LateLooks, NOT_GATHERED, Purchase, Wish};
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -64,8 +64,13 @@ impl Step<'_> {
                 Wish::Known(signal) => Some((*signal).clone()),
                 Wish::Late(of, ()) => late.purchase(*of),
             };
-            if let Some(signal) = signal {
-                logged.push((self.log_signal(&signal)?, signal));
+            match (signal, wish) {
+                (Some(signal), _) => logged.push((self.log_signal(&signal)?, signal)),
+                // In a step that is given up; should it ever be in another, it is told.
+                (None, Wish::Late(of, ())) => {
+                    self.report.not_traded(late.name(*of), NOT_GATHERED);
+                }
+                (None, Wish::Known(_)) => {}
             }
         }
         for door in doors.into_counted() {
@@ -82,7 +87,7 @@ impl Step<'_> {
         let Some(view) = self.view(&signal.market_id) else {
             let reason = "the market is not among those gathered for this tick".to_owned();
             for row in rows() {
-                self.reject(*row, "market not gathered", reason.clone())?;
+                self.reject(*row, NOT_GATHERED, reason.clone())?;
             }
             return Ok(());
         };

@@ -1,5 +1,5 @@
-//! Purchases that a limit of the account refuses whatever they are: the first of each strategy is judged and
-//! logged with its numbers, the others are counted.
+//! Purchases that a limit of the account refuses whatever they are: the first of each strategy are judged and
+//! logged with their numbers, the others are counted.
 //!
 //! A strategy that has all that its limit allows still finds something in every tick, maybe in hundreds of
 //! markets. Each would be logged, sized, judged and refused with the same words, tick after tick.
@@ -13,6 +13,10 @@ use crate::domain::{MarketId, Side, StrategyName};
 use super::super::config::Mode;
 use super::super::risk::RiskGate;
 use super::wishes::{LateLooks, Purchase, Wish};
+
+/// So many purchases of a strategy are heard in each tick, whatever becomes of them: who looks at the log sees
+/// what it would do.
+pub(super) const HEARD: u32 = 10;
 
 /// Which strategies may buy in this tick.
 #[derive(Debug)]
@@ -31,8 +35,8 @@ pub(super) struct Door {
     pub strategy: StrategyName,
     /// The limit that refuses all of them.
     pub shut_by: Option<&'static str>,
-    /// Whether one of them has been let through to be told why.
-    told: bool,
+    /// How many have been let through, to be told why.
+    told: u32,
     /// How many have been counted.
     pub counted: u32,
 }
@@ -78,7 +82,7 @@ impl<'w> Doors<'w> {
             self.of.push(Door {
                 shut_by: gate.shut_to(&strategy),
                 strategy,
-                told: false,
+                told: 0,
                 counted: 0,
             });
             self.of.len() - 1
@@ -109,7 +113,11 @@ impl<'w> Doors<'w> {
         let Some(door) = place.and_then(|place| self.of.get_mut(place)) else {
             return false;
         };
-        if door.shut_by.is_none() || !std::mem::replace(&mut door.told, true) {
+        if door.shut_by.is_none() {
+            return false;
+        }
+        if door.told < HEARD {
+            door.told += 1;
             return false;
         }
         if !self.heard.is_empty()

@@ -11,7 +11,7 @@ use crate::domain::{
 
 use super::super::config::Mode;
 use super::agent::AGENT;
-use super::wishes::{Late, LateLooks, Quoting, Wish};
+use super::wishes::{Late, LateLooks, NOT_GATHERED, Quoting, Wish};
 use super::{DeskError, Step};
 
 impl Step<'_> {
@@ -129,7 +129,11 @@ impl Step<'_> {
                         found = quote;
                         &found
                     }
-                    None => continue,
+                    // In a step that is given up; should it ever be in another, it is told.
+                    None => {
+                        self.report.not_traded(strategy, NOT_GATHERED);
+                        continue;
+                    }
                 },
             };
             if let Some(refusal) = self.place_quote(quote, *side, *wanted)? {
@@ -164,7 +168,7 @@ impl Step<'_> {
         let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
         let Some(view) = self.view(&quote.market_id) else {
             let reason = "the market is not among those gathered for this tick".to_owned();
-            self.reject(row, "market not gathered", reason)?;
+            self.reject(row, NOT_GATHERED, reason)?;
             return Ok(None);
         };
         let mut order = Order {

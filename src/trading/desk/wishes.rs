@@ -12,6 +12,9 @@ use crate::strategy::{Strategy, StrategyContext, look_with_all};
 use super::quiet::{Gathered, Quiet};
 use super::{DeskError, Step};
 
+/// Cause: there is no view of the market in this tick.
+pub(super) const NOT_GATHERED: &str = "market not gathered";
+
 /// What is wanted of one market: known in full, or found in a quiet market of which no view is made yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish<'w, Known, Found> {

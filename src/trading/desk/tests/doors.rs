@@ -4,10 +4,14 @@ use crate::domain::{Intent, LedgerEvent, Price, Side, Signal, Snapshot};
 use crate::trading::config::{RiskConfig, SizingMethod};
 use crate::trading::test_support::{Account, NOON, Scene, book, market, says, signal, usd};
 
-/// Markets `m`, `n`, `o` and `q`, of which each token is asked at 0.50.
+/// Markets of which each token is asked at 0.50.
+const MARKETS: [&str; 14] = [
+    "m", "n", "o", "q", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j",
+];
+
 fn scene() -> Snapshot {
     let mut scene = Scene::new(NOON);
-    for id in ["m", "n", "o", "q"] {
+    for id in MARKETS {
         let books = ["yes", "no"].map(|side| {
             let token = format!("{id}-{side}");
             book(&token, NOON, &[("0.48", "1000")], &[("0.50", "1000")])
@@ -43,39 +47,38 @@ fn logged(account: &Account, since: u64) -> Vec<String> {
     })
 }
 
-#[test]
-fn the_first_is_judged_and_the_others_are_counted() {
-    // 10 pUSD for a strategy: two purchases fit, and nothing is left then.
-    let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("10"));
-    let wishes = || {
-        ["m", "n", "o", "q"]
-            .map(|id| buy("one", id, "Yes"))
-            .to_vec()
-    };
-    let report = account.tick(&scene(), vec![says("one", wishes())]);
-    // As the tick began there was room: each was judged.
-    assert_eq!((report.signals, report.fills), (4, 2));
-    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 2);
-    let since = account.ledger.seq();
-    let report = account.tick(&scene(), vec![says("one", wishes())]);
-    assert_eq!(logged(&account, since), ["m"], "with its numbers");
-    assert_eq!((report.signals, report.fills), (1, 0));
-    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 4);
-    // Another strategy has its own room.
-    let report = account.tick(&scene(), vec![says("other", wishes())]);
-    assert_eq!(report.fills, 2, "{:?}", report.strategies);
+fn buys(strategy: &str, ids: &[&str]) -> Vec<Intent> {
+    ids.iter().map(|id| buy(strategy, id, "Yes")).collect()
 }
 
-/// 1 pUSD is the least that the venue takes: with 1.000001 left an order may still pass, with 0.999999
-/// none can.
+#[test]
+fn the_first_ten_are_judged_and_the_others_are_counted() {
+    // 10 pUSD for a strategy: two purchases fit, and nothing is left then.
+    let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("10"));
+    let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
+    // As the tick began there was room: each of the fourteen was judged.
+    assert_eq!((report.signals, report.fills), (14, 2));
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 12);
+    let since = account.ledger.seq();
+    let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
+    assert_eq!(logged(&account, since), &MARKETS[..10]);
+    assert_eq!((report.signals, report.fills), (10, 0));
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 14);
+    // Another strategy has its own room.
+    let others = ["a", "b", "c", "d"];
+    let report = account.tick(&scene(), vec![says("other", buys("other", &others))]);
+    assert_eq!(report.fills, 2);
+}
+
+/// 1 pUSD is the least that the venue takes: with 1.000000 left an order may still pass, with 0.999999 none
+/// can.
 #[test]
 fn room_for_the_least_purchase_is_room() {
-    for (limit, judged) in [("11", 3), ("10.999999", 1)] {
+    for (limit, judged) in [("11", 14), ("10.999999", 10)] {
         let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd(limit));
-        let wishes = |ids: &[&str]| ids.iter().map(|id| buy("one", id, "Yes")).collect();
-        account.tick(&scene(), vec![says("one", wishes(&["m", "n"]))]);
+        account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
         let since = account.ledger.seq();
-        account.tick(&scene(), vec![says("one", wishes(&["m", "n", "o"]))]);
+        account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
         assert_eq!(logged(&account, since).len(), judged, "{limit}");
     }
 }
@@ -86,7 +89,7 @@ fn each_limit_of_the_account_shuts_the_door() {
     let cases: [(&str, Change); 4] = [
         ("max_total_exposure", |r| r.max_total_exposure = usd("10")),
         ("max_orders_per_minute", |r| r.max_orders_per_minute = 2),
-        // Two purchases at 0.50, marked at 0.48: 0.40 pUSD are lost.
+        // Twenty shares bought at 0.50, marked at 0.48: 0.40 of 1,000 pUSD are lost.
         ("halted", |r| r.max_daily_loss = usd("0.40")),
         ("halted", |r| {
             r.max_drawdown_pct = Price::from_micros(400).unwrap();
@@ -94,57 +97,54 @@ fn each_limit_of_the_account_shuts_the_door() {
     ];
     for (code, change) in cases {
         let mut account = account().configured(|c| change(&mut c.risk));
-        let two = ["m", "n"].map(|id| buy("one", id, "Yes")).to_vec();
-        assert_eq!(
-            account.tick(&scene(), vec![says("one", two)]).fills,
-            2,
-            "{code}"
-        );
+        let report = account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+        assert_eq!(report.fills, 2, "{code}");
         let since = account.ledger.seq();
-        let three = ["m", "o", "q"].map(|id| buy("one", id, "Yes")).to_vec();
-        let report = account.tick(&scene(), vec![says("one", three)]);
-        assert_eq!(logged(&account, since), ["m"], "{code}");
-        assert_eq!(report.strategies[0].not_traded[code], 3, "{code}");
+        let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
+        assert_eq!(logged(&account, since), &MARKETS[..10], "{code}");
+        assert_eq!(report.strategies[0].not_traded[code], 14, "{code}");
     }
-    // Cash: 10.90 pUSD buy two for 5, and then the least order is too much.
+    // Cash: of 10.90 pUSD two purchases leave 0.90.
     let mut account = Account::new("10.90").configured(|config| {
         config.sizing.method = SizingMethod::Fixed;
         config.conditional.enabled = false;
         config.risk.max_drawdown_pct = Price::ZERO;
     });
-    let two = ["m", "n"].map(|id| buy("one", id, "Yes")).to_vec();
-    assert_eq!(account.tick(&scene(), vec![says("one", two)]).fills, 2);
-    let three = ["m", "o", "q"].map(|id| buy("one", id, "Yes")).to_vec();
-    let report = account.tick(&scene(), vec![says("one", three)]);
-    assert_eq!(report.strategies[0].not_traded["cash"], 3);
-    assert_eq!(report.signals, 1);
+    let report = account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+    assert_eq!(report.fills, 2);
+    let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
+    assert_eq!(report.strategies[0].not_traded["cash"], 14);
+    assert_eq!(report.signals, 10);
 }
 
 /// The one that may buy is contradicted as it would be by a strategy with room.
 #[test]
 fn a_shut_strategy_is_heard_where_another_may_buy() {
     let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("10"));
-    let full = ["n", "o"].map(|id| buy("full", id, "Yes")).to_vec();
-    account.tick(&scene(), vec![says("full", full)]);
+    account.tick(&scene(), vec![says("full", buys("full", &["n", "o"]))]);
     let since = account.ledger.seq();
-    let full = ["n", "o", "m", "q"]
-        .map(|id| buy("full", id, "Yes"))
-        .to_vec();
+    // The last market is the one that another wants.
+    let mut wanted = MARKETS;
+    wanted.rotate_left(1);
     let free = vec![buy("free", "m", "No")];
-    let report = account.tick(&scene(), vec![says("full", full), says("free", free)]);
-    // The first is told why, `m` is contradicted, `o` and `q` are counted.
-    assert_eq!(logged(&account, since), ["n", "m", "m"]);
+    let report = account.tick(
+        &scene(),
+        vec![says("full", buys("full", &wanted)), says("free", free)],
+    );
+    // Ten are heard, `h`, `i` and `j` are counted, `m` is contradicted.
+    let mut expected = wanted[..10].to_vec();
+    expected.extend(["m", "m"]);
+    assert_eq!(logged(&account, since), expected);
     assert_eq!(report.fills, 0);
     let of = |name: &str| {
-        let rows = report.strategies.iter();
-        rows.clone()
-            .find(|row| row.strategy == name)
+        let mut rows = report.strategies.iter();
+        rows.find(|row| row.strategy == name)
             .unwrap()
             .not_traded
             .clone()
     };
     assert_eq!(of("full")["conflict"], 1);
-    assert_eq!(of("full")["max_strategy_exposure"], 3);
+    assert_eq!(of("full")["max_strategy_exposure"], 13);
     assert_eq!(of("free")["conflict"], 1);
 }
 
@@ -152,18 +152,12 @@ fn a_shut_strategy_is_heard_where_another_may_buy() {
 #[test]
 fn all_are_heard_in_a_tick_with_a_sale() {
     let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("10"));
-    let two = ["m", "n"].map(|id| buy("one", id, "Yes")).to_vec();
-    account.tick(&scene(), vec![says("one", two)]);
-    let mut wishes = vec![Intent::Directional(signal(
-        "one",
-        "Yes",
-        Side::Sell,
-        "0.48",
-        "4.80",
-    ))];
-    wishes.extend(["o", "q"].map(|id| buy("one", id, "Yes")));
+    account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+    let sale = signal("one", "Yes", Side::Sell, "0.48", "4.80");
+    let mut wishes = vec![Intent::Directional(sale)];
+    wishes.extend(buys("one", &MARKETS[2..]));
     let report = account.tick(&scene(), vec![says("one", wishes)]);
-    // 10 shares are sold, which had cost 5; one of the purchases fits.
-    assert_eq!((report.signals, report.fills), (3, 2));
-    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 1);
+    // 10 shares are sold, which had cost 5; one of the twelve purchases fits.
+    assert_eq!((report.signals, report.fills), (13, 2));
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 11);
 }
