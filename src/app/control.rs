@@ -93,7 +93,9 @@ impl App {
 
 #[cfg(unix)]
 async fn run(app: Arc<App>, handler: Arc<dyn Handler>, closing: CancellationToken) {
+    // Whoever owns the ledger takes a dead owner's socket away, however short its work is.
     tokio::select! {
+        biased;
         () = app.desk().owned() => {}
         () = closing.cancelled() => return,
     }
