@@ -21,8 +21,7 @@ use polymarket_agent::domain::{
     Usdc,
 };
 use polymarket_agent::strategy::{
-    AiAnalystParams, Analysis, ArbitrageurParams, MarketMakerParams, SignalTraderParams,
-    StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
+    Analysis, StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
 };
 use polymarket_agent::trading::config::TradingConfig;
 use polymarket_agent::trading::desk;
@@ -191,25 +190,10 @@ fn decide(bencher: Bencher<'_, '_>, every: usize) {
 
 /// All four strategies, as configured by default.
 fn all_four() -> StrategySet {
-    let config = StrategiesConfig {
-        signal_trader: Some(SignalTraderParams {
-            enabled: true,
-            ..SignalTraderParams::default()
-        }),
-        market_maker: Some(MarketMakerParams {
-            enabled: true,
-            ..MarketMakerParams::default()
-        }),
-        arbitrageur: Some(ArbitrageurParams {
-            enabled: true,
-            trust_event_sets: true,
-            ..ArbitrageurParams::default()
-        }),
-        ai_analyst: Some(AiAnalystParams {
-            enabled: true,
-            ..AiAnalystParams::default()
-        }),
-    };
+    let mut config = StrategiesConfig::all_on();
+    if let Some(params) = &mut config.arbitrageur {
+        params.trust_event_sets = true;
+    }
     StrategySet::from_config(&config).expect("sound parameters")
 }
 

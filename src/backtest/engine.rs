@@ -539,15 +539,18 @@ fn replay_whole(
 }
 
 impl Replay<'_, '_> {
-    /// The markets that are selected, and those in which something is held or an order waits.
-    fn selection(&self, dataset: &Dataset, selects: Selects<'_>) -> impl Fn(usize) -> bool {
+    /// Numbers of the markets in which something is held or an order waits; some may come twice.
+    pub(super) fn at_stake(&self, dataset: &Dataset) -> impl Iterator<Item = usize> {
         let held = self.ledger.positions().values();
         let held = held.map(|position| &position.market_id);
         let waiting = self.ledger.open_orders().map(|(order, _)| &order.market_id);
-        let at_stake = held.chain(waiting);
-        let at_stake: BTreeSet<usize> = at_stake
-            .filter_map(|market| dataset.index_of(market.as_str()))
-            .collect();
+        let markets = held.chain(waiting);
+        markets.filter_map(|market| dataset.index_of(market.as_str()))
+    }
+
+    /// The markets that are selected, and those in which something is held or an order waits.
+    fn selection(&self, dataset: &Dataset, selects: Selects<'_>) -> impl Fn(usize) -> bool {
+        let at_stake: BTreeSet<usize> = self.at_stake(dataset).collect();
         move |index| {
             let one = dataset.series().get(index);
             at_stake.contains(&index) || one.is_some_and(|one| selects(&one.template().id))

@@ -6,7 +6,8 @@ use crate::domain::{
     History, MarketView, Places, PricePoint, Resolution, Snapshot, SourceKind, Timestamp, Universe,
 };
 use crate::market_data::recorded::{
-    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, push_thinned,
+    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, Visible,
+    push_thinned,
 };
 
 use super::engine::ReplayRules;
@@ -83,7 +84,7 @@ struct Past {
 }
 
 /// Points that have left the window are dropped when there are so many, and they are most.
-const OLD_POINTS: usize = 1_024;
+pub(super) const OLD_POINTS: usize = 1_024;
 
 impl Past {
     /// The history at `at`, where the first `seen` of `rows` are known; `None` when none of them
@@ -352,15 +353,11 @@ impl<'a> Frames<'a> {
     fn view(&mut self, market: usize, at: Timestamp, candidate: bool) -> Option<MarketView> {
         let one = self.dataset.series().get(market)?;
         let state = self.markets.get_mut(market)?;
-        if state.excluded || state.shown == self.shown || one.is_resolved(at) {
+        if state.excluded || state.shown == self.shown {
             return None;
         }
         let row = state.seen.checked_sub(1)?;
-        let mut visible = self.dataset.visible_at_row(market, row, at)?;
-        if let Some(fees) = state.fees {
-            visible.fee = fees.at(at);
-        }
-        let book = self.dataset.top(market, row, &visible)?;
+        let (visible, book) = shown_by(self.dataset, market, row, at, state.fees)?;
         let [even, odd] = &mut state.pasts;
         let past = if self.shown.is_multiple_of(2) {
             even
@@ -388,6 +385,26 @@ impl<'a> Frames<'a> {
         self.numbers.push(u32::try_from(market).ok()?);
         Some(view)
     }
+}
+
+/// What the latest row of a market shows of it at `at`, with these fees if not the recorded ones, and of its
+/// books; `None` once it has resolved.
+pub(super) fn shown_by(
+    dataset: &Dataset,
+    market: usize,
+    row: usize,
+    at: Timestamp,
+    fees: Option<FeeRule>,
+) -> Option<(Visible, Option<Top>)> {
+    if dataset.series().get(market)?.is_resolved(at) {
+        return None;
+    }
+    let mut visible = dataset.visible_at_row(market, row, at)?;
+    if let Some(fees) = fees {
+        visible.fee = fees.at(at);
+    }
+    let top = dataset.top(market, row, &visible)?;
+    Some((visible, top))
 }
 
 /// Both outcomes' books, in the memory of those that are there if nobody else holds them.

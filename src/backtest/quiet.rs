@@ -80,12 +80,9 @@ impl Division {
         for number in self.staked.drain(..) {
             set(&mut self.at_stake, number, false);
         }
-        let ledger = &run.ledger;
-        let held = ledger.positions().values();
-        let held = held.map(|position| &position.market_id);
-        let waiting = ledger.open_orders().map(|(order, _)| &order.market_id);
-        let all = held.chain(waiting).chain(ledger.estimates().keys());
-        for number in all.filter_map(|market| dataset.index_of(market.as_str())) {
+        let estimated = run.ledger.estimates().keys();
+        let estimated = estimated.filter_map(|market| dataset.index_of(market.as_str()));
+        for number in run.at_stake(dataset).chain(estimated) {
             set(&mut self.at_stake, number, true);
             self.staked.push(number);
         }

@@ -1,30 +1,25 @@
 //! Looks at the markets of a price recording ahead of the account: from columns of numbers, market by
 //! market, as long as nothing is at stake in them ([`crate::strategy::scout`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::{
-    Calibrations, Estimate, Level, Market, MarketId, Position, Price, PricePoint, RestingOrder,
-    Snapshot, SourceKind, Timestamp, TokenId,
-};
+use crate::domain::{Market, PricePoint, Snapshot, SourceKind, Timestamp, TokenId};
 use crate::market_data::recorded::{
     Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, is_same_step,
 };
-use crate::strategy::scout::{Finding, Scout};
+use crate::strategy::Strategy;
+use crate::strategy::scout::{Finding, NoStake, Scout};
 use crate::strategy::sight::{Past, Sight, TopBook};
-use crate::strategy::{Strategy, StrategyContext};
 
 use super::engine::ReplayRules;
-use super::frames::Rows;
+use super::frames::{OLD_POINTS, Rows, shown_by};
 
 /// Rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
 /// rows are gone through, and few enough to be given up within milliseconds.
 const BATCH: usize = 8_192;
 /// So many rows one thread looks at alone.
 const ALONE: usize = 2_048;
-/// Points that have left the window are dropped when there are so many, and they are most.
-const OLD_POINTS: usize = 1_024;
 
 /// How far a row can be dealt with by what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,16 +237,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
 struct Look<'l, 's> {
     dataset: &'l Dataset,
     scouts: &'l [&'s dyn Scout],
-    nothing: Nothing,
-}
-
-/// An account that has no stake in anything.
-#[derive(Default)]
-struct Nothing {
-    positions: BTreeMap<TokenId, Position>,
-    resting: BTreeMap<u64, RestingOrder>,
-    estimates: BTreeMap<MarketId, Vec<Estimate>>,
-    calibrations: Calibrations,
+    account: NoStake,
 }
 
 impl<'l, 's> Look<'l, 's> {
@@ -259,7 +245,7 @@ impl<'l, 's> Look<'l, 's> {
         Look {
             dataset,
             scouts,
-            nothing: Nothing::default(),
+            account: NoStake::default(),
         }
     }
 
@@ -314,14 +300,7 @@ impl<'l, 's> Look<'l, 's> {
     ) -> Option<()> {
         let row = known.seen.checked_sub(1)?;
         let at = one.points().get(row)?.at;
-        if one.is_resolved(at) {
-            return None;
-        }
-        let mut visible = self.dataset.visible_at_row(number, row, at)?;
-        if let Some(fees) = known.fees {
-            visible.fee = fees.at(at);
-        }
-        let top = self.dataset.top(number, row, &visible)?;
+        let (visible, top) = shown_by(self.dataset, number, row, at, known.fees)?;
         one.show(&mut known.market, &visible);
         let Known { market, past, .. } = known;
         let [first, second] = market.outcomes.as_slice() else {
@@ -335,13 +314,7 @@ impl<'l, 's> Look<'l, 's> {
             past: past.at(one.points(), known.seen, at),
         };
         snapshot.at = at;
-        let context = StrategyContext {
-            snapshot,
-            positions: &self.nothing.positions,
-            resting: &self.nothing.resting,
-            estimates: &self.nothing.estimates,
-            calibrations: &self.nothing.calibrations,
-        };
+        let context = self.account.context(snapshot);
         let mut whole = false;
         for (scout, findings) in self.scouts.iter().zip(&mut out.findings) {
             let finding = scout.find(&context, &sight);
@@ -355,14 +328,10 @@ impl<'l, 's> Look<'l, 's> {
 
 fn top_book<'a>(top: &Top, second: bool, token: &'a TokenId) -> TopBook<'a> {
     let (bid, ask) = top.levels(second);
-    // As a book does: nothing can trade at 0 or 1.
-    let good = |level: &Level| {
-        level.price > Price::ZERO && level.price < Price::ONE && !level.size.is_zero()
-    };
     TopBook {
         token,
-        bid: bid.filter(good),
-        ask: ask.filter(good),
+        bid,
+        ask,
         at: top.at,
     }
 }

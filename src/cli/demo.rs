@@ -12,9 +12,7 @@ use crate::app::config::Config;
 use crate::app::{Access, App, OpenOptions, Source};
 use crate::domain::{Estimate, TokenId};
 use crate::sandbox::{PlantedKind, Sandbox, SandboxConfig};
-use crate::strategy::{
-    AiAnalystParams, ArbitrageurParams, MarketMakerParams, SignalTraderParams, StrategiesConfig,
-};
+use crate::strategy::StrategiesConfig;
 use crate::trading::report::{OrderReport, StrategyReport, TickReport};
 
 use super::source::{client_of, start_sandbox, stepping};
@@ -143,26 +141,11 @@ pub async fn demo(common: &Common, args: DemoArgs) -> Result<(), Failure> {
 
 /// All four strategies on, exits attached: the demo shows everything at once.
 fn demo_config() -> Config {
-    let strategies = StrategiesConfig {
-        signal_trader: Some(SignalTraderParams {
-            enabled: true,
-            ..Default::default()
-        }),
-        market_maker: Some(MarketMakerParams {
-            enabled: true,
-            ..Default::default()
-        }),
-        arbitrageur: Some(ArbitrageurParams {
-            enabled: true,
-            // The sandbox's events are complete by construction.
-            trust_event_sets: true,
-            ..Default::default()
-        }),
-        ai_analyst: Some(AiAnalystParams {
-            enabled: true,
-            ..Default::default()
-        }),
-    };
+    let mut strategies = StrategiesConfig::all_on();
+    if let Some(params) = &mut strategies.arbitrageur {
+        // The sandbox's events are complete by construction.
+        params.trust_event_sets = true;
+    }
     let mut config = Config {
         strategies,
         ..Config::default()

@@ -16,6 +16,14 @@ pub struct Level {
     pub size: Shares,
 }
 
+impl Level {
+    /// False without shares, and at 0 and 1, where nothing can trade.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        !self.size.is_zero() && self.price > Price::ZERO && self.price < Price::ONE
+    }
+}
+
 /// Where a book comes from; what is not the venue's own says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,10 +216,7 @@ impl Book {
     /// Shares that an order of this side could take at `limit` or better.
     #[must_use]
     pub fn depth_to(&self, side: Side, limit: Price) -> Shares {
-        self.against(side)
-            .iter()
-            .take_while(|level| side.accepts(limit, level.price))
-            .fold(Shares::ZERO, |sum, level| sum.plus(level.size))
+        depth_to(self.against(side), side, limit)
     }
 
     /// Shares that rest at exactly `price` on the side on which an order of `side` would rest.
@@ -241,6 +246,15 @@ impl Book {
     }
 }
 
+/// Shares of these levels, best first, that an order of this side could take at `limit` or better.
+#[must_use]
+pub fn depth_to(levels: &[Level], side: Side, limit: Price) -> Shares {
+    levels
+        .iter()
+        .take_while(|level| side.accepts(limit, level.price))
+        .fold(Shares::ZERO, |sum, level| sum.plus(level.size))
+}
+
 fn replace_top(
     levels: &mut Vec<Level>,
     is_top: impl Fn(&Level) -> bool,
@@ -256,12 +270,8 @@ fn replace_top(
     }
 }
 
-fn is_good(level: &Level) -> bool {
-    !level.size.is_zero() && level.price > Price::ZERO && level.price < Price::ONE
-}
-
 fn is_tidy(levels: &[Level], best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering) -> bool {
-    levels.iter().all(is_good) && levels.is_sorted_by(|a, b| best_first(a, b).is_lt())
+    levels.iter().all(Level::is_good) && levels.is_sorted_by(|a, b| best_first(a, b).is_lt())
 }
 
 fn tidy(levels: &mut Vec<Level>, best_first: impl Fn(&Level, &Level) -> std::cmp::Ordering) {
@@ -269,7 +279,7 @@ fn tidy(levels: &mut Vec<Level>, best_first: impl Fn(&Level, &Level) -> std::cmp
     if is_tidy(levels, &best_first) {
         return;
     }
-    levels.retain(is_good);
+    levels.retain(Level::is_good);
     if !levels.is_sorted_by(|a, b| best_first(a, b).is_le()) {
         levels.sort_by(best_first);
     }

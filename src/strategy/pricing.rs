@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::params::{self, MAX_AMOUNT};
 use super::sight::Quoted;
 use super::{Analysis, StrategyContext, cause, parts};
+use crate::domain::book::depth_to;
 use crate::domain::{
     Book, Intent, Market, MarketView, Outcome, OutcomeName, Price, Shares, Side, Timestamp,
     TokenId, Usdc, text,
@@ -251,13 +252,8 @@ pub(super) fn plan_buy(
         return Err(cause::NO_EDGE);
     }
     let worst = limit.plus(terms.max_slippage);
-    let depth_to = |limit: Price| {
-        let offered = book.asks().iter();
-        let offered = offered.take_while(|level| Side::Buy.accepts(limit, level.price));
-        offered.fold(Shares::ZERO, |sum, level| sum.plus(level.size))
-    };
     for level in book.asks().iter().skip(1) {
-        if depth_to(limit) >= Shares::affordable(budget, limit) {
+        if depth_to(book.asks(), Side::Buy, limit) >= Shares::affordable(budget, limit) {
             break;
         }
         let Some(next) = buyable_at(level.price, market.tick).filter(|next| *next <= worst) else {

@@ -4,9 +4,37 @@
 //! strategy makes of such a market does not depend on the account, so that a replay can work it out ahead,
 //! market by market, and makes books only where something comes of it.
 
+use std::collections::BTreeMap;
+
 use super::StrategyContext;
 use super::sight::{Sight, TopBook};
-use crate::domain::{Intent, Market, MarketView, QuoteSide};
+use crate::domain::{
+    Calibrations, Estimate, Intent, Market, MarketId, MarketView, Position, QuoteSide,
+    RestingOrder, Snapshot, TokenId,
+};
+
+/// The account that such markets are looked at with: it has no stake in anything.
+#[derive(Debug, Default)]
+pub struct NoStake {
+    positions: BTreeMap<TokenId, Position>,
+    resting: BTreeMap<u64, RestingOrder>,
+    estimates: BTreeMap<MarketId, Vec<Estimate>>,
+    calibrations: Calibrations,
+}
+
+impl NoStake {
+    /// What a strategy may look at, with this account.
+    #[must_use]
+    pub fn context<'a>(&'a self, snapshot: &'a Snapshot) -> StrategyContext<'a> {
+        StrategyContext {
+            snapshot,
+            positions: &self.positions,
+            resting: &self.resting,
+            estimates: &self.estimates,
+            calibrations: &self.calibrations,
+        }
+    }
+}
 
 /// What a strategy makes of a market in which nothing is at stake.
 #[derive(Debug, Clone, Copy, PartialEq)]

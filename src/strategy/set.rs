@@ -56,6 +56,29 @@ impl Default for StrategiesConfig {
 }
 
 impl StrategiesConfig {
+    /// All four on, with the defaults of their sections.
+    #[must_use]
+    pub fn all_on() -> Self {
+        StrategiesConfig {
+            signal_trader: Some(SignalTraderParams {
+                enabled: true,
+                ..SignalTraderParams::default()
+            }),
+            market_maker: Some(MarketMakerParams {
+                enabled: true,
+                ..MarketMakerParams::default()
+            }),
+            arbitrageur: Some(ArbitrageurParams {
+                enabled: true,
+                ..ArbitrageurParams::default()
+            }),
+            ai_analyst: Some(AiAnalystParams {
+                enabled: true,
+                ..AiAnalystParams::default()
+            }),
+        }
+    }
+
     /// Checks every section that is there, disabled ones included. Errors:
     /// [`StrategyConfigError`] for the first parameter out of range.
     pub fn validate(&self) -> Result<(), StrategyConfigError> {

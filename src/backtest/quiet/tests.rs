@@ -11,8 +11,7 @@ use crate::domain::{Price, Usdc};
 use crate::market_data::recorded::DatasetOptions;
 use crate::strategy::scout::Scout;
 use crate::strategy::{
-    AiAnalystParams, Analysis, ArbitrageurParams, MarketMakerParams, SignalTraderParams,
-    StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
+    Analysis, StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
 };
 use crate::trading::config::{SizingMethod, TradingConfig};
 
@@ -113,24 +112,7 @@ fn recording(seed: u64) -> Dataset {
 }
 
 fn all_four(quick: bool) -> StrategiesConfig {
-    let mut config = StrategiesConfig {
-        signal_trader: Some(SignalTraderParams {
-            enabled: true,
-            ..SignalTraderParams::default()
-        }),
-        market_maker: Some(MarketMakerParams {
-            enabled: true,
-            ..MarketMakerParams::default()
-        }),
-        arbitrageur: Some(ArbitrageurParams {
-            enabled: true,
-            ..ArbitrageurParams::default()
-        }),
-        ai_analyst: Some(AiAnalystParams {
-            enabled: true,
-            ..AiAnalystParams::default()
-        }),
-    };
+    let mut config = StrategiesConfig::all_on();
     if quick {
         if let Some(params) = &mut config.signal_trader {
             params.lookback_minutes = 60;

@@ -66,7 +66,7 @@ impl Top {
         });
     }
 
-    /// Best bid and best ask of the first token, or of the second.
+    /// Best bid and best ask of the first token, or of the second; nothing where nothing can trade.
     #[must_use]
     pub fn levels(&self, second: bool) -> (Option<Level>, Option<Level>) {
         let (bid, ask) = match second {
@@ -77,8 +77,8 @@ impl Top {
             ),
         };
         let size = self.depth;
-        let level = |price| Level { price, size };
-        (bid.map(level), ask.map(level))
+        let level = |price| Some(Level { price, size }).filter(Level::is_good);
+        (bid.and_then(level), ask.and_then(level))
     }
 }
 

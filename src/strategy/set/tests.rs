@@ -30,25 +30,7 @@ fn the_original_parameter_names_and_defaults_are_read() {
         }"#,
     )
     .unwrap();
-    let defaults = StrategiesConfig {
-        signal_trader: Some(SignalTraderParams {
-            enabled: true,
-            ..SignalTraderParams::default()
-        }),
-        market_maker: Some(MarketMakerParams {
-            enabled: true,
-            ..MarketMakerParams::default()
-        }),
-        arbitrageur: Some(ArbitrageurParams {
-            enabled: true,
-            ..ArbitrageurParams::default()
-        }),
-        ai_analyst: Some(AiAnalystParams {
-            enabled: true,
-            ..AiAnalystParams::default()
-        }),
-    };
-    assert_eq!(config, defaults);
+    assert_eq!(config, StrategiesConfig::all_on());
     assert_eq!(
         StrategySet::from_config(&config).unwrap().names(),
         ["signal_trader", "market_maker", "arbitrageur", "ai_analyst"]

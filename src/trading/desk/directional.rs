@@ -61,17 +61,17 @@ impl Step<'_> {
                 continue;
             }
             let signal = match wish {
-                Wish::Known(signal) => Some((*signal).clone()),
-                Wish::Late(of, ()) => late.purchase(*of),
+                Wish::Known(signal) => (*signal).clone(),
+                Wish::Late(of, ()) => match late.purchase(*of) {
+                    Some(signal) => signal,
+                    // In a step that is given up; should it ever be in another, it is told.
+                    None => {
+                        self.report.not_traded(late.name(*of), NOT_GATHERED);
+                        continue;
+                    }
+                },
             };
-            match (signal, wish) {
-                (Some(signal), _) => logged.push((self.log_signal(&signal)?, signal)),
-                // In a step that is given up; should it ever be in another, it is told.
-                (None, Wish::Late(of, ())) => {
-                    self.report.not_traded(late.name(*of), NOT_GATHERED);
-                }
-                (None, Wish::Known(_)) => {}
-            }
+            logged.push((self.log_signal(&signal)?, signal));
         }
         for door in doors.into_counted() {
             let strategy = door.strategy.as_str();

@@ -1,12 +1,7 @@
 //! What strategies want of a tick: asked for, put in order, and handed on to be traded.
 
-use std::collections::BTreeMap;
-
-use crate::domain::{
-    Basket, Calibrations, Estimate, Intent, MarketId, MarketView, Position, Quote, QuoteSide,
-    RestingOrder, Signal, TokenId,
-};
-use crate::strategy::scout::Finding;
+use crate::domain::{Basket, Intent, MarketView, Quote, QuoteSide, Signal};
+use crate::strategy::scout::{Finding, NoStake};
 use crate::strategy::{Strategy, StrategyContext, look_with_all};
 
 use super::quiet::{Gathered, Quiet};
@@ -54,20 +49,11 @@ impl<'w> Wishes<'w> {
     }
 }
 
-/// The account that quiet markets are looked at with: they have no stake in any.
-#[derive(Default)]
-struct Nothing {
-    positions: BTreeMap<TokenId, Position>,
-    resting: BTreeMap<u64, RestingOrder>,
-    estimates: BTreeMap<MarketId, Vec<Estimate>>,
-    calibrations: Calibrations,
-}
-
 /// Looks at quiet markets in full.
 pub(super) struct LateLooks<'s> {
     gathered: Gathered<'s>,
     strategies: &'s [Box<dyn Strategy>],
-    nothing: Nothing,
+    account: NoStake,
 }
 
 impl<'s> LateLooks<'s> {
@@ -75,7 +61,7 @@ impl<'s> LateLooks<'s> {
         LateLooks {
             gathered,
             strategies,
-            nothing: Nothing::default(),
+            account: NoStake::default(),
         }
     }
 
@@ -91,19 +77,13 @@ impl<'s> LateLooks<'s> {
     }
 
     /// What the strategy wants of the market.
-    pub(super) fn intents(&self, late: Late) -> Vec<Intent> {
+    fn intents(&self, late: Late) -> Vec<Intent> {
         let scout = self.strategies.get(late.strategy);
         let scout = scout.and_then(|strategy| strategy.scout());
         let Some((scout, view)) = scout.zip(self.view(late)) else {
             return Vec::new();
         };
-        let context = StrategyContext {
-            snapshot: self.gathered.snapshot,
-            positions: &self.nothing.positions,
-            resting: &self.nothing.resting,
-            estimates: &self.nothing.estimates,
-            calibrations: &self.nothing.calibrations,
-        };
+        let context = self.account.context(self.gathered.snapshot);
         scout.look_at(&context, view)
     }
 
