@@ -33,6 +33,7 @@ mod input;
 mod load;
 mod metadata;
 mod parquet;
+mod place;
 mod records;
 mod resolutions;
 mod rows;

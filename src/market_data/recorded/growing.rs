@@ -7,6 +7,7 @@ use crate::domain::{Price, PricePoint, Timestamp, Usdc, text};
 use crate::market_data::DataError;
 
 use super::cells;
+use super::place::Place;
 use super::rows::{BAD_ID, Row, file_error, is_id};
 use super::skips::Skips;
 
@@ -67,7 +68,7 @@ pub(super) struct Growing {
     /// The market of the row before.
     last: usize,
     /// What was skipped.
-    pub(super) skips: Skips,
+    pub(super) skips: Skips<Place>,
     /// Rows whose best bid is not below their best ask: their quotes are not used.
     pub(super) odd_quotes: u64,
 }
@@ -85,7 +86,7 @@ pub(super) struct GrowingMarket {
     /// The text that the question was made from, when it is not long.
     raw_question: Vec<u8>,
     /// Where its first row is, and what it holds.
-    place: String,
+    place: Place,
     /// Rows taken, with those that were replaced.
     pub(super) rows: u64,
     pub(super) replaced: u64,
@@ -108,7 +109,7 @@ impl Growing {
     pub(super) fn accept(
         &mut self,
         row: &Row<'_>,
-        place: &dyn Fn() -> String,
+        place: &dyn Fn() -> Place,
     ) -> Result<(), &'static str> {
         let index = match self.guess(row) {
             Some(index) => index,
@@ -146,7 +147,7 @@ impl Growing {
     }
 
     #[cold]
-    fn find(&mut self, row: &Row<'_>, place: &dyn Fn() -> String) -> Result<usize, &'static str> {
+    fn find(&mut self, row: &Row<'_>, place: &dyn Fn() -> Place) -> Result<usize, &'static str> {
         let mut known = self.by_id.get(row.market_id).copied();
         let mut end = None;
         let mut tokens = 0;
@@ -174,11 +175,13 @@ impl Growing {
         Ok(index)
     }
 
-    /// Adds the rows of a later part of the same file.
-    pub(super) fn join(&mut self, later: Growing) {
+    /// Adds the rows of a later part of the same file, which has so many lines before that part.
+    pub(super) fn join(&mut self, later: Growing, lines: u64) {
         self.odd_quotes += later.odd_quotes;
-        self.skips.merge(later.skips);
-        for market in later.markets {
+        self.skips
+            .merge(later.skips.map(|place| place.after(lines)));
+        for mut market in later.markets {
+            market.place = market.place.after(lines);
             let mut known = self.by_id.get(market.id.as_bytes()).copied();
             let mut end = None;
             let mut tokens = 0;
@@ -247,7 +250,7 @@ fn second_of(row: &Row<'_>) -> Option<Box<str>> {
 }
 
 impl GrowingMarket {
-    fn of(row: &Row<'_>, place: &dyn Fn() -> String) -> Result<Self, &'static str> {
+    fn of(row: &Row<'_>, place: &dyn Fn() -> Place) -> Result<Self, &'static str> {
         let checked = |bytes: &[u8]| -> Result<Box<str>, &'static str> {
             let text = std::str::from_utf8(bytes).map_err(|_| "an id is not UTF-8 text")?;
             is_id(text).then(|| text.into()).ok_or(BAD_ID)
@@ -460,7 +463,7 @@ impl Merged {
             };
             return empty.checked(path).map(|_| 0);
         }
-        skips.merge(here);
+        skips.merge(here.map(|place| place.to_string()));
         Ok(rows)
     }
 

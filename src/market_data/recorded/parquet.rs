@@ -18,6 +18,7 @@ use crate::market_data::DataError;
 
 use super::fields;
 use super::growing::Growing;
+use super::place::Place;
 use super::rows::{
     BAD_QUOTE, BAD_TIME, Cancelled, Columns, Content, LACKING, Row, bad_price, bad_volume,
     file_error, file_name,
@@ -118,7 +119,7 @@ fn read_sound<F: ChunkReader + 'static>(
         .collect();
     let mut growing = Growing::default();
     for part in parts {
-        growing.join(part?);
+        growing.join(part?, 0);
     }
     growing.checked(path).map(Content::Prices)
 }
@@ -154,7 +155,7 @@ struct Rows {
     name: String,
     count: u64,
     growing: Growing,
-    skips: Skips,
+    skips: Skips<Place>,
     last_time: (Vec<u8>, Timestamp),
     /// Numbers that are ids, as text.
     ids: [Vec<u8>; 3],
@@ -274,7 +275,8 @@ impl Rows {
         let place = || {
             let id = crate::domain::text::clean(&String::from_utf8_lossy(cells.market), 80);
             let (price, time) = (&cells.price, &cells.time);
-            format!("{name}: row {number}: market {id}, price {price}, time {time}")
+            let text = format!("market {id}, price {price}, time {time}");
+            Place::in_row(name, number, text)
         };
         let outcome = cells
             .row(unit, &mut self.last_time)

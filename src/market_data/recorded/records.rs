@@ -76,13 +76,17 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// The records of a part of a file that begins with a record, in this line.
-    pub(super) fn of_part(input: R, terminator: u8, line: u64) -> Self {
+    /// The records of a part of a file that begins with a record. Lines are counted from there.
+    pub(super) fn of_part(input: R, terminator: u8) -> Self {
         Records {
             terminator: Some(terminator),
-            next_line: line,
             ..Records::new(input)
         }
+    }
+
+    /// Lines that were gone through.
+    pub(super) fn lines(&self) -> u64 {
+        self.next_line - 1
     }
 
     /// What ends a line, once a record was read.

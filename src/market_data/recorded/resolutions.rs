@@ -78,7 +78,7 @@ pub(super) fn read(
         let field = |index: usize| records.field(index).unwrap_or_default();
         let text_at =
             |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
-        let first = || place(&name, &records);
+        let first = || place(&name, &records).to_string();
         if field(market).is_empty() || field(outcome).is_empty() {
             skips.count("a resolution has no market or no outcome", first);
             continue;

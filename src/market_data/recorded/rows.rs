@@ -9,6 +9,7 @@ use crate::market_data::DataError;
 use super::fields;
 use super::growing::Growing;
 use super::input;
+use super::place::Place;
 use super::records::Records;
 use super::skips::Skips;
 use super::split_file;
@@ -202,13 +203,13 @@ pub(super) fn read_rows(
 }
 
 /// `file:line: what the row holds`, shortened.
-pub(super) fn place<R: Read>(name: &str, records: &Records<R>) -> String {
+pub(super) fn place<R: Read>(name: &str, records: &Records<R>) -> Place {
     let fields: Vec<_> = names(records)
         .into_iter()
         .map(String::from_utf8_lossy)
         .collect();
     let text = crate::domain::text::clean(&fields.join(","), 120);
-    format!("{name}:{}: {text}", records.line())
+    Place::on_line(name, records.line(), text)
 }
 
 #[inline]

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Error, Read, Result, Seek, SeekFrom, Take};
 use std::path::Path;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::market_data::DataError;
@@ -29,8 +29,14 @@ const BLOCK: usize = 256 * 1024;
 struct Part {
     start: u64,
     end: u64,
-    /// Its first line, counted from 1.
-    line: u64,
+}
+
+/// What is known of a part once it was read.
+struct Told {
+    /// It ended within quotes.
+    is_open: bool,
+    /// How many lines it has.
+    lines: u64,
 }
 
 /// Reads a file in parts; `None` where it has to be read in one go: it is small, packed, has quotes around
@@ -68,7 +74,7 @@ fn read_in(
     let Some(parts) = split(path, length, size, terminator).map_err(failed)? else {
         return Ok(None);
     };
-    let read: Vec<std::result::Result<(Growing, bool), DataError>> = parts
+    let read: Vec<std::result::Result<(Growing, Told), DataError>> = parts
         .par_iter()
         .map(|part| {
             let input = open(path, *part).map_err(failed)?;
@@ -77,21 +83,27 @@ fn read_in(
                 records.advance().map_err(failed)?;
                 records
             } else {
-                Records::of_part(input, terminator, part.line)
+                Records::of_part(input, terminator)
             };
             let growing = read_rows(&mut records, &columns, path, cancelled)?;
-            Ok((growing, records.is_open()))
+            let told = Told {
+                is_open: records.is_open(),
+                lines: records.lines(),
+            };
+            Ok((growing, told))
         })
         .collect();
     let mut whole = Growing::default();
     let last = read.len().saturating_sub(1);
+    let mut lines = 0;
     for (number, part) in read.into_iter().enumerate() {
         // What a part that begins within quotes failed with is not the file's failure.
-        let (growing, is_open) = part?;
-        if is_open && number != last {
+        let (growing, told) = part?;
+        if told.is_open && number != last {
             return Ok(None);
         }
-        whole.join(growing);
+        whole.join(growing, lines);
+        lines += told.lines;
     }
     if whole.has_rivals() {
         return Ok(None);
@@ -109,7 +121,7 @@ fn open(path: &Path, part: Part) -> Result<Take<File>> {
 
 /// Parts of about `size` bytes that end with a line each; `None` when a line is longer than any record.
 fn split(path: &Path, length: u64, size: u64, terminator: u8) -> Result<Option<Vec<Part>>> {
-    let mut ends = Vec::new();
+    let mut parts = Vec::new();
     let mut start = 0;
     while length - start >= size * 2 {
         let Some(end) = end_of_line(path, start + size, terminator)? else {
@@ -118,20 +130,10 @@ fn split(path: &Path, length: u64, size: u64, terminator: u8) -> Result<Option<V
         if end >= length {
             break;
         }
-        ends.push((start, end));
+        parts.push(Part { start, end });
         start = end;
     }
-    ends.push((start, length));
-    let counts: Vec<Result<u64>> = ends
-        .par_iter()
-        .map(|(start, end)| count_lines(path, (*start, *end), terminator))
-        .collect();
-    let mut line = 1;
-    let mut parts = Vec::with_capacity(ends.len());
-    for ((start, end), count) in ends.into_iter().zip(counts) {
-        parts.push(Part { start, end, line });
-        line += count?;
-    }
+    parts.push(Part { start, end: length });
     Ok(Some(parts))
 }
 
@@ -153,27 +155,6 @@ fn end_of_line(path: &Path, at: u64, terminator: u8) -> Result<Option<u64>> {
         passed += read;
     }
     Ok(None)
-}
-
-fn count_lines(path: &Path, (start, end): (u64, u64), terminator: u8) -> Result<u64> {
-    let mut input = open(
-        path,
-        Part {
-            start,
-            end,
-            line: 1,
-        },
-    )?;
-    let mut block = vec![0; BLOCK];
-    let mut lines = 0_u64;
-    loop {
-        let read = input.read(&mut block)?;
-        let bytes = block.get(..read).unwrap_or_default();
-        if bytes.is_empty() {
-            return Ok(lines);
-        }
-        lines += memchr_iter(terminator, bytes).count() as u64;
-    }
 }
 
 #[cfg(test)]
@@ -214,10 +195,11 @@ mod tests {
     #[test]
     fn parts_give_what_one_reader_gives() {
         for end in ["\n", "\r\n", "\r"] {
-            let (parts, whole) = in_parts(
-                &text(997, "Will it, they ask, rain?", end)
-                    .replace("Will it, they ask, rain?", "\"Will it, they ask, rain?\""),
-            );
+            let mut text = text(997, "\"Will it, they ask, rain?\"", end);
+            // Something that is odd in the last part only.
+            let odd = text.rfind(",0.").unwrap();
+            text.replace_range(odd..odd + 3, ",7.");
+            let (parts, whole) = in_parts(&text);
             let parts = parts.expect("read in parts");
             // Everything, the lines of skipped rows included, but for hints on what follows what.
             let told = |content: &Content| match content {
@@ -237,11 +219,14 @@ mod tests {
                         )
                     });
                     let markets: Vec<String> = markets.collect();
-                    format!("{markets:?} {:?} {}", growing.skips, growing.odd_quotes)
+                    let skips = growing.skips.clone().map(|place| place.to_string());
+                    format!("{markets:?} {skips:?} {}", growing.odd_quotes)
                 }
                 Content::Other => "other".to_owned(),
             };
-            assert!(told(&whole).contains("p.csv:42:"), "{}", told(&whole));
+            for line in ["p.csv:42:", "p.csv:998:"] {
+                assert!(told(&whole).contains(line), "{}", told(&whole));
+            }
             assert_eq!(told(&parts), told(&whole), "{end:?}");
         }
     }
@@ -277,16 +262,16 @@ mod tests {
     }
 
     #[test]
-    fn parts_begin_with_a_line_and_know_its_number() {
+    fn parts_begin_with_a_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.csv");
         std::fs::write(&path, "0123456\n".repeat(100)).unwrap();
         let parts = split(&path, 800, 100, b'\n').unwrap().unwrap();
         // 100 lies in the thirteenth line, which ends at 104; and so on, until less than 200 are left.
-        let part = |start, end, line| Part { start, end, line };
-        assert_eq!(parts.first(), Some(&part(0, 104, 1)));
-        assert_eq!(parts.get(1), Some(&part(104, 208, 14)));
-        assert_eq!(parts.last(), Some(&part(624, 800, 79)));
+        let part = |start, end| Part { start, end };
+        assert_eq!(parts.first(), Some(&part(0, 104)));
+        assert_eq!(parts.get(1), Some(&part(104, 208)));
+        assert_eq!(parts.last(), Some(&part(624, 800)));
         std::fs::write(&path, "x".repeat(MAX_RECORD * 3)).unwrap();
         assert_eq!(
             split(&path, MAX_RECORD as u64 * 3, 1_000, b'\n').unwrap(),
