@@ -7,8 +7,8 @@
 Makes price files of a seeded random walk (every row another price than the one before of its market), lets
 all four strategies trade on them, and prints for each size how long reading, replaying and measuring took
 as the program tells it, the whole by the clock, and the most memory it held beside the size of the file.
-Beside it: what `pandas.read_csv` takes for reading the same file and nothing else, where pandas is
-installed. Needs Linux. --keep FOLDER keeps the files for the next time.
+Beside it: what pandas and polars take for reading the same file and nothing else, where they are
+installed (polars uses all cores). Needs Linux. --keep FOLDER keeps the files for the next time.
 """
 
 import argparse
@@ -79,12 +79,27 @@ def run(binary, folder, configuration):
     return int(parts[1]), seconds, usage.ru_maxrss / 1024, times
 
 
-def read_by_pandas(path):
-    code = "import sys, time, pandas\nbegan = time.perf_counter()\nrows = len(pandas.read_csv(sys.argv[1]))\nprint(rows, time.perf_counter() - began)"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
-    if done.returncode != 0:
-        return None
-    return float(done.stdout.split()[1])
+# Readers to compare with, by name: the best of three, since the first one warms up.
+READERS = {
+    "pandas": "import pandas\nread = lambda path: len(pandas.read_csv(path))",
+    # A token id does not fit into its integers.
+    "polars": "import polars\nread = lambda path: polars.read_csv(path, schema_overrides={'token_id': polars.String}).height",
+}
+TIMED = """
+import sys, time
+times = []
+for _ in range(3):
+    began = time.perf_counter()
+    read(sys.argv[1])
+    times.append(time.perf_counter() - began)
+print(min(times))
+"""
+
+
+def read_by(reader, path):
+    """Seconds that another reader takes for the file and nothing else; `None` where it is not installed."""
+    done = subprocess.run([sys.executable, "-c", READERS[reader] + TIMED, str(path)], capture_output=True, text=True)
+    return float(done.stdout) if done.returncode == 0 else None
 
 
 def main():
@@ -99,7 +114,7 @@ def main():
         place.mkdir(parents=True, exist_ok=True)
         configuration = pathlib.Path(temporary, "config.yaml")
         config(configuration)
-        print(f"{'rows':>10} {'MiB':>6} {'whole s':>8} {'rows/s':>10} {'read s':>7} {'replay s':>9} {'rows/s':>10} {'measure s':>9} {'peak MiB':>9} {'× file':>7} {'pandas reads s':>15}")
+        print(f"{'rows':>10} {'MiB':>6} {'whole s':>8} {'rows/s':>10} {'read s':>7} {'replay s':>9} {'rows/s':>10} {'measure s':>9} {'peak MiB':>9} {'× file':>7} {'pandas reads s':>15} {'polars reads s':>15}")
         for rows in arguments.rows:
             folder = place / f"rows-{rows}"
             path = folder / "prices.csv"
@@ -110,8 +125,8 @@ def main():
             counted, seconds, peak, (read, replay, measure) = run(binary, folder, configuration)
             if counted != rows:
                 sys.exit(f"{counted} of {rows} rows were read")
-            pandas = read_by_pandas(path)
-            beside = f"{pandas:15.2f}" if pandas else f"{'not installed':>15}"
+            others = [read_by(reader, path) for reader in READERS]
+            beside = " ".join(f"{seconds:15.2f}" if seconds else f"{'not installed':>15}" for seconds in others)
             print(
                 f"{rows:10} {size:6.1f} {seconds:8.2f} {rows / seconds:10.0f} {read:7.2f} {replay:9.2f} {rows / replay:10.0f} "
                 f"{measure:9.2f} {peak:9.1f} {peak / size:7.2f} {beside}",

@@ -8,6 +8,7 @@
 //! [`parity`] carries a recorded session out again.
 
 pub mod analysis;
+mod at_stake;
 pub mod baselines;
 pub mod books;
 pub mod bootstrap;
@@ -18,7 +19,6 @@ pub mod frames;
 pub mod lookahead;
 #[cfg(test)]
 mod martingale;
-mod merge;
 pub mod metrics;
 pub mod parity;
 mod quiet;

@@ -1,5 +1,6 @@
 //! The replay: the live step over every frame of a recording, on a ledger without a store.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use crate::trading::desk::{self, DeskError, Gathered};
 use crate::trading::ledger::Ledger;
 use crate::trading::report::TickReport;
 
+use super::at_stake::AtStake;
 use super::books;
 use super::data::Source;
 use super::frames::Frames;
@@ -184,7 +186,8 @@ pub fn run_observed<'d>(
     run_selected(data, strategies, options, observe, None)
 }
 
-/// Whether anything may be wanted of a market in which nothing is held and no order waits.
+/// Whether anything may be wanted of a market in which nothing is held and no order waits. Of what it says no
+/// to once nothing is wanted any more.
 pub(super) type Selects<'a> = &'a dyn Fn(&MarketId) -> bool;
 
 /// The same for strategies that want nothing of most markets: those of a price recording that `selects`
@@ -451,7 +454,7 @@ fn replay(
         Some(mut frames) => {
             let scouting = options.scouts(&run, &frames, selects.is_some()).then(|| {
                 let (start, rules) = (options.start, &options.rules);
-                Scouting::new(dataset, run.strategies, start, rules, frames.rows())
+                Scouting::new(dataset, run.strategies, start, rules, frames.period())
             });
             match scouting.flatten() {
                 Some(mut scouting) => {
@@ -491,6 +494,17 @@ fn replay_whole(
 ) -> Result<(), BacktestError> {
     let total = frames.total();
     let selects = selects.filter(|_| !frames.shares_tokens());
+    let mut at_stake = AtStake::default();
+    // Those that `selects` has said no to.
+    let unwanted = vec![Cell::new(false); dataset.series().len()];
+    let asked = |number: usize, selects: Selects<'_>| {
+        let one = dataset.series().get(number);
+        let wanted = one.is_some_and(|one| selects(&one.template().id));
+        if let Some(unwanted) = unwanted.get(number) {
+            unwanted.set(!wanted);
+        }
+        wanted
+    };
     let mut pending = BTreeSet::new();
     let mut ahead = None;
     let mut done = 0;
@@ -505,7 +519,14 @@ fn replay_whole(
         run.scheduled_tick(frames, &mut pending, options.rules.tick_ms)?;
         let next = || match selects {
             None => frames.next(),
-            Some(selects) => frames.next_of(&run.selection(dataset, selects)),
+            Some(selects) => {
+                at_stake.note(dataset, &run.ledger);
+                let wanted = |number: usize| {
+                    let unwanted = unwanted.get(number).is_some_and(Cell::get);
+                    at_stake.contains(number) || (!unwanted && asked(number, selects))
+                };
+                frames.next_of(&wanted)
+            }
         };
         let next = ahead.take().or_else(|| (!run.partial).then(next).flatten());
         let Some(snapshot) = next else {
@@ -539,24 +560,6 @@ fn replay_whole(
 }
 
 impl Replay<'_, '_> {
-    /// Numbers of the markets in which something is held or an order waits; some may come twice.
-    pub(super) fn at_stake(&self, dataset: &Dataset) -> impl Iterator<Item = usize> {
-        let held = self.ledger.positions().values();
-        let held = held.map(|position| &position.market_id);
-        let waiting = self.ledger.open_orders().map(|(order, _)| &order.market_id);
-        let markets = held.chain(waiting);
-        markets.filter_map(|market| dataset.index_of(market.as_str()))
-    }
-
-    /// The markets that are selected, and those in which something is held or an order waits.
-    fn selection(&self, dataset: &Dataset, selects: Selects<'_>) -> impl Fn(usize) -> bool {
-        let at_stake: BTreeSet<usize> = self.at_stake(dataset).collect();
-        move |index| {
-            let one = dataset.series().get(index);
-            at_stake.contains(&index) || one.is_some_and(|one| selects(&one.template().id))
-        }
-    }
-
     /// With a schedule: the tick at the first whole multiple of `every` at or after the rows since the
     /// last tick, unless more rows come before it. Strategies see the markets that had a row.
     fn scheduled_tick(

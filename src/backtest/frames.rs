@@ -1,17 +1,17 @@
 //! A recording as a sequence of snapshots, one per moment at which it has rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::domain::{
     History, MarketView, Places, PricePoint, Resolution, Snapshot, SourceKind, Timestamp, Universe,
 };
 use crate::market_data::recorded::{
-    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, Visible,
-    push_thinned,
+    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Timeline, Top,
+    Visible, push_thinned,
 };
 
 use super::engine::ReplayRules;
-use super::merge::sorted_unless;
 
 /// Snapshots of a recording, oldest first.
 ///
@@ -30,9 +30,9 @@ use super::merge::sorted_unless;
 #[derive(Debug)]
 pub struct Frames<'a> {
     dataset: &'a Dataset,
-    /// Time and market of all rows in the period, by time, then by market.
-    rows: Rows,
-    next_row: usize,
+    period: Moments,
+    /// Place of the next moment with rows.
+    next: usize,
     /// Time and market of all resolutions in the period, by time, then by market.
     ends: Vec<(Timestamp, usize)>,
     next_end: usize,
@@ -51,8 +51,32 @@ pub struct Frames<'a> {
     shown: usize,
 }
 
-/// Time and number of the market of rows, in order.
-pub(super) type Rows = Arc<Vec<(Timestamp, u32)>>;
+/// The moments of a period that have rows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Moments {
+    pub timeline: Arc<Timeline>,
+    /// Their places in it.
+    pub places: Range<usize>,
+}
+
+impl Moments {
+    /// Those between `start` and `end` inclusive; without them from the first row, and to the last one.
+    fn between(timeline: Arc<Timeline>, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+        let moments = timeline.moments();
+        let first = start.map_or(0, |start| moments.partition_point(|at| *at < start));
+        let end = end.map_or(moments.len(), |end| {
+            moments.partition_point(|at| *at <= end)
+        });
+        let places = first..end.max(first);
+        Moments { timeline, places }
+    }
+
+    /// The moment at this place; `None` outside the period.
+    fn at(&self, place: usize) -> Option<Timestamp> {
+        let inside = self.places.contains(&place);
+        inside.then(|| self.timeline.moments().get(place).copied())?
+    }
+}
 
 /// What the replay knows of a market so far.
 #[derive(Debug, Default, Clone)]
@@ -139,8 +163,8 @@ impl<'a> Frames<'a> {
     fn empty(dataset: &'a Dataset) -> Self {
         Frames {
             dataset,
-            rows: Rows::default(),
-            next_row: 0,
+            period: Moments::default(),
+            next: 0,
             ends: Vec::new(),
             next_end: 0,
             markets: Vec::new(),
@@ -167,47 +191,41 @@ impl<'a> Frames<'a> {
         let inside = |at: Timestamp| {
             start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
         };
-        let mut rows = Vec::new();
+        let mut timeline = dataset.timeline(cancelled)?;
         let mut ends = Vec::new();
         let mut markets = vec![State::default(); dataset.series().len()];
         for (index, (one, state)) in dataset.series().iter().zip(&mut markets).enumerate() {
-            if index % 64 == 0 && cancelled() {
-                return None;
-            }
             state.excluded = rules.excludes(index);
             if state.excluded {
                 continue;
             }
             state.fees = rules.fees.instead(one.template());
-            let points = one.points();
-            state.seen = start.map_or(0, |start| points.partition_point(|p| p.at < start));
-            let Ok(number) = u32::try_from(index) else {
-                break;
-            };
-            rows.extend(
-                points
-                    .iter()
-                    .skip(state.seen)
-                    .take_while(|point| inside(point.at))
-                    .map(|point| (point.at, number)),
-            );
+            state.seen = start.map_or(0, |start| {
+                one.points().partition_point(|point| point.at < start)
+            });
             if let Some((at, _)) = one.resolution()
                 && inside(at)
             {
                 ends.push((at, index));
             }
         }
-        let rows = sorted_unless(rows, cancelled)?;
+        if markets.iter().any(|state| state.excluded) {
+            let left = timeline.without(|number| rules.excludes(number as usize));
+            timeline = Arc::new(left);
+        }
         ends.sort_unstable();
-        let last_row = rows.last().map(|(at, _)| *at);
+        let period = Moments::between(timeline, start, end);
+        let last_row = period.places.clone().next_back();
+        let last_row = last_row.and_then(|place| period.at(place));
         let trailing = ends
             .iter()
             .map(|(at, _)| *at)
             .filter(|at| last_row.is_none_or(|last| *at > last));
-        let total = distinct(rows.iter().map(|(at, _)| *at)) + distinct(trailing);
+        let total = period.places.len() + distinct(trailing);
         let universe = Universe::new(dataset.series().iter().map(Series::template));
         Some(Frames {
-            rows: Arc::new(rows),
+            next: period.places.start,
+            period,
             ends,
             markets,
             universe: Arc::new(universe),
@@ -216,9 +234,15 @@ impl<'a> Frames<'a> {
         })
     }
 
-    /// All rows.
-    pub(super) fn rows(&self) -> Rows {
-        Arc::clone(&self.rows)
+    /// The moments that have rows.
+    pub(super) fn period(&self) -> &Moments {
+        &self.period
+    }
+
+    /// Where the rows of the next frame are in the timeline; `None` when it has none.
+    pub(super) fn next_rows(&self) -> Option<Range<usize>> {
+        self.period.at(self.next)?;
+        Some(self.period.timeline.rows_of(self.next))
     }
 
     /// The view of a market that the latest frame left out; `None` where the frame could have none.
@@ -279,7 +303,7 @@ impl<'a> Frames<'a> {
     /// The moment of the next frame; `None` at the end.
     #[must_use]
     pub fn next_moment(&self) -> Option<Timestamp> {
-        let row = self.rows.get(self.next_row).map(|(at, _)| *at);
+        let row = self.period.at(self.next);
         row.or_else(|| self.ends.get(self.next_end).map(|(at, _)| *at))
     }
 
@@ -299,16 +323,17 @@ impl<'a> Frames<'a> {
     /// Finds the markets with a row at `at`, and moves each on by that row.
     fn take_rows(&mut self, at: Timestamp) {
         self.fresh.clear();
-        while let Some((row_at, market)) = self.rows.get(self.next_row).copied()
-            && row_at == at
-        {
-            self.next_row += 1;
-            let market = market as usize;
+        if self.period.at(self.next) != Some(at) {
+            return;
+        }
+        for number in self.period.timeline.at(self.next) {
+            let market = *number as usize;
             if let Some(state) = self.markets.get_mut(market) {
                 state.seen += 1;
                 self.fresh.push(market);
             }
         }
+        self.next += 1;
     }
 
     /// The views of `markets`, and of the other members of their neg-risk events as no candidates.

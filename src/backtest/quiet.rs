@@ -2,14 +2,16 @@
 //! where something is at stake or is to be done. What comes of it is what the whole replay gives.
 
 use std::cell::{OnceCell, RefCell};
+use std::sync::Arc;
 
 use crate::domain::{MarketView, Snapshot, Timestamp};
-use crate::market_data::recorded::Dataset;
+use crate::market_data::recorded::{Dataset, Timeline};
 use crate::trading::desk::{Gathered, LateViews, Quiet};
 
+use super::at_stake::{AtStake, set};
 use super::engine::{BacktestError, BacktestOptions, Replay, Stop};
-use super::frames::{Frames, Rows};
-use super::scouting::{Row, Scouted, Scouting};
+use super::frames::Frames;
+use super::scouting::{Scouted, Scouting};
 
 /// Views of one frame that are made when they are asked for.
 struct Late<'l, 'f, 'd> {
@@ -55,9 +57,7 @@ impl Late<'_, '_, '_> {
 struct Division {
     /// By number of the market: whether it is quiet.
     is_quiet: Vec<bool>,
-    /// By number: whether something is at stake in it.
-    at_stake: Vec<bool>,
-    staked: Vec<usize>,
+    at_stake: AtStake,
     /// Numbers of the quiet ones, rising.
     quiet: Vec<u32>,
     /// Beside them, where they are among what was scouted.
@@ -65,38 +65,27 @@ struct Division {
 }
 
 impl Division {
-    /// Divides the markets of the frame that begins with the row at place `from`.
+    /// Divides the `markets` of a frame, whose first row is at place `from` of all rows.
     fn divide(
         &mut self,
         dataset: &Dataset,
         run: &Replay<'_, '_>,
-        rows: &[(Timestamp, u32)],
+        markets: &[u32],
         from: usize,
         scouted: &Scouted<'_>,
     ) {
-        let count = dataset.series().len();
-        self.is_quiet.resize(count, false);
-        self.at_stake.resize(count, false);
-        for number in self.staked.drain(..) {
-            set(&mut self.at_stake, number, false);
-        }
-        let estimated = run.ledger.estimates().keys();
-        let estimated = estimated.filter_map(|market| dataset.index_of(market.as_str()));
-        for number in run.at_stake(dataset).chain(estimated) {
-            set(&mut self.at_stake, number, true);
-            self.staked.push(number);
-        }
+        self.is_quiet.resize(dataset.series().len(), false);
+        self.at_stake.note(dataset, &run.ledger);
         for number in self.quiet.drain(..) {
             set(&mut self.is_quiet, number as usize, false);
         }
         self.entries.clear();
-        for (place, (_, number)) in (from..).zip(rows) {
+        for (place, number) in (from..).zip(markets) {
             let Some(index) = scouted.index(place) else {
                 continue;
             };
-            let said = scouted.row(index) == Row::Quiet;
-            if said
-                && self.at_stake.get(*number as usize) == Some(&false)
+            if scouted.tells(index)
+                && !self.at_stake.contains(*number as usize)
                 && let Ok(entry) = u32::try_from(index)
             {
                 set(&mut self.is_quiet, *number as usize, true);
@@ -111,12 +100,6 @@ impl Division {
     }
 }
 
-fn set(flags: &mut [bool], number: usize, value: bool) {
-    if let Some(flag) = flags.get_mut(number) {
-        *flag = value;
-    }
-}
-
 /// Steps through all frames, or until the run is not wanted any more.
 pub(super) fn replay(
     dataset: &Dataset,
@@ -128,8 +111,7 @@ pub(super) fn replay(
     let mut walk = Walk {
         dataset,
         options,
-        rows: frames.rows(),
-        from: 0,
+        timeline: Arc::clone(&frames.period().timeline),
         done: 0,
         division: Division::default(),
     };
@@ -151,9 +133,7 @@ pub(super) fn replay(
 struct Walk<'w> {
     dataset: &'w Dataset,
     options: &'w BacktestOptions<'w>,
-    rows: Rows,
-    /// Rows that are behind.
-    from: usize,
+    timeline: Arc<Timeline>,
     /// Frames that are behind.
     done: usize,
     division: Division,
@@ -168,7 +148,6 @@ impl Walk<'_> {
         frames: &mut Frames<'_>,
         scouted: &Scouted<'_>,
     ) -> Result<bool, BacktestError> {
-        let rows = Rows::clone(&self.rows);
         loop {
             if run.is_unwanted(self.options) {
                 run.partial = true;
@@ -180,15 +159,13 @@ impl Walk<'_> {
             if self.done == 0 {
                 run.open(self.options, at)?;
             }
-            let left = rows.get(self.from..).unwrap_or_default();
-            if !left.is_empty() && scouted.index(self.from).is_none() {
+            let rows = frames.next_rows().unwrap_or_default();
+            if !rows.is_empty() && scouted.index(rows.start).is_none() {
                 return Ok(true);
             }
-            let count = left.iter().take_while(|(row, _)| *row == at).count();
-            let present = left.get(..count).unwrap_or_default();
             let Walk { division, .. } = self;
-            division.divide(self.dataset, run, present, self.from, scouted);
-            self.from += count;
+            let markets = self.timeline.numbers(rows.clone());
+            division.divide(self.dataset, run, markets, rows.start, scouted);
             let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
                 return Ok(false);
             };

@@ -2,18 +2,20 @@
 //! market, as long as nothing is at stake in them ([`crate::strategy::scout`]).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::domain::{Market, PricePoint, Snapshot, SourceKind, Timestamp, TokenId};
 use crate::market_data::recorded::{
-    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Top, is_same_step,
+    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Timeline, Top,
+    is_same_step,
 };
 use crate::strategy::Strategy;
-use crate::strategy::scout::{Finding, NoStake, Scout};
-use crate::strategy::sight::{Past, Sight, TopBook};
+use crate::strategy::scout::{Finding, Findings, NoStake, Scout};
+use crate::strategy::sight::{Past, Sight, Squares, TopBook};
 
 use super::engine::ReplayRules;
-use super::frames::{OLD_POINTS, Rows, shown_by};
+use super::frames::{Moments, OLD_POINTS, shown_by};
 
 /// Rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
 /// rows are gone through, and few enough to be given up within milliseconds.
@@ -21,80 +23,29 @@ const BATCH: usize = 8_192;
 /// So many rows one thread looks at alone.
 const ALONE: usize = 2_048;
 
-/// How far a row can be dealt with by what was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Row {
-    /// There was no look at it.
-    Unseen,
-    /// Some strategy has to see the whole view.
-    Whole,
-    /// All is said, if nothing is at stake.
-    Quiet,
-}
-
 /// What strategies make of the markets of some moments in which nothing is at stake.
 #[derive(Debug, Default)]
 pub(super) struct Scouted<'s> {
-    /// Place of the first of these rows among all rows, in the order of time.
-    first: usize,
-    found: Found<'s>,
+    /// Which of all rows, in the order of time, these are.
+    rows: Range<usize>,
+    /// By strategy, then by row.
+    findings: Vec<Findings<'s>>,
 }
 
 impl<'s> Scouted<'s> {
-    /// Which of these rows the one at this place among all rows is, if any.
+    /// Where the one of all rows at this place is among the findings; `None` when it is not.
     pub(super) fn index(&self, place: usize) -> Option<usize> {
-        let index = place.checked_sub(self.first)?;
-        (index < self.found.rows.len()).then_some(index)
+        self.rows.contains(&place).then(|| place - self.rows.start)
     }
 
-    /// How far this row can be dealt with.
-    pub(super) fn row(&self, index: usize) -> Row {
-        self.found.rows.get(index).copied().unwrap_or(Row::Unseen)
+    /// Whether all is said of a row, if nothing is at stake.
+    pub(super) fn tells(&self, index: usize) -> bool {
+        self.findings.iter().all(|findings| findings.tells(index))
     }
 
     /// By strategy, then by row.
-    pub(super) fn findings(&self) -> &[Vec<Finding<'s>>] {
-        &self.found.findings
-    }
-}
-
-/// What was found, row by row.
-#[derive(Debug, Default)]
-struct Found<'s> {
-    rows: Vec<Row>,
-    /// By strategy, then by row.
-    findings: Vec<Vec<Finding<'s>>>,
-}
-
-impl<'s> Found<'s> {
-    fn with_room(strategies: usize, rows: usize) -> Self {
-        Found {
-            rows: Vec::with_capacity(rows),
-            findings: (0..strategies).map(|_| Vec::with_capacity(rows)).collect(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.findings.iter_mut().for_each(Vec::clear);
-    }
-
-    fn append(&mut self, later: &mut Found<'s>) {
-        self.rows.append(&mut later.rows);
-        for (all, later) in self.findings.iter_mut().zip(&mut later.findings) {
-            all.append(later);
-        }
-    }
-
-    /// Adds the rows of `other` in this order. The account reads them one after the other, from another
-    /// core: scattered, each would have to be waited for.
-    fn take_in_order(&mut self, other: &Found<'s>, order: &[u32]) {
-        let places = || order.iter().map(|place| *place as usize);
-        self.rows
-            .extend(places().filter_map(|place| other.rows.get(place)));
-        for (all, other) in self.findings.iter_mut().zip(&other.findings) {
-            all.extend(places().filter_map(|place| other.get(place)));
-        }
+    pub(super) fn findings(&self) -> &[Findings<'s>] {
+        &self.findings
     }
 }
 
@@ -102,15 +53,16 @@ impl<'s> Found<'s> {
 pub(super) struct Scouting<'s, 'd> {
     dataset: &'d Dataset,
     scouts: Vec<&'s dyn Scout>,
-    rows: Rows,
-    next_row: usize,
+    timeline: Arc<Timeline>,
+    /// Places of the moments that are left.
+    left: Range<usize>,
     markets: Vec<Known>,
     /// What was given back, to be filled again.
     spare: Vec<Scouted<'s>>,
     /// Where the rows that are looked at are among those of their markets, market after market.
     order: Vec<u32>,
     begins: Vec<u32>,
-    by_market: Found<'s>,
+    by_market: Vec<Findings<'s>>,
 }
 
 /// What is known of a market so far.
@@ -129,15 +81,15 @@ struct Known {
 }
 
 impl<'s, 'd> Scouting<'s, 'd> {
-    /// `None` when a strategy needs whole views. `rows` are those that are gone through; markets are left out
-    /// that share an event with a neg-risk one, since frames show all of such an event, or of which the
+    /// `None` when a strategy needs whole views. `moments` are those that are gone through; markets are left
+    /// out that share an event with a neg-risk one, since frames show all of such an event, or of which the
     /// metadata changes, and those that a strategy looks at together with others.
     pub(super) fn new(
         dataset: &'d Dataset,
         strategies: &'s [Box<dyn Strategy>],
         start: Option<Timestamp>,
         rules: &ReplayRules,
-        rows: Rows,
+        moments: &Moments,
     ) -> Option<Self> {
         let scouts: Option<Vec<&dyn Scout>> =
             strategies.iter().map(|strategy| strategy.scout()).collect();
@@ -168,36 +120,45 @@ impl<'s, 'd> Scouting<'s, 'd> {
         Some(Scouting {
             dataset,
             scouts,
-            rows,
-            next_row: 0,
+            timeline: Arc::clone(&moments.timeline),
+            left: moments.places.clone(),
             markets,
             spare: Vec::new(),
             order: Vec::new(),
             begins: Vec::new(),
-            by_market: Found::default(),
+            by_market: Vec::new(),
         })
     }
 
     /// What is made of the next moments' markets; of none after the last row.
     pub(super) fn look_ahead(&mut self) -> Scouted<'s> {
-        let left = self.rows.get(self.next_row..).unwrap_or_default();
         // Whole moments.
-        let last = left.get(BATCH.min(left.len()).saturating_sub(1));
-        let last = last.map(|(at, _)| *at);
-        let rest = left.get(BATCH..).unwrap_or_default();
-        let more = rest.iter().take_while(|(at, _)| Some(*at) == last).count();
-        let count = (BATCH + more).min(left.len());
-        let rows = left.get(..count).unwrap_or_default();
-        let strategies = self.scouts.len();
+        let first = self.timeline.rows_of(self.left.start).start;
+        let mut rows = first..first;
+        while rows.len() < BATCH
+            && let Some(place) = self.left.next()
+        {
+            rows.end = self.timeline.rows_of(place).end;
+        }
+        let numbers = self.timeline.numbers(rows.clone());
+        let count = numbers.len();
+        let with_room = || {
+            self.scouts
+                .iter()
+                .map(|_| Findings::with_room(count))
+                .collect()
+        };
         let mut scouted = self.spare.pop().unwrap_or_else(|| Scouted {
-            first: 0,
-            found: Found::with_room(strategies, count),
+            rows: 0..0,
+            findings: with_room(),
         });
-        scouted.first = self.next_row;
-        self.next_row += count;
+        scouted.rows = rows;
+        if self.by_market.is_empty() {
+            self.by_market = with_room();
+        }
         // Of each row its number among the market's own, then where these begin.
         self.order.clear();
-        for (_, number) in rows {
+        for number in numbers {
             if let Some(known) = self.markets.get_mut(*number as usize) {
                 self.order.push(known.next);
                 known.next += 1;
@@ -209,26 +170,28 @@ impl<'s, 'd> Scouting<'s, 'd> {
             self.begins.push(sum);
             sum += known.next;
         }
-        for (place, (_, number)) in self.order.iter_mut().zip(rows) {
+        for (place, number) in self.order.iter_mut().zip(numbers) {
             *place += self
                 .begins
                 .get(*number as usize)
                 .copied()
                 .unwrap_or_default();
         }
-        if self.by_market.findings.len() != strategies {
-            self.by_market = Found::with_room(strategies, count);
-        }
-        self.by_market.clear();
+        self.by_market.iter_mut().for_each(Findings::clear);
         let look = Look::new(self.dataset, &self.scouts);
         look.at_all(&mut self.markets, 0, count, &mut self.by_market);
-        scouted.found.take_in_order(&self.by_market, &self.order);
+        // The account reads them one after the other, from another core: scattered, each would have to be
+        // waited for.
+        let places = self.order.iter().map(|place| *place as usize);
+        for (findings, by_market) in scouted.findings.iter_mut().zip(&self.by_market) {
+            findings.extend_from(by_market, places.clone());
+        }
         scouted
     }
 
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.
     pub(super) fn give_back(&mut self, mut scouted: Scouted<'s>) {
-        scouted.found.clear();
+        scouted.findings.iter_mut().for_each(Findings::clear);
         self.spare.push(scouted);
     }
 }
@@ -251,16 +214,19 @@ impl<'l, 's> Look<'l, 's> {
 
     /// Goes through the next rows of these markets, about `count` in all; the first is that of number
     /// `base`.
-    fn at_all(&self, markets: &mut [Known], base: usize, count: usize, out: &mut Found<'s>) {
+    fn at_all(&self, markets: &mut [Known], base: usize, count: usize, out: &mut [Findings<'s>]) {
         let middle = markets.len() / 2;
         if count > ALONE && middle > 0 {
             let (early, late) = markets.split_at_mut(middle);
-            let mut later = Found::with_room(self.scouts.len(), count / 2 + ALONE);
+            let of_half = |_| Findings::with_room(count / 2 + ALONE);
+            let mut later: Vec<_> = self.scouts.iter().map(of_half).collect();
             rayon::join(
                 || self.at_all(early, base, count / 2, out),
                 || self.at_all(late, base + middle, count / 2, &mut later),
             );
-            out.append(&mut later);
+            for (findings, later) in out.iter_mut().zip(&later) {
+                findings.extend_from(later, 0..later.len());
+            }
             return;
         }
         // Its moment is set for each row.
@@ -280,10 +246,9 @@ impl<'l, 's> Look<'l, 's> {
                     .alone
                     .then(|| self.at_row(&mut snapshot, number, one, known, out));
                 if found.flatten().is_none() {
-                    for findings in &mut out.findings {
+                    for findings in &mut *out {
                         findings.push(Finding::Other);
                     }
-                    out.rows.push(Row::Unseen);
                 }
             }
         }
@@ -296,7 +261,7 @@ impl<'l, 's> Look<'l, 's> {
         number: usize,
         one: &Series,
         known: &mut Known,
-        out: &mut Found<'s>,
+        out: &mut [Findings<'s>],
     ) -> Option<()> {
         let row = known.seen.checked_sub(1)?;
         let at = one.points().get(row)?.at;
@@ -315,13 +280,9 @@ impl<'l, 's> Look<'l, 's> {
         };
         snapshot.at = at;
         let context = self.account.context(snapshot);
-        let mut whole = false;
-        for (scout, findings) in self.scouts.iter().zip(&mut out.findings) {
-            let finding = scout.find(&context, &sight);
-            whole |= finding == Finding::Other;
-            findings.push(finding);
+        for (scout, findings) in self.scouts.iter().zip(out) {
+            findings.push(scout.find(&context, &sight));
         }
-        out.rows.push(if whole { Row::Whole } else { Row::Quiet });
         Some(())
     }
 }
@@ -341,6 +302,8 @@ fn top_book<'a>(top: &Top, second: bool, token: &'a TokenId) -> TopBook<'a> {
 struct Columns {
     times: Vec<Timestamp>,
     prices: Vec<f64>,
+    /// Of all changes up to each.
+    squares: Vec<Squares>,
     /// The first of them that is still in the window.
     start: usize,
     /// Rows that are in it.
@@ -353,18 +316,20 @@ impl Columns {
     /// same as thinning the window.
     fn at(&mut self, rows: &[PricePoint], seen: usize, at: Timestamp) -> Option<Past<'_>> {
         for point in rows.get(self.taken..seen).unwrap_or_default() {
-            let last = self.times.last_mut().zip(self.prices.last_mut());
-            match last {
-                Some((time, price))
-                    if is_same_step(*time, point.at, TICK_HISTORY_FIDELITY_MINUTES) =>
-                {
-                    (*time, *price) = (point.at, point.price);
-                }
-                _ => {
-                    self.times.push(point.at);
-                    self.prices.push(point.price);
-                }
+            let is_later =
+                |last: &Timestamp| !is_same_step(*last, point.at, TICK_HISTORY_FIDELITY_MINUTES);
+            if !self.times.last().is_none_or(is_later) {
+                self.times.pop();
+                self.prices.pop();
+                self.squares.pop();
             }
+            let before = self.prices.last().zip(self.squares.last());
+            let squares = before.map_or_else(Squares::default, |(before, squares)| {
+                squares.and(*before, point.price)
+            });
+            self.times.push(point.at);
+            self.prices.push(point.price);
+            self.squares.push(squares);
         }
         self.taken = self.taken.max(seen);
         let since = at.plus_millis(-TICK_HISTORY_MS);
@@ -377,10 +342,16 @@ impl Columns {
         if self.start > OLD_POINTS.max(end / 2) {
             self.times.drain(..self.start);
             self.prices.drain(..self.start);
+            self.squares.drain(..self.start);
             self.start = 0;
         }
         let times = self.times.get(self.start..)?;
         let prices = self.prices.get(self.start..)?;
-        (!times.is_empty()).then_some(Past::Columns { times, prices })
+        let squares = self.squares.get(self.start..)?;
+        (!times.is_empty()).then_some(Past::Columns {
+            times,
+            prices,
+            squares,
+        })
     }
 }

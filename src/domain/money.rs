@@ -168,6 +168,24 @@ impl Price {
         Self::parse_rounded(&finite_text(value)?)
     }
 
+    /// The nearest micro-unit, halves upwards; `None` outside 0 to 1. By arithmetic, for where thousands of
+    /// prices are rounded and decimal text would take too long.
+    #[must_use]
+    pub fn nearest(value: f64) -> Option<Self> {
+        if !(0.0..=1.0).contains(&value) {
+            return None;
+        }
+        let micros = value * MICRO as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 1,000,000, and the fraction is looked at"
+        )]
+        let whole = micros as u32;
+        let up = micros - f64::from(whole) >= 0.5;
+        Some(Price(whole + u32::from(up)))
+    }
+
     /// For statistics and output only.
     #[must_use]
     pub fn to_f64(self) -> f64 {
@@ -554,6 +572,22 @@ mod tests {
             Shares::ZERO
         );
         assert_eq!(Shares::affordable(Usdc::whole(-1), price), Shares::ZERO);
+    }
+
+    #[test]
+    fn the_nearest_price_is_rounded_half_up_and_lies_in_range() {
+        let micros = |value| Price::nearest(value).map(Price::micros);
+        assert_eq!(micros(0.0), Some(0));
+        assert_eq!(micros(1.0), Some(1_000_000));
+        // 0.2500005 is a half in binary too: 250000.5.
+        assert_eq!(micros(250_000.5 / 1e6), Some(250_001));
+        // The largest number below a half of a micro-unit; adding a half to it would give 1.
+        assert_eq!(micros(4.999_999_999_999_999e-7), Some(0));
+        assert_eq!(micros(0.123_456_4), Some(123_456));
+        assert_eq!(micros(0.999_999_6), Some(1_000_000));
+        for value in [-1e-9, 1.000_000_1, f64::NAN, f64::INFINITY] {
+            assert_eq!(micros(value), None, "{value}");
+        }
     }
 
     proptest! {

@@ -39,8 +39,10 @@ mod resolutions;
 mod rows;
 mod series;
 mod skips;
+mod sorted;
 mod split_file;
 mod synthetic_book;
+mod timeline;
 mod volume;
 mod written;
 
@@ -50,6 +52,7 @@ pub use fees::{FEES_SINCE, FeeRule};
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
 pub use synthetic_book::{Top, depth_of, quotes};
+pub use timeline::Timeline;
 pub use volume::VolumeKind;
 pub use written::{DatasetFiles, Kept, MarketFile, market_entry, outcome_text};
 
@@ -220,7 +223,9 @@ pub fn push_thinned(kept: &mut Vec<PricePoint>, point: PricePoint, fidelity_minu
 #[must_use]
 pub fn is_same_step(one: Timestamp, other: Timestamp, fidelity_minutes: u32) -> bool {
     let step = i64::from(fidelity_minutes.max(1)) * MINUTE;
-    one.millis().div_euclid(step) == other.millis().div_euclid(step)
+    // Mostly they lie apart, and divisions take their time.
+    let near = one.millis().abs_diff(other.millis()) < step.unsigned_abs();
+    near && one.millis().div_euclid(step) == other.millis().div_euclid(step)
 }
 
 /// First and last moment of a span that ends now.

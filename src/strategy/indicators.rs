@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use fearless_simd::dispatch;
+
 use super::sight::Quoted;
 use crate::domain::{Level, PricePoint};
 
@@ -16,8 +18,9 @@ pub(super) struct Trend {
     /// Exponential moving average with weight `2 / (span + 1)` for the newest point, started at the
     /// oldest one.
     pub average: f64,
-    /// Sample standard deviation (n − 1) of the changes from one point to the next, in price units
-    /// per step. `None` with fewer than two changes, from which no spread can be told.
+    /// Sample standard deviation (n − 1) of the changes from one point to the next, of prices to the
+    /// micro-unit, in price units per step. `None` with fewer than two changes, from which no spread can be
+    /// told.
     pub deviation: Option<f64>,
 }
 
@@ -25,7 +28,9 @@ pub(super) struct Trend {
 ///
 /// With `k = 1 − weight` the average after prices `p₀ … pₙ` is
 /// `kⁿ p₀ + weight × (kⁿ⁻¹ p₁ + … + k pₙ₋₁ + pₙ)`: a sum of products, whose parts do not wait for each
-/// other as the steps `average = k × average + weight × price` do.
+/// other as the steps `average = k × average + weight × price` do. It is added up in the widest registers that
+/// the processor has, in the same order whatever their width, and nothing is fused: the result is the same to
+/// the last digit.
 #[derive(Debug, Clone)]
 pub(super) struct Smoothing {
     weight: f64,
@@ -33,6 +38,8 @@ pub(super) struct Smoothing {
     weights: Vec<f64>,
     /// `kⁱ` for rising `i`.
     kept: Vec<f64>,
+    /// What the processor can do.
+    level: fearless_simd::Level,
 }
 
 /// Prices after the first that the sum of products goes over; of more the steps are taken. A week of
@@ -53,10 +60,12 @@ impl Smoothing {
             weights: powers.iter().rev().map(|power| weight * power).collect(),
             kept,
             weight,
+            level: fearless_simd::Level::new(),
         }
     }
 
     /// The average of `first` and then these.
+    #[inline(always)]
     fn average(&self, first: f64, later: &[f64]) -> f64 {
         let weights = SUMMED
             .checked_sub(later.len())
@@ -73,6 +82,7 @@ impl Smoothing {
 /// Sums are kept in so many parts, which do not wait for each other.
 const PARTS: usize = 8;
 
+#[inline(always)]
 fn sum_of_products(weights: &[f64], prices: &[f64]) -> f64 {
     let mut sums = [0.0_f64; PARTS];
     let (whole_weights, rest_weights) = weights.as_chunks::<PARTS>();
@@ -88,18 +98,12 @@ fn sum_of_products(weights: &[f64], prices: &[f64]) -> f64 {
     })
 }
 
-/// The trend of prices, oldest first. `None` without prices.
-pub(super) fn trend(prices: &[f64], smoothing: &Smoothing) -> Option<Trend> {
+/// The trend of prices, oldest first, of whose changes the sum of squares is known. `None` without prices.
+pub(super) fn trend(prices: &[f64], squares: Squares, smoothing: &Smoothing) -> Option<Trend> {
     let (first, later) = prices.split_first()?;
-    let average = smoothing.average(*first, later);
-    let changes = later.len() as f64;
-    let deviation = (later.len() >= 2).then(|| {
-        // Changes add up to the way from the first price to the last. A second pass over squares of
-        // distances, since the difference of large sums would cancel.
-        let last = later.last().unwrap_or(first);
-        let mean = (last - first) / changes;
-        (squares_of_changes(prices, mean) / (changes - 1.0)).sqrt()
-    });
+    let average = dispatch!(smoothing.level, _ => smoothing.average(*first, later));
+    let last = later.last().unwrap_or(first);
+    let deviation = squares.deviation(later.len(), micros(*last) - micros(*first));
     Some(Trend { average, deviation })
 }
 
@@ -110,7 +114,8 @@ pub(super) fn trend_of(points: &[PricePoint], smoothing: &Smoothing) -> Option<T
         prices.reserve(points.len());
         let sound = points.iter().filter(|point| is_price(point));
         prices.extend(sound.map(|point| point.price));
-        trend(prices, smoothing)
+        let squares = dispatch!(smoothing.level, _ => Squares::of_changes(prices));
+        trend(prices, squares, smoothing)
     })
 }
 
@@ -119,24 +124,80 @@ thread_local! {
     static PRICES: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Σ (change − mean)².
-fn squares_of_changes(prices: &[f64], mean: f64) -> f64 {
-    let later = prices.get(1..).unwrap_or_default();
-    let mut sums = [0.0_f64; PARTS];
-    let (whole, rest) = later.as_chunks::<PARTS>();
-    let (before, _) = prices.as_chunks::<PARTS>();
-    for (before, after) in before.iter().zip(whole) {
-        for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
-            let distance = after - before - mean;
-            *sum += distance * distance;
-        }
+/// A price in whole micro-units, as a number that is exact in binary.
+#[inline(always)]
+fn micros(price: f64) -> f64 {
+    // Numbers from here to twice as much have no fraction: adding it rounds, halves to even.
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
+    (price * 1e6 + WHOLE) - WHOLE
+}
+
+/// Σ (change from one price to the next)², in micro-units: whole numbers, so that it does not matter in which
+/// order they are added up, nor whether a part of a longer sum is taken off again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Squares(u64);
+
+impl Squares {
+    /// Of all changes between these prices, each 0–1.
+    #[inline(always)]
+    fn of_changes(prices: &[f64]) -> Self {
+        let later = prices.get(1..).unwrap_or_default();
+        let square = |before: f64, after: f64| {
+            let change = micros(after) - micros(before);
+            change * change
+        };
+        // Each is at most 10¹², so that 9,007 of them add up exactly.
+        let blocks = later.chunks(8_192).zip(prices.chunks(8_192));
+        let sum = blocks.map(|(later, prices)| {
+            let mut sums = [0.0_f64; PARTS];
+            let (whole, rest) = later.as_chunks::<PARTS>();
+            let (before, _) = prices.as_chunks::<PARTS>();
+            for (before, after) in before.iter().zip(whole) {
+                for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
+                    *sum += square(*before, *after);
+                }
+            }
+            let before = prices.get(later.len() - rest.len()..).unwrap_or_default();
+            let rest = before.iter().zip(rest);
+            let sum = rest.fold(sums.iter().sum(), |sum: f64, (before, after)| {
+                sum + square(*before, *after)
+            });
+            whole_number(sum)
+        });
+        Squares(sum.sum())
     }
-    let before = prices.get(later.len() - rest.len()..).unwrap_or_default();
-    let rest = before.iter().zip(rest);
-    rest.fold(sums.iter().sum(), |sum, (before, after)| {
-        let distance = after - before - mean;
-        sum + distance * distance
-    })
+
+    /// The same with one more change.
+    #[must_use]
+    pub fn and(self, before: f64, after: f64) -> Self {
+        let change = micros(after) - micros(before);
+        Squares(self.0.wrapping_add(whole_number(change * change)))
+    }
+
+    /// Without the first changes, of which the sum is `first`.
+    #[must_use]
+    pub fn after(self, first: Squares) -> Self {
+        Squares(self.0.wrapping_sub(first.0))
+    }
+
+    /// Sample standard deviation of so many changes, in price units, when they add up to `way` micro-units;
+    /// `None` for fewer than two. From whole numbers: the difference of two large ones loses nothing.
+    fn deviation(self, changes: usize, way: f64) -> Option<f64> {
+        let count = changes as u64;
+        let pairs = (count > 1).then(|| count as f64 * (count - 1) as f64)?;
+        let scatter = (u128::from(self.0) * u128::from(count))
+            .saturating_sub(u128::from(whole_number(way * way)));
+        Some((scatter as f64 / pairs).sqrt() / 1e6)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a whole number from 0 to 2⁵³"
+)]
+fn whole_number(number: f64) -> u64 {
+    number as u64
 }
 
 /// Book imbalance, −1 to 1: (bid depth − ask depth) / (bid depth + ask depth) in shares, of levels
@@ -229,6 +290,53 @@ mod tests {
             let expected = (squares / (changes.len() - 1) as f64).sqrt();
             let deviation = deviation_of_changes(&points(&prices)).unwrap();
             assert!((deviation - expected).abs() < 1e-12, "{count} points");
+        }
+    }
+
+    /// A rounded price of each of 20,000 steps of no order.
+    fn many() -> Vec<f64> {
+        let prices = (0_u64..20_000).map(|step| step * step * 7_919 % 1_000_001);
+        prices.map(|micros| micros as f64 / 1e6).collect()
+    }
+
+    #[test]
+    fn a_part_of_a_sum_of_squares_is_that_of_the_part() {
+        let prices = many();
+        let mut sums = vec![Squares::default()];
+        for pair in prices.windows(2) {
+            sums.push(sums.last().unwrap().and(pair[0], pair[1]));
+        }
+        for (from, to) in [(0, 19_999), (0, 1), (5, 5), (17, 8_209), (3_000, 19_998)] {
+            let direct = Squares::of_changes(&prices[from..=to]);
+            assert_eq!(sums[to].after(sums[from]), direct, "{from} to {to}");
+        }
+        // 0.25 up and 0.5 down: 62.5 and 250 thousand millions.
+        assert_eq!(
+            Squares::of_changes(&[0.5, 0.75, 0.25]),
+            Squares(312_500_000_000)
+        );
+        assert_eq!(Squares::of_changes(&[]), Squares(0));
+    }
+
+    #[test]
+    fn a_climb_by_even_steps_does_not_vary_at_all() {
+        let climb: Vec<f64> = (1..=999).map(|step| f64::from(step) / 1e3).collect();
+        assert_eq!(deviation_of_changes(&points(&climb)), Some(0.0));
+    }
+
+    /// What the processor's widest registers give is what any other's do.
+    #[test]
+    fn the_result_does_not_depend_on_the_width_of_registers() {
+        let prices = many();
+        let smoothing = Smoothing::new(12);
+        for count in [1, 2, 9, 144, 1_008, 20_000] {
+            let points: Vec<PricePoint> = points(&prices[..count]);
+            let trend = trend_of(&points, &smoothing).unwrap();
+            let average = smoothing.average(prices[0], &prices[1..count]);
+            assert_eq!(trend.average.to_bits(), average.to_bits());
+            let squares = Squares::of_changes(&prices[..count]);
+            let way = micros(prices[count - 1]) - micros(prices[0]);
+            assert_eq!(trend.deviation, squares.deviation(count - 1, way));
         }
     }
 

@@ -13,6 +13,10 @@ use crate::domain::{
     RestingOrder, Snapshot, TokenId,
 };
 
+mod findings;
+
+pub use findings::Findings;
+
 /// The account that such markets are looked at with: it has no stake in anything.
 #[derive(Debug, Default)]
 pub struct NoStake {

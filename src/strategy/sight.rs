@@ -3,6 +3,7 @@
 //! A replay of price files knows one price for each book: looks that take a [`Sight`] are the same code
 //! for a live tick and for a replay that makes no books.
 
+pub use super::indicators::Squares;
 use super::indicators::{self, Smoothing, Trend};
 use crate::domain::{
     Book, BookFeed, BookOrigin, History, Level, Market, MarketView, Timestamp, TokenId,
@@ -126,12 +127,14 @@ impl<'a> From<&'a MarketView> for Sight<'a, Book> {
 pub enum Past<'a> {
     /// As a tick gathers them.
     Points(&'a History),
-    /// As a replay keeps them; both are equally long.
+    /// As a replay keeps them; all are equally long.
     Columns {
         /// When.
         times: &'a [Timestamp],
         /// Price of the token, 0–1.
         prices: &'a [f64],
+        /// Beside the prices: of all changes up to each.
+        squares: &'a [Squares],
     },
 }
 
@@ -150,7 +153,7 @@ impl Past<'_> {
                 let point = history.last_until(moment)?;
                 Some((point.at, point.price))
             }
-            Past::Columns { times, prices } => {
+            Past::Columns { times, prices, .. } => {
                 let place = start_of(times, moment.plus_millis(1)).checked_sub(1)?;
                 Some((*times.get(place)?, *prices.get(place)?))
             }
@@ -161,8 +164,14 @@ impl Past<'_> {
     pub(super) fn trend_since(&self, moment: Timestamp, smoothing: &Smoothing) -> Option<Trend> {
         match self {
             Past::Points(history) => indicators::trend_of(history.since(moment), smoothing),
-            Past::Columns { times, prices } => {
-                indicators::trend(prices.get(start_of(times, moment)..)?, smoothing)
+            Past::Columns {
+                times,
+                prices,
+                squares,
+            } => {
+                let first = start_of(times, moment);
+                let squares = squares.last()?.after(*squares.get(first)?);
+                indicators::trend(prices.get(first..)?, squares, smoothing)
             }
         }
     }
@@ -215,9 +224,15 @@ mod tests {
             });
             let history = History::new(points.collect());
             let smoothing = Smoothing::new(12);
+            let mut squares = vec![Squares::default()];
+            for pair in prices.windows(2) {
+                squares.push(squares.last().unwrap().and(pair[0], pair[1]));
+            }
+            squares.truncate(prices.len());
             let columns = Past::Columns {
                 times: &times,
                 prices: &prices,
+                squares: &squares,
             };
             let by_points = Past::Points(&history);
             assert_eq!(columns.is_empty(), by_points.is_empty());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::domain::{Book, Event, Market, MarketStatus, Price, Shares, Timestamp, TokenId};
 use crate::market_data::DataError;
@@ -12,6 +12,7 @@ use super::load;
 use super::series::{Series, Visible};
 use super::skips::Skips;
 use super::synthetic_book::{self, Top};
+use super::timeline::Timeline;
 use super::volume::{Evidence, VolumeColumn, VolumeKind};
 
 /// What a recording knows of fees: the remark of [`Dataset::notes`] that another fee model overrides.
@@ -100,6 +101,8 @@ pub struct Dataset {
     by_token: HashMap<TokenId, usize>,
     pub(super) groups: Vec<EventGroup>,
     columns: Vec<VolumeColumn>,
+    /// Made when a replay first asks for it.
+    timeline: OnceLock<Arc<Timeline>>,
 }
 
 impl Dataset {
@@ -169,6 +172,7 @@ impl Dataset {
             by_token,
             groups,
             columns,
+            timeline: OnceLock::new(),
         }
     }
 
@@ -201,6 +205,21 @@ impl Dataset {
             .iter()
             .filter_map(ends)
             .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
+    }
+
+    /// All rows in the order of time, put in order once. `None` when `cancelled` said so meanwhile.
+    #[must_use]
+    pub fn timeline(&self, cancelled: &(dyn Fn() -> bool + Sync)) -> Option<Arc<Timeline>> {
+        if let Some(known) = self.timeline.get() {
+            return Some(Arc::clone(known));
+        }
+        let markets: Vec<_> = self
+            .series
+            .iter()
+            .map(|one| one.points().as_slice())
+            .collect();
+        let made = Timeline::new(&markets, cancelled)?;
+        Some(Arc::clone(self.timeline.get_or_init(|| Arc::new(made))))
     }
 
     /// Index of the market with this id, slug or condition id.

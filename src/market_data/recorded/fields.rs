@@ -61,16 +61,7 @@ pub(super) fn volume(field: &[u8]) -> Result<Option<Usdc>, MoneyError> {
 
 /// A price from a floating-point number, rounded to the micro-unit.
 pub(super) fn price_of_f64(value: f64) -> Result<Price, MoneyError> {
-    if !(0.0..=1.0).contains(&value) {
-        return Price::from_f64_rounded(value);
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 1,000,000"
-    )]
-    let micros = (value * 1e6).round() as u32;
-    Price::from_micros(micros)
+    Price::nearest(value).map_or_else(|| Price::from_f64_rounded(value), Ok)
 }
 
 /// Floating-point numbers up to here have at least two exact decimals.

@@ -372,13 +372,7 @@ impl Series {
 /// The exact price that a recorded point stands for: points hold whole micro-units.
 pub(super) fn exact(price: f64) -> Price {
     // In range by construction: a point is made from a Price.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 1,000,000 by construction"
-    )]
-    let micros = (price * 1e6).round() as u32;
-    Price::from_micros(micros).unwrap_or(Price::ONE)
+    Price::nearest(price).unwrap_or(Price::ONE)
 }
 
 #[cfg(test)]

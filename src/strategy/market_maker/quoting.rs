@@ -80,7 +80,8 @@ pub(super) struct Sides {
 struct Draft {
     bid_price: Option<Price>,
     ask: Option<QuoteSide>,
-    had_ask_price: bool,
+    /// Whether there is a price for either side.
+    has_price: bool,
     /// What the whole side that its bid belongs to comes to, in shares.
     side_shares: Shares,
     bid_shares: Shares,
@@ -153,21 +154,24 @@ impl MarketMaker {
                 .near(terms.token, Side::Buy, wanted, threshold, may_stay)
                 .unwrap_or(wanted)
         });
-        let ask_price = tick_above(
-            (terms.centre + half_spread).max(lowest_ask).max(rest_above),
-            tick,
-        )
-        .map(|wanted| {
+        let ask_price = || {
+            let wanted = tick_above(
+                (terms.centre + half_spread).max(lowest_ask).max(rest_above),
+                tick,
+            )?;
             let may_stay = |price: Price| {
                 price.is_multiple_of(tick)
                     && pricing::reaches(price.to_f64(), lowest_ask)
                     && terms.best_bid.is_none_or(|bid| price > bid)
             };
-            standing
-                .near(terms.token, Side::Sell, wanted, threshold, may_stay)
-                .unwrap_or(wanted)
-        });
+            let near = standing.near(terms.token, Side::Sell, wanted, threshold, may_stay);
+            Some(near.unwrap_or(wanted))
+        };
+        // Where nothing is held nothing can be asked for, and a price for it tells only why nothing is quoted.
+        let is_held = !terms.held.is_zero();
+        let ask_price = (is_held || bid_price.is_none()).then(ask_price).flatten();
         let ask = ask_price
+            .filter(|_| is_held)
             .map(|price| QuoteSide {
                 price,
                 shares: Shares::affordable(self.order_size, price)
@@ -181,7 +185,7 @@ impl MarketMaker {
         Draft {
             bid_price,
             ask,
-            had_ask_price: ask_price.is_some(),
+            has_price: bid_price.is_some() || ask_price.is_some(),
             side_shares,
             bid_shares: side_shares.min(self.max_inventory.minus(terms.held)),
         }
@@ -209,7 +213,7 @@ impl Draft {
         if bid.is_some() || self.ask.is_some() {
             return Ok(Sides { bid, ask: self.ask });
         }
-        Err(if self.bid_price.is_none() && !self.had_ask_price {
+        Err(if !self.has_price {
             NO_QUOTE
         } else if covered {
             COVERED
@@ -236,25 +240,15 @@ fn shared(one: Shares, other: Shares, room: Shares) -> (Shares, Shares) {
     (one, other.min(room.minus(one)))
 }
 
-/// The price to the nearest micro-unit; `None` outside 0 to 1. By arithmetic: four of these for each
-/// market are too many to go by decimal text.
-fn nearest_micro(price: f64) -> Option<Price> {
-    let inside = (0.0..=1.0).contains(&price);
-    // In range, so the conversion is exact.
-    inside
-        .then(|| (price * 1e6).round() as u32)
-        .and_then(|micros| Price::from_micros(micros).ok())
-}
-
 /// The highest tick at or below `price`; `None` below the first tick.
 fn tick_below(price: f64, tick: Price) -> Option<Price> {
-    let exact = nearest_micro(price)?;
+    let exact = Price::nearest(price)?;
     Some(exact.floor_to(tick)).filter(|on_tick| *on_tick <= exact)
 }
 
 /// The lowest tick at or above `price`; `None` above the last tick.
 fn tick_above(price: f64, tick: Price) -> Option<Price> {
-    let exact = nearest_micro(price)?;
+    let exact = Price::nearest(price)?;
     Some(exact.ceil_to(tick)).filter(|on_tick| *on_tick >= exact)
 }
 

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::domain::{Book, MarketId, MarketView, Snapshot, TokenId};
-use crate::strategy::scout::Finding;
+use crate::strategy::scout::Findings;
 
 /// Whole views of quiet markets, made when they are asked for.
 pub trait LateViews {
@@ -24,7 +24,7 @@ pub struct Quiet<'a> {
     /// Beside the numbers: where each is told of among the findings of a strategy.
     pub entries: &'a [u32],
     /// By strategy.
-    pub findings: &'a [Vec<Finding<'a>>],
+    pub findings: &'a [Findings<'a>],
     /// Their views.
     pub views: &'a dyn LateViews,
 }

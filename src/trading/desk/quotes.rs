@@ -6,13 +6,17 @@ use foldhash::fast::RandomState;
 
 use crate::domain::{
     Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, TokenId,
-    Usdc, notional,
+    notional,
 };
 
 use super::super::config::Mode;
 use super::agent::AGENT;
-use super::wishes::{Late, LateLooks, NOT_GATHERED, Quoting, Wish};
+use super::wishes::{LateLooks, NOT_GATHERED, Quoting, Wish};
 use super::{DeskError, Step};
+
+mod shut;
+
+use shut::Shut;
 
 impl Step<'_> {
     /// Keeps resting orders whose price still stands and that are neither larger than is wanted now
@@ -26,24 +30,12 @@ impl Step<'_> {
             return self.log_quotes(wishes);
         }
         let mut kept = BTreeSet::new();
-        let mut to_place: Vec<Placing<'_>> = Vec::with_capacity(wishes.len() * 2);
+        // Sides of quotes that are to be placed, with the places of these among the wishes.
+        let mut to_place: Vec<(usize, Side, QuoteSide)> = Vec::new();
         let standing = self.standing();
-        for wish in wishes {
-            let quote = match wish {
-                Wish::Known(quote) => *quote,
-                // Nothing of a quiet market waits that could stand for it.
-                Wish::Late(of, bids) => {
-                    let bids = bids.iter().enumerate();
-                    to_place.extend(bids.filter_map(|(outcome, bid)| {
-                        Some(Placing {
-                            whose: Whose::Found(*of, outcome),
-                            side: Side::Buy,
-                            wanted: (*bid)?,
-                        })
-                    }));
-                    continue;
-                }
-            };
+        for (place, wish) in wishes.iter().enumerate() {
+            // Nothing of a quiet market waits that could stand for what is wanted of it.
+            let Wish::Known(quote) = wish else { continue };
             for (side, wanted) in sides(quote) {
                 let stands =
                     standing
@@ -65,11 +57,7 @@ impl Step<'_> {
                         kept.insert(*id);
                     }
                     None if self.is_quoting(quote, side) => {}
-                    None => to_place.push(Placing {
-                        whose: Whose::Known(quote),
-                        side,
-                        wanted,
-                    }),
+                    None => to_place.push((place, side, wanted)),
                 }
             }
         }
@@ -86,7 +74,7 @@ impl Step<'_> {
         for id in gone {
             self.cancel_resting(id, "replaced or withdrawn by its strategy")?;
         }
-        self.place_quotes(&to_place, late)
+        self.place_quotes(wishes, &to_place, late)
     }
 
     /// In monitor mode all of it is logged, and nothing done; a replay never monitors.
@@ -101,47 +89,61 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Places what is new, as long as it may pass.
+    /// Places what is new, as long as it may pass: bids on quiet markets, and of the other quotes those
+    /// sides that are `to_place`.
     fn place_quotes(
         &mut self,
-        to_place: &[Placing<'_>],
+        wishes: &[Quoting<'_>],
+        to_place: &[(usize, Side, QuoteSide)],
         late: &LateLooks<'_>,
     ) -> Result<(), DeskError> {
         let mut shut = Shut::default();
-        for Placing {
-            whose,
-            side,
-            wanted,
-        } in to_place
-        {
-            let strategy = match whose {
-                Whose::Known(quote) => quote.strategy.as_str(),
-                Whose::Found(of, _) => late.name(*of),
-            };
-            if shut.counts(strategy, *side, *wanted) {
-                continue;
-            }
-            let found;
-            let quote = match whose {
-                Whose::Known(quote) => *quote,
-                Whose::Found(of, outcome) => match late.quote(*of, *outcome) {
-                    Some(quote) => {
-                        found = quote;
-                        &found
+        let mut to_place = to_place.iter().peekable();
+        for (place, wish) in wishes.iter().enumerate() {
+            match wish {
+                Wish::Known(quote) => {
+                    while let Some((_, side, wanted)) = to_place.next_if(|(of, ..)| *of == place) {
+                        let strategy = quote.strategy.as_str();
+                        if !shut.counts(strategy, *side, *wanted) {
+                            self.place_and_learn(strategy, quote, (*side, *wanted), &mut shut)?;
+                        }
                     }
-                    // In a step that is given up; should it ever be in another, it is told.
-                    None => {
-                        self.report.not_traded(strategy, NOT_GATHERED);
-                        continue;
+                }
+                Wish::Late(of, bids) => {
+                    let strategy = late.name(*of);
+                    for (outcome, wanted) in bids.iter().enumerate() {
+                        let Some(wanted) = *wanted else { continue };
+                        if shut.counts(strategy, Side::Buy, wanted) {
+                            continue;
+                        }
+                        match late.quote(*of, outcome) {
+                            Some(quote) => {
+                                let wanted = (Side::Buy, wanted);
+                                self.place_and_learn(strategy, &quote, wanted, &mut shut)?;
+                            }
+                            // In a step that is given up; should it ever be in another, it is told.
+                            None => self.report.not_traded(strategy, NOT_GATHERED),
+                        }
                     }
-                },
-            };
-            if let Some(refusal) = self.place_quote(quote, *side, *wanted)? {
-                shut.learn(strategy, *side, *wanted, &refusal);
+                }
             }
         }
-        for (strategy, code, count) in shut.counted {
-            self.report.many_not_traded(&strategy, &code, count);
+        for (strategy, code, count) in shut.counted() {
+            self.report.many_not_traded(strategy, code, count);
+        }
+        Ok(())
+    }
+
+    /// Places one side of a quote, and learns from its refusal.
+    fn place_and_learn<'w>(
+        &mut self,
+        strategy: &'w str,
+        quote: &Quote,
+        (side, wanted): (Side, QuoteSide),
+        shut: &mut Shut<'w>,
+    ) -> Result<(), DeskError> {
+        if let Some(refusal) = self.place_quote(quote, side, wanted)? {
+            shut.learn(strategy, side, wanted, &refusal);
         }
         Ok(())
     }
@@ -212,112 +214,6 @@ impl Step<'_> {
             }
         }
     }
-}
-
-/// One side of a quote to be placed.
-struct Placing<'w> {
-    whose: Whose<'w>,
-    side: Side,
-    wanted: QuoteSide,
-}
-
-/// The quote that it is a side of, or where it was found and for which outcome.
-enum Whose<'w> {
-    Known(&'w Quote),
-    Found(Late, usize),
-}
-
-/// What this tick's refusals say of the quotes after them. Nothing is given back while quotes are
-/// placed, so what a limit on orders or on money refused, it would refuse every order that asks for
-/// as much: those are counted, not judged and logged one by one, tick after tick.
-#[derive(Debug, Default)]
-struct Shut {
-    bids: Option<String>,
-    asks: Option<String>,
-    /// Notional of a bid that a limit on the strategy refused, the smallest.
-    strategies: Vec<(String, Usdc, String)>,
-    /// The same for a limit on the account.
-    account: Option<(Usdc, String)>,
-    /// How many of each strategy were counted under each limit.
-    counted: Vec<(String, String, u32)>,
-}
-
-impl Shut {
-    /// The limit that would refuse this side of a quote, as far as is known.
-    fn cause(&self, strategy: &str, side: Side, wanted: QuoteSide) -> Option<&str> {
-        let (side_shut, is_bid) = match side {
-            Side::Buy => (&self.bids, true),
-            Side::Sell => (&self.asks, false),
-        };
-        if let Some(code) = side_shut {
-            return Some(code);
-        }
-        if !is_bid || (self.account.is_none() && self.strategies.is_empty()) {
-            return None;
-        }
-        let asked = cost(wanted);
-        let of_account = self.account.as_ref();
-        let of_account = of_account.filter(|(refused, _)| asked >= *refused);
-        let of_strategy = || {
-            let mut all = self.strategies.iter();
-            all.find(|(of, refused, _)| of == strategy && asked >= *refused)
-                .map(|(.., code)| code)
-        };
-        of_account
-            .map(|(_, code)| code)
-            .or_else(of_strategy)
-            .map(String::as_str)
-    }
-
-    /// Whether this side of a quote is only counted; it is, then.
-    fn counts(&mut self, strategy: &str, side: Side, wanted: QuoteSide) -> bool {
-        let Some(code) = self.cause(strategy, side, wanted) else {
-            return false;
-        };
-        let mut known = self.counted.iter();
-        match known.rposition(|(of, by, _)| by == code && of == strategy) {
-            Some(place) => {
-                if let Some((.., count)) = self.counted.get_mut(place) {
-                    *count += 1;
-                }
-            }
-            None => {
-                let counted = (strategy.to_owned(), code.to_owned(), 1);
-                self.counted.push(counted);
-            }
-        }
-        true
-    }
-
-    fn learn(&mut self, strategy: &str, side: Side, wanted: QuoteSide, code: &str) {
-        let code = code.to_owned();
-        match code.as_str() {
-            "max_open_orders" => {
-                self.asks = Some(code.clone());
-                self.bids = Some(code);
-            }
-            _ if side == Side::Sell => {}
-            "halted" | "max_orders_per_minute" | "max_daily_loss" | "max_drawdown_pct" => {
-                self.bids = Some(code);
-            }
-            // An order that was judged asked for less than any refused before.
-            "max_position_size" | "max_total_exposure" | "cash" => {
-                self.account = Some((cost(wanted), code));
-            }
-            "max_strategy_exposure" => {
-                self.strategies.retain(|(of, ..)| of != strategy);
-                self.strategies
-                    .push((strategy.to_owned(), cost(wanted), code));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a bid claims: a post-only order pays no fee.
-fn cost(wanted: QuoteSide) -> Usdc {
-    notional(wanted.price, wanted.shares.floor_to_lot(), Rounding::Up)
-        .unwrap_or(Usdc::from_micros(i64::MAX))
 }
 
 fn sides(quote: &Quote) -> impl Iterator<Item = (Side, QuoteSide)> {

@@ -166,7 +166,7 @@ impl Step<'_> {
         known: &'w [Intent],
     ) {
         let findings = quiet.and_then(|quiet| Some((quiet, quiet.findings.get(strategy)?)));
-        let mut known = known.iter().peekable();
+        let known = known.iter();
         let Some((quiet, findings)) = findings else {
             known.for_each(|intent| wishes.add(intent));
             return;
@@ -178,8 +178,9 @@ impl Step<'_> {
             // Sets come after all that is about one market.
             Intent::Basket(_) => None,
         };
-        let mut looked_at = 0;
-        let mut causes: Vec<(&str, u32)> = Vec::new();
+        let entries = || quiet.entries.iter().map(|entry| *entry as usize);
+        let mut looked_at = u32::try_from(quiet.entries.len()).unwrap_or(u32::MAX);
+        let mut causes: Vec<(&str, u32)> = findings.tally(entries()).collect();
         let mut pass = |cause: &'w str| {
             let mut known = causes.iter_mut();
             match known.find(|(known, _)| std::ptr::eq(*known, cause)) {
@@ -187,21 +188,17 @@ impl Step<'_> {
                 None => causes.push((cause, 1)),
             }
         };
-        for (place, (number, entry)) in quiet.numbers.iter().zip(quiet.entries).enumerate() {
-            let Some(finding) = findings.get(*entry as usize) else {
-                continue;
-            };
-            let late = Late { strategy, place };
-            looked_at += 1;
-            if let Finding::Nothing(cause) = finding {
-                pass(cause);
+        let mut known = known.map(|intent| (number_of(intent), intent)).peekable();
+        for (place, (number, entry)) in quiet.numbers.iter().zip(entries()).enumerate() {
+            if !findings.wants(entry) {
                 continue;
             }
-            let earlier = |intent: &&Intent| number_of(intent).is_some_and(|of| of < *number);
-            while let Some(intent) = known.next_if(earlier) {
+            let late = Late { strategy, place };
+            let is_earlier = |of: Option<u32>| of.is_some_and(|of| of < *number);
+            while let Some((_, intent)) = known.next_if(|(of, _)| is_earlier(*of)) {
                 wishes.add(intent);
             }
-            match finding {
+            match findings.get(entry) {
                 Finding::Buy => wishes.directional.push(Wish::Late(late, ())),
                 Finding::Bids(bids) => {
                     // A market that is quoted counts by its outcomes.
@@ -212,7 +209,7 @@ impl Step<'_> {
                 Finding::Nothing(_) | Finding::Other => {}
             }
         }
-        known.for_each(|intent| wishes.add(intent));
+        known.for_each(|(_, intent)| wishes.add(intent));
         let report = self.report.strategy(name);
         report.looked_at += looked_at;
         for (cause, count) in causes {

@@ -1,0 +1,329 @@
+//! The rows of a recording in the order of time: what a replay walks along.
+
+use std::ops::Range;
+
+use crate::domain::{PricePoint, Timestamp};
+
+use super::sorted::sorted_unless;
+
+/// Which markets have a row at each moment.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// Distinct times of rows, rising.
+    moments: Vec<Timestamp>,
+    /// Where the rows of each moment end.
+    ends: Vec<usize>,
+    /// Number of each row's market, by time, then by number.
+    numbers: Vec<u32>,
+}
+
+impl Timeline {
+    /// Of the rows of each market, which rise in time, no two at one moment; markets are numbered as they
+    /// come. `None` when `cancelled` said so meanwhile.
+    pub(super) fn new(
+        markets: &[&[PricePoint]],
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
+        let clock = match Clock::even(markets) {
+            Some(even) => even,
+            None => {
+                let times = markets.iter().flat_map(|rows| rows.iter());
+                let mut times = sorted_unless(times.map(|row| row.at).collect(), cancelled)?;
+                times.dedup();
+                Clock::Listed(times)
+            }
+        };
+        // Counted, summed up, and then each row put where its moment's rows go on.
+        let mut places = vec![0_usize; clock.places()];
+        let mut count = 0;
+        for rows in markets {
+            if cancelled() {
+                return None;
+            }
+            count += rows.len();
+            clock.each(rows, |place| {
+                if let Some(rows) = places.get_mut(place) {
+                    *rows += 1;
+                }
+            });
+        }
+        let mut timeline = Timeline::default();
+        let mut sum = 0;
+        for (place, rows) in places.iter_mut().enumerate() {
+            let begin = sum;
+            sum += *rows;
+            if *rows > 0 {
+                timeline.moments.push(clock.moment(place));
+                timeline.ends.push(sum);
+            }
+            *rows = begin;
+        }
+        timeline.numbers = vec![0; count];
+        for (number, rows) in (0_u32..).zip(markets) {
+            if cancelled() {
+                return None;
+            }
+            clock.each(rows, |place| {
+                let Some(next) = places.get_mut(place) else {
+                    return;
+                };
+                if let Some(row) = timeline.numbers.get_mut(*next) {
+                    *row = number;
+                }
+                *next += 1;
+            });
+        }
+        Some(timeline)
+    }
+
+    /// The same without the rows of the markets for which `excludes` says so.
+    #[must_use]
+    pub fn without(&self, excludes: impl Fn(u32) -> bool) -> Self {
+        let mut left = Timeline::default();
+        for (place, moment) in self.moments.iter().enumerate() {
+            let before = left.numbers.len();
+            let numbers = self.at(place).iter().copied();
+            left.numbers
+                .extend(numbers.filter(|number| !excludes(*number)));
+            if left.numbers.len() > before {
+                left.moments.push(*moment);
+                left.ends.push(left.numbers.len());
+            }
+        }
+        left
+    }
+
+    /// Distinct times of rows, rising.
+    #[must_use]
+    pub fn moments(&self) -> &[Timestamp] {
+        &self.moments
+    }
+
+    /// Which of all rows, in the order of time, are those of the moment at this place.
+    #[must_use]
+    pub fn rows_of(&self, place: usize) -> Range<usize> {
+        let end = |place: usize| self.ends.get(place).copied();
+        let first = place.checked_sub(1).and_then(end).unwrap_or(0);
+        first..end(place).unwrap_or(first)
+    }
+
+    /// Numbers of the markets that have these rows, moment by moment rising.
+    #[must_use]
+    pub fn numbers(&self, rows: Range<usize>) -> &[u32] {
+        self.numbers.get(rows).unwrap_or_default()
+    }
+
+    /// Numbers of the markets with a row at the moment at this place, rising.
+    #[must_use]
+    pub fn at(&self, place: usize) -> &[u32] {
+        self.numbers(self.rows_of(place))
+    }
+}
+
+/// So many places for each row an even clock may have.
+const PLACES_PER_ROW: usize = 4;
+
+/// Where the time of a row is among all times.
+enum Clock {
+    /// Times have one distance, or a multiple of it: their places can be reckoned.
+    Even {
+        first: Timestamp,
+        /// Milliseconds, at least 1.
+        step: u64,
+        places: usize,
+    },
+    /// All that there are.
+    Listed(Vec<Timestamp>),
+}
+
+impl Clock {
+    /// `None` where an even clock would have far more places than there are rows.
+    fn even(markets: &[&[PricePoint]]) -> Option<Self> {
+        let firsts = markets.iter().filter_map(|rows| rows.first());
+        let lasts = markets.iter().filter_map(|rows| rows.last());
+        let first = firsts.map(|row| row.at).min()?;
+        let last = lasts.map(|row| row.at).max()?;
+        let mut step = 0;
+        let mut count = 0_usize;
+        for rows in markets {
+            let mut before = first;
+            let mut distance = 0;
+            for row in *rows {
+                let next = distance_of(before, row.at);
+                if next != distance {
+                    distance = next;
+                    // Nothing is left to find below 1.
+                    if step != 1 {
+                        step = greatest_common_divisor(step, distance);
+                    }
+                }
+                before = row.at;
+            }
+            count += rows.len();
+        }
+        let step = step.max(1);
+        let places = usize::try_from(distance_of(first, last) / step).ok()?;
+        let enough = count.saturating_mul(PLACES_PER_ROW);
+        (places < enough).then(|| Clock::Even {
+            first,
+            step,
+            places: places + 1,
+        })
+    }
+
+    fn places(&self) -> usize {
+        match self {
+            Clock::Even { places, .. } => *places,
+            Clock::Listed(times) => times.len(),
+        }
+    }
+
+    fn moment(&self, place: usize) -> Timestamp {
+        match self {
+            Clock::Even { first, step, .. } => {
+                let millis = (place as u64).wrapping_mul(*step);
+                Timestamp::from_millis(first.millis().wrapping_add_unsigned(millis))
+            }
+            Clock::Listed(times) => times.get(place).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The place of each row's time, one after the other.
+    fn each(&self, rows: &[PricePoint], mut with: impl FnMut(usize)) {
+        match self {
+            Clock::Even { first, step, .. } => {
+                let mut place = 0;
+                let mut before = *first;
+                let (mut distance, mut steps) = (0, 0);
+                for row in rows {
+                    let next = distance_of(before, row.at);
+                    // Mostly that of the row before.
+                    if next != distance {
+                        (distance, steps) = (next, (next / step) as usize);
+                    }
+                    place += steps;
+                    before = row.at;
+                    with(place);
+                }
+            }
+            Clock::Listed(times) => {
+                let mut place = 0;
+                for row in rows {
+                    place += before(times.get(place..).unwrap_or_default(), row.at);
+                    with(place);
+                }
+            }
+        }
+    }
+}
+
+/// Milliseconds from one moment to a later one.
+fn distance_of(earlier: Timestamp, later: Timestamp) -> u64 {
+    later.millis().abs_diff(earlier.millis())
+}
+
+fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
+    while other > 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// How many of `times`, which rise, lie before `at`, which is not far from the first.
+fn before(times: &[Timestamp], at: Timestamp) -> usize {
+    let mut width = 1;
+    while times.get(width).is_some_and(|then| *then < at) {
+        width *= 2;
+    }
+    let near = times.get(..=width).unwrap_or(times);
+    near.partition_point(|then| *then < at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rows(millis: &[i64]) -> Vec<PricePoint> {
+        let row = |at: &i64| PricePoint {
+            at: Timestamp::from_millis(*at),
+            price: 0.5,
+        };
+        millis.iter().map(row).collect()
+    }
+
+    fn timeline(markets: &[Vec<PricePoint>]) -> Timeline {
+        let markets: Vec<&[PricePoint]> = markets.iter().map(Vec::as_slice).collect();
+        Timeline::new(&markets, &|| false).unwrap()
+    }
+
+    fn told(timeline: &Timeline) -> Vec<(i64, Vec<u32>)> {
+        let moments = timeline.moments().iter().enumerate();
+        moments
+            .map(|(place, at)| (at.millis(), timeline.at(place).to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn each_moment_tells_the_markets_that_have_a_row() {
+        let made = timeline(&[rows(&[100, 300]), rows(&[]), rows(&[200, 300, 900])]);
+        let expected = [
+            (100, vec![0]),
+            (200, vec![2]),
+            (300, vec![0, 2]),
+            (900, vec![2]),
+        ];
+        assert_eq!(told(&made), expected);
+        assert_eq!(made.rows_of(2), 2..4);
+        assert_eq!(made.numbers(1..4), [2, 0, 2]);
+        assert_eq!(made.rows_of(4), 5..5, "after the last");
+        let left = made.without(|number| number == 2);
+        assert_eq!(told(&left), [(100, vec![0]), (300, vec![0])]);
+    }
+
+    #[test]
+    fn times_far_apart_and_at_the_ends_are_listed() {
+        let ends = [i64::MIN, -7, 0, 1, i64::MAX];
+        let made = timeline(&[rows(&ends), rows(&[0])]);
+        assert_eq!(told(&made)[2], (0, vec![0, 1]));
+        assert_eq!(made.moments().len(), 5);
+        assert!(timeline(&[]).moments().is_empty());
+        assert!(timeline(&[rows(&[])]).moments().is_empty());
+    }
+
+    #[test]
+    fn it_is_given_up_when_told() {
+        let even = rows(&[0, 10]);
+        let uneven = rows(&[0, 1, 1_000_000]);
+        for one in [even, uneven] {
+            assert!(Timeline::new(&[&one], &|| true).is_none());
+        }
+    }
+
+    proptest! {
+        /// Against sorting all rows, on grids and off them.
+        #[test]
+        fn it_is_what_sorting_gives(
+            markets in prop::collection::vec(prop::collection::btree_set(0_i64..400, 0..30), 0..12),
+            step in prop::sample::select(vec![1, 60_000, 999_999_937]),
+            stray in prop::option::of(0_i64..1_000_000_000_000),
+        ) {
+            let mut markets: Vec<Vec<i64>> = markets
+                .into_iter()
+                .map(|times| times.into_iter().map(|time| time * step).collect())
+                .collect();
+            markets.extend(stray.map(|time| vec![time]));
+            let mut all: Vec<(i64, u32)> = (0..)
+                .zip(&markets)
+                .flat_map(|(number, times)| times.iter().map(move |at| (*at, number)))
+                .collect();
+            all.sort_unstable();
+            let points: Vec<Vec<PricePoint>> = markets.iter().map(|times| rows(times)).collect();
+            let flat: Vec<(i64, u32)> = told(&timeline(&points))
+                .into_iter()
+                .flat_map(|(at, numbers)| numbers.into_iter().map(move |number| (at, number)))
+                .collect();
+            prop_assert_eq!(flat, all);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What a strategy found, market after market, in a byte each.
+
+use super::Finding;
+use crate::domain::{Price, QuoteSide, Shares};
+
+/// What one strategy made of some markets. Causes are kept once, bids beside the markets.
+#[derive(Debug, Default)]
+pub struct Findings<'s> {
+    codes: Vec<u8>,
+    causes: Vec<&'s str>,
+    /// Beside the codes up to the last market with bids; empty while there are none.
+    bids: Vec<[Bid; 2]>,
+}
+
+/// What is bid for one outcome, or the code of why nothing is.
+#[derive(Debug, Clone, Copy)]
+struct Bid {
+    shares: Shares,
+    price: Price,
+    /// [`NONE`] for a bid.
+    cause: u8,
+}
+
+const OTHER: u8 = 0;
+const BUY: u8 = 1;
+const BIDS: u8 = 2;
+/// The first cause has this code.
+const FIRST: u8 = 3;
+/// No more causes than this are told apart: what has another is to be looked at whole.
+const MOST: usize = 250;
+/// No cause.
+const NONE: u8 = 0;
+const NO_BIDS: [Bid; 2] = [Bid {
+    shares: Shares::ZERO,
+    price: Price::ZERO,
+    cause: NONE,
+}; 2];
+
+impl<'s> Findings<'s> {
+    /// With room for so many markets.
+    #[must_use]
+    pub fn with_room(markets: usize) -> Self {
+        Findings {
+            codes: Vec::with_capacity(markets),
+            ..Findings::default()
+        }
+    }
+
+    /// Of how many markets there are any.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Forgets all of them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.codes.clear();
+        self.causes.clear();
+        self.bids.clear();
+    }
+
+    /// Adds what it made of the next market.
+    pub fn push(&mut self, finding: Finding<'s>) {
+        let code = match finding {
+            Finding::Nothing(cause) => self.code_of(cause),
+            Finding::Buy => Some(BUY),
+            Finding::Bids(sides) => self.push_bids(sides),
+            Finding::Other => None,
+        };
+        self.codes.push(code.unwrap_or(OTHER));
+    }
+
+    /// Notes bids for the next market.
+    fn push_bids(&mut self, sides: [Result<QuoteSide, &'s str>; 2]) -> Option<u8> {
+        let mut bids = NO_BIDS;
+        for (bid, side) in bids.iter_mut().zip(sides) {
+            match side {
+                Ok(QuoteSide { price, shares }) => (bid.price, bid.shares) = (price, shares),
+                Err(cause) => bid.cause = self.code_of(cause)?,
+            }
+        }
+        // All at once: few strategies bid, and one that does mostly bids often.
+        self.bids.reserve(self.codes.capacity() - self.bids.len());
+        self.bids.resize(self.codes.len(), NO_BIDS);
+        self.bids.push(bids);
+        Some(BIDS)
+    }
+
+    /// The code of a cause; `None` when there are too many.
+    fn code_of(&mut self, cause: &'s str) -> Option<u8> {
+        let mut known = self.causes.iter();
+        let place = match known.position(|known| std::ptr::eq(*known, cause)) {
+            Some(place) => place,
+            None if self.causes.len() >= MOST => return None,
+            None => {
+                self.causes.push(cause);
+                self.causes.len() - 1
+            }
+        };
+        Some(u8::try_from(place).ok()? + FIRST)
+    }
+
+    fn cause_of(&self, code: u8) -> Option<&'s str> {
+        let place = code.checked_sub(FIRST)?;
+        self.causes.get(usize::from(place)).copied()
+    }
+
+    /// What it made of the market at this place; [`Finding::Other`] where there is none.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Finding<'s> {
+        match self.codes.get(place) {
+            Some(&BUY) => Finding::Buy,
+            Some(&BIDS) => self.bids.get(place).map_or(Finding::Other, |bids| {
+                Finding::Bids(bids.map(|bid| match self.cause_of(bid.cause) {
+                    Some(cause) => Err(cause),
+                    None => Ok(QuoteSide {
+                        price: bid.price,
+                        shares: bid.shares,
+                    }),
+                }))
+            }),
+            Some(code) => self
+                .cause_of(*code)
+                .map_or(Finding::Other, Finding::Nothing),
+            None => Finding::Other,
+        }
+    }
+
+    /// Whether it is known what it makes of the market at this place.
+    #[must_use]
+    pub fn tells(&self, place: usize) -> bool {
+        self.codes.get(place).is_some_and(|code| *code != OTHER)
+    }
+
+    /// Whether it would buy or bid at this place.
+    #[must_use]
+    pub fn wants(&self, place: usize) -> bool {
+        matches!(self.codes.get(place), Some(&(BUY | BIDS)))
+    }
+
+    /// Adds the findings at these places of others, in this order.
+    pub fn extend_from(
+        &mut self,
+        others: &Findings<'s>,
+        places: impl Iterator<Item = usize> + Clone,
+    ) {
+        let Some(codes) = self.codes_of(&others.causes) else {
+            self.codes.extend(places.map(|_| OTHER));
+            return;
+        };
+        let own = |code: u8| codes.get(usize::from(code)).copied().unwrap_or(OTHER);
+        let before = self.codes.len();
+        let code_at = |place: usize| others.codes.get(place).copied().map_or(OTHER, own);
+        self.codes.extend(places.clone().map(code_at));
+        if !others.bids.is_empty() {
+            self.bids.resize(before, NO_BIDS);
+            let bids_at = |place: usize| others.bids.get(place).copied().unwrap_or(NO_BIDS);
+            let known = |bid: Bid| Bid {
+                cause: own(bid.cause),
+                ..bid
+            };
+            self.bids
+                .extend(places.map(|place| bids_at(place).map(known)));
+        }
+    }
+
+    /// Own codes in place of those by which others call these causes; `None` when there are too many.
+    fn codes_of(&mut self, causes: &[&'s str]) -> Option<[u8; 256]> {
+        let mut codes = [OTHER; 256];
+        let (plain, of_causes) = codes.split_at_mut(usize::from(FIRST));
+        plain.copy_from_slice(&[OTHER, BUY, BIDS]);
+        for (code, cause) in of_causes.iter_mut().zip(causes) {
+            *code = self.code_of(cause)?;
+        }
+        Some(codes)
+    }
+
+    /// How often each cause was found at these places, in the order in which causes
+    /// were met first.
+    pub fn tally(
+        &self,
+        places: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = (&'s str, u32)> {
+        let mut counts = [0_u32; 256];
+        for place in places {
+            let code = self.codes.get(place).copied().unwrap_or(OTHER);
+            if let Some(count) = counts.get_mut(usize::from(code)) {
+                *count += 1;
+            }
+        }
+        let causes = self.causes.clone().into_iter();
+        let counts = counts.into_iter().skip(usize::from(FIRST));
+        causes.zip(counts).filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bid(cents: u32, shares: u32) -> QuoteSide {
+        QuoteSide {
+            price: Price::from_micros(cents * 10_000).unwrap(),
+            shares: Shares::whole(shares),
+        }
+    }
+
+    /// One of each kind, in two orders.
+    fn some() -> Vec<Finding<'static>> {
+        vec![
+            Finding::Nothing("a"),
+            Finding::Other,
+            Finding::Bids([Ok(bid(40, 5)), Err("b")]),
+            Finding::Buy,
+            Finding::Bids([Err("a"), Ok(bid(60, 7))]),
+            Finding::Nothing("c"),
+        ]
+    }
+
+    fn of<'s>(all: &[Finding<'s>]) -> Findings<'s> {
+        let mut findings = Findings::default();
+        all.iter().for_each(|finding| findings.push(*finding));
+        findings
+    }
+
+    fn all<'s>(findings: &Findings<'s>, count: usize) -> Vec<Finding<'s>> {
+        (0..count).map(|place| findings.get(place)).collect()
+    }
+
+    #[test]
+    fn what_was_found_is_told_again() {
+        let findings = of(&some());
+        assert_eq!(all(&findings, 6), some());
+        assert_eq!(findings.get(6), Finding::Other, "there is none");
+        let tells: Vec<bool> = (0..7).map(|place| findings.tells(place)).collect();
+        assert_eq!(tells, [true, false, true, true, true, true, false]);
+        let tally: Vec<_> = findings.tally([0, 0, 3, 5, 0].into_iter()).collect();
+        assert_eq!(tally, [("a", 3), ("c", 1)]);
+    }
+
+    #[test]
+    fn others_are_added_in_any_order_whatever_their_codes() {
+        // Here the causes come in another order, and the first market has no bids.
+        let mut findings = of(&[Finding::Nothing("c"), Finding::Nothing("b")]);
+        findings.extend_from(&of(&some()), [4, 0, 5, 2, 1, 9].into_iter());
+        let expected = [
+            Finding::Nothing("c"),
+            Finding::Nothing("b"),
+            some()[4],
+            some()[0],
+            some()[5],
+            some()[2],
+            Finding::Other,
+            Finding::Other,
+        ];
+        assert_eq!(all(&findings, 8), expected);
+        findings.clear();
+        assert_eq!(findings.get(0), Finding::Other);
+        findings.push(Finding::Buy);
+        assert_eq!(findings.get(0), Finding::Buy);
+    }
+
+    #[test]
+    fn beyond_so_many_causes_nothing_is_told() {
+        let words: Vec<String> = (0..=MOST).map(|number| number.to_string()).collect();
+        let nothing: Vec<Finding<'_>> = words.iter().map(|word| Finding::Nothing(word)).collect();
+        let mut findings = of(&nothing);
+        assert_eq!(findings.get(MOST - 1), nothing[MOST - 1]);
+        assert_eq!(findings.get(MOST), Finding::Other);
+        findings.push(Finding::Bids([Ok(bid(40, 5)), Err(&words[MOST])]));
+        assert_eq!(findings.get(MOST + 1), Finding::Other);
+        // Nor of others, if they have one more.
+        findings.extend_from(&of(&[Finding::Buy, Finding::Nothing(&words[MOST])]), 0..2);
+        assert_eq!(findings.get(MOST + 2), Finding::Other);
+        assert!(!findings.tells(MOST + 3));
+        assert_eq!(findings.get(0), nothing[0]);
+    }
+}
