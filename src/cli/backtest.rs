@@ -14,13 +14,14 @@ use crate::app::backtest::{Backtest, BacktestRequest, Prepared, VERSION, failed,
 use crate::app::config::{Config, setting};
 use crate::backtest::engine::BacktestResult;
 use crate::backtest::lookahead::{self, Lookahead, LookaheadError};
-use crate::backtest::report::{self, PictureError};
+use crate::backtest::report;
 use crate::backtest::summary::{BacktestSummary, WholeResult};
 use crate::store::{OwnerLock, Store};
 use crate::strategy::StrategySet;
 
 use super::{Common, Failure, output, start_logging};
 
+mod files;
 mod parity;
 
 /// Options of `backtest`.
@@ -134,7 +135,7 @@ pub async fn backtest(common: &Common, args: BacktestArgs) -> Result<(), Failure
     let config = common.load()?;
     start_logging(&config, "warn")?;
     // What cannot be written is known before the work.
-    args.output.as_deref().map(form_of).transpose()?;
+    args.output.as_deref().map(files::check).transpose()?;
     if let Some(journal) = &args.journal {
         return parity::parity(common, journal, &args);
     }
@@ -261,57 +262,19 @@ impl Account {
     }
 }
 
-/// What `--output` asks for.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    Json,
-    Markdown,
-    Html,
-    Png,
-    /// All of them.
-    Folder,
-}
-
-/// The form that the path's ending names; without one, a folder. Errors: no report has this form, or the
-/// folder of a file is not there.
-fn form_of(path: &Path) -> Result<Form, Failure> {
-    let ending = path.extension().map(|ending| ending.to_string_lossy());
-    let form = match ending.as_deref() {
-        _ if path.is_dir() => Form::Folder,
-        // A folder is made with all that is missing above it.
-        None => return Ok(Form::Folder),
-        Some("json") => Form::Json,
-        Some("md") => Form::Markdown,
-        Some("html") => Form::Html,
-        Some("png") => Form::Png,
-        Some(_) => {
-            return Err(Failure::new(
-                format!("{}: no report has this form", path.display()),
-                "Name a file that ends in .json, .md, .html or .png, or a folder for all of them.",
-            ));
-        }
-    };
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    if above.is_some_and(|above| !above.is_dir()) {
-        return Err(Failure::new(
-            format!("{}: there is no such folder", path.display()),
-            "Make the folder first, or name another one.",
-        ));
-    }
-    Ok(form)
-}
-
-/// Writes the file that is wanted, and prints.
+/// Writes the file that is wanted, and prints; what cannot be written is printed all the same.
 fn tell(args: &BacktestArgs, told: &Told) -> Result<(), Failure> {
-    if let Some(path) = &args.output {
-        write(path, told, args.trades)?;
+    let written = args.output.as_deref().map(|path| {
+        files::write(path, told, args.trades)?;
         output::error(&format!("written to {}", path.display()));
-    }
+        Ok(())
+    });
     if args.json {
-        output::json(&json_of(told, args.trades)?)
+        output::json(&json_of(told, args.trades)?)?;
     } else {
-        output::line(&text_of(&told.result))
+        output::line(&text_of(&told.result))?;
     }
+    written.transpose().map(|_| ())
 }
 
 /// The summary with what stands beside it; with every trade, position and market where `whole`.
@@ -326,45 +289,6 @@ fn json_of(told: &Told, whole: bool) -> Result<Value, Failure> {
         map.extend(told.more.clone());
     }
     Ok(value)
-}
-
-/// Writes one file, of the form that its ending names, or everything into a folder: `report.md`,
-/// `report.html`, `chart.png` and `result.json` with every trade.
-fn write(path: &Path, told: &Told, trades: bool) -> Result<(), Failure> {
-    let report = &told.result.report;
-    let named =
-        |path: &Path, error: String| Failure::new(format!("{}: {error}", path.display()), "");
-    let pretty = |whole: bool| -> Result<Vec<u8>, Failure> {
-        serde_json::to_vec_pretty(&json_of(told, whole)?)
-            .map_err(|error| named(path, error.to_string()))
-    };
-    let store = |path: &Path, bytes: Vec<u8>| {
-        std::fs::write(path, bytes).map_err(|error| named(path, error.to_string()))
-    };
-    let (markdown, html) = (|| report::markdown(report), || report::html(report));
-    match form_of(path)? {
-        Form::Markdown => store(path, markdown().into_bytes()),
-        Form::Html => store(path, html().into_bytes()),
-        Form::Png => {
-            let picture = report::png(report).map_err(|error| named(path, error.to_string()))?;
-            store(path, picture)
-        }
-        Form::Json => store(path, pretty(trades)?),
-        Form::Folder => {
-            std::fs::create_dir_all(path).map_err(|error| named(path, error.to_string()))?;
-            store(&path.join("report.md"), markdown().into_bytes())?;
-            store(&path.join("report.html"), html().into_bytes())?;
-            store(&path.join("result.json"), pretty(true)?)?;
-            match report::png(report) {
-                // A run of one moment has no curve; the rest is there.
-                Err(PictureError::NoCurve) => Ok(()),
-                other => store(
-                    &path.join("chart.png"),
-                    other.map_err(|error| named(path, error.to_string()))?,
-                ),
-            }
-        }
-    }
 }
 
 fn text_of(result: &BacktestResult) -> String {

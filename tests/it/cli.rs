@@ -334,6 +334,24 @@ fn a_backtest_is_printed_and_written() {
         workspace.cli(&["backtest", text(&data), "--output", text(&odd)]),
         &["no report has this form", "a folder for all"],
     );
+    // Known before the work: not even root can make a file there.
+    if cfg!(target_os = "linux") {
+        refused(
+            workspace.cli(&["backtest", text(&data), "--output", "/proc/reports"]),
+            &["/proc: nothing can be written there"],
+        );
+    }
+    let below = workspace.path("report.md").join("reports");
+    refused(
+        workspace.cli(&["backtest", text(&data), "--output", text(&below)]),
+        &["report.md: nothing can be written there"],
+    );
+    // Known only afterwards: the result is printed all the same.
+    let taken = workspace.path("taken");
+    std::fs::create_dir_all(taken.join("report.md")).unwrap();
+    let unwritten = workspace.cli(&["backtest", text(&data), "--json", "--output", text(&taken)]);
+    assert_eq!(unwritten.code, Some(1));
+    assert_eq!(unwritten.json(), untold.json());
     recomputed(&folder.join("result.json"));
     // A backtest has an account of its own.
     assert!(!workspace.db().exists());
