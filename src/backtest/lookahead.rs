@@ -26,6 +26,8 @@ pub struct Lookahead {
     pub compared: u64,
     /// The first difference; `None` when there is none.
     pub difference: Option<Difference>,
+    /// True when it was ended before all moments were looked at.
+    pub interrupted: bool,
 }
 
 /// Where two runs part.
@@ -61,6 +63,16 @@ impl Lookahead {
     pub fn words(&self) -> String {
         match &self.difference {
             Some(difference) => difference.words(),
+            None if self.cuts.is_empty() && self.interrupted => {
+                "The check for look-ahead was interrupted before it had looked at anything."
+                    .to_owned()
+            }
+            None if self.interrupted => format!(
+                "The check for look-ahead was interrupted: {} events up to {} moments are the same without \
+                 the data after them; later moments were not looked at.",
+                self.compared,
+                self.cuts.len()
+            ),
             None => format!(
                 "No look-ahead found: {} events up to {} moments are the same without the data after \
                  them.",
@@ -80,16 +92,14 @@ pub enum LookaheadError<E> {
     /// The data up to a moment could not be had.
     #[error("{0}")]
     Data(E),
-    /// It was cancelled.
-    #[error("the check was cancelled")]
-    Cancelled,
 }
 
 /// Runs on all data and then on the data up to each of `cuts` moments, evenly through the frames of
 /// the period, and compares. `until` loads the data without anything after a moment; `strategies` makes
-/// the strategies of a run, which may not remember others. Gives the result of the whole run, too.
+/// the strategies of a run, which may not remember others. Gives the result of the whole run, too. When it is
+/// cancelled, what there is by then is kept and says so.
 ///
-/// Errors: a run failed, the data could not be loaded again, or it was cancelled.
+/// Errors: a run failed, or the data could not be loaded again.
 pub fn check<D, E>(
     data: &D,
     options: &BacktestOptions<'_>,
@@ -104,17 +114,26 @@ where
     let result = run_observed(data, &strategies(data), options, &mut |events| {
         whole.extend_from_slice(events);
     })?;
-    if result.partial {
-        return Err(LookaheadError::Cancelled);
-    }
     let mut found = Lookahead {
         cuts: Vec::new(),
         compared: 0,
         difference: None,
+        interrupted: result.partial,
     };
     for cut in moments(&result, cuts) {
-        found.cuts.push(cut.to_rfc3339());
-        let known = until(cut).map_err(LookaheadError::Data)?;
+        found.interrupted |= (options.cancelled)();
+        if found.interrupted {
+            break;
+        }
+        let known = match until(cut) {
+            Ok(known) => known,
+            // Reading was given up for that.
+            Err(_) if (options.cancelled)() => {
+                found.interrupted = true;
+                break;
+            }
+            Err(error) => return Err(LookaheadError::Data(error)),
+        };
         let mut events = Vec::new();
         let shorter = BacktestOptions {
             end: Some(cut),
@@ -128,12 +147,16 @@ where
             events.extend_from_slice(more);
         });
         match run {
-            Ok(run) if run.partial => return Err(LookaheadError::Cancelled),
+            Ok(run) if run.partial => {
+                found.interrupted = true;
+                break;
+            }
             // Nothing to see by then: compared below, the other run may have seen something.
             Ok(_) | Err(BacktestError::Empty { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let (compared, difference) = compare(&whole, &events, cut);
+        found.cuts.push(cut.to_rfc3339());
         found.compared += compared;
         if difference.is_some() {
             found.difference = difference;

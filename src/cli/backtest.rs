@@ -237,7 +237,6 @@ fn carry_out(
     let (mut result, found) = found.map_err(|error| match error {
         LookaheadError::Run(error) => failed(error),
         LookaheadError::Data(error) => error,
-        LookaheadError::Cancelled => AppError::Data(crate::market_data::DataError::Cancelled),
     })?;
     result.report.notes.insert(0, found.words());
     Ok(Done {

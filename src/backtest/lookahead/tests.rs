@@ -1,6 +1,7 @@
 //! Cheats are caught, the honest pass.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::test_support::{Buyer, Oracle, hour, hourly, load, options};
 use super::*;
@@ -110,4 +111,59 @@ fn one_more_and_one_less_are_differences() {
     assert_eq!(difference.truncated, "nothing");
     let (_, difference) = compare(&whole[..1], &whole, hour(2));
     assert_eq!(difference.unwrap().whole, "nothing");
+}
+
+/// What was found by the time that it was ended is kept, and says how far it went.
+#[test]
+fn an_interrupted_check_keeps_what_it_has() {
+    let dataset = load(&rows(48), &[]);
+    for looked_at in 0..4_usize {
+        let loaded = AtomicUsize::new(0);
+        let until = |cut: Timestamp| {
+            // Reading the data for the next cut is given up.
+            if loaded.fetch_add(1, Ordering::Relaxed) == looked_at {
+                return Err("given up");
+            }
+            Ok(load(&rows(cut.since(hour(0)) / 3_600_000), &[]))
+        };
+        let cancelled = || loaded.load(Ordering::Relaxed) > looked_at;
+        let options = BacktestOptions {
+            cancelled: &cancelled,
+            ..options()
+        };
+        let buyer: Make<'_> = &|_| vec![Box::new(Buyer)];
+        let (result, found) = check(&dataset, &options, 4, &until, buyer).unwrap();
+        assert!(!result.partial);
+        assert!(found.interrupted);
+        assert_eq!((found.cuts.len(), &found.difference), (looked_at, &None));
+        assert_eq!(found.compared > 0, looked_at > 0);
+        let words = found.words();
+        assert!(words.contains("was interrupted"), "{words}");
+        let told = format!("up to {looked_at} moments");
+        assert_eq!(words.contains(&told), looked_at > 0, "{words}");
+    }
+}
+
+#[test]
+fn data_that_cannot_be_had_is_an_error_where_nobody_ended_it() {
+    let dataset = load(&rows(48), &[]);
+    let until = |_: Timestamp| Err("unreadable");
+    let error = check(&dataset, &options(), 4, &until, &|_| vec![Box::new(Buyer)]).unwrap_err();
+    assert_eq!(error.to_string(), "unreadable");
+}
+
+/// A run that was ended itself is told as far as it went.
+#[test]
+fn an_interrupted_run_is_partial_and_not_looked_at() {
+    let dataset = load(&rows(48), &[]);
+    let asked = AtomicUsize::new(0);
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) > 20;
+    let options = BacktestOptions {
+        cancelled: &cancelled,
+        ..options()
+    };
+    let until = |_: Timestamp| Err("not to be asked");
+    let (result, found) = check(&dataset, &options, 4, &until, &|_| vec![Box::new(Buyer)]).unwrap();
+    assert!(result.partial);
+    assert!(found.interrupted && found.cuts.is_empty());
 }
