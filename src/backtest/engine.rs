@@ -496,7 +496,8 @@ fn replay_whole(
     let selects = selects.filter(|_| !frames.shares_tokens());
     let mut at_stake = AtStake::default();
     // Those that `selects` has said no to.
-    let unwanted = vec![Cell::new(false); dataset.series().len()];
+    let asks = selects.map_or(0, |_| dataset.series().len());
+    let unwanted = vec![Cell::new(false); asks];
     let asked = |number: usize, selects: Selects<'_>| {
         let one = dataset.series().get(number);
         let wanted = one.is_some_and(|one| selects(&one.template().id));

@@ -71,6 +71,15 @@ impl Moments {
         Moments { timeline, places }
     }
 
+    /// Those that are left without the rows of the markets for which `excludes` says so.
+    fn without(self, excludes: impl Fn(u32) -> bool) -> Self {
+        let left = self.timeline.without(self.places, excludes);
+        Moments {
+            places: 0..left.moments().len(),
+            timeline: Arc::new(left),
+        }
+    }
+
     /// The moment at this place; `None` outside the period.
     fn at(&self, place: usize) -> Option<Timestamp> {
         let inside = self.places.contains(&place);
@@ -191,7 +200,7 @@ impl<'a> Frames<'a> {
         let inside = |at: Timestamp| {
             start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
         };
-        let mut timeline = dataset.timeline(cancelled)?;
+        let timeline = dataset.timeline(cancelled)?;
         let mut ends = Vec::new();
         let mut markets = vec![State::default(); dataset.series().len()];
         for (index, (one, state)) in dataset.series().iter().zip(&mut markets).enumerate() {
@@ -209,12 +218,11 @@ impl<'a> Frames<'a> {
                 ends.push((at, index));
             }
         }
-        if markets.iter().any(|state| state.excluded) {
-            let left = timeline.without(|number| rules.excludes(number as usize));
-            timeline = Arc::new(left);
-        }
         ends.sort_unstable();
-        let period = Moments::between(timeline, start, end);
+        let mut period = Moments::between(timeline, start, end);
+        if markets.iter().any(|state| state.excluded) {
+            period = period.without(|number| rules.excludes(number as usize));
+        }
         let last_row = period.places.clone().next_back();
         let last_row = last_row.and_then(|place| period.at(place));
         let trailing = ends

@@ -40,7 +40,9 @@ impl<'s> Scouted<'s> {
 
     /// Whether all is said of a row, if nothing is at stake.
     pub(super) fn tells(&self, index: usize) -> bool {
-        self.findings.iter().all(|findings| findings.tells(index))
+        // Without strategies nobody has looked.
+        let mut all = self.findings.iter();
+        !self.findings.is_empty() && all.all(|findings| findings.tells(index))
     }
 
     /// By strategy, then by row.

@@ -192,6 +192,10 @@ pub fn sweep<'d>(
     let jobs: Vec<(usize, usize)> = (0..trials.len())
         .flat_map(|trial| (0..windows.len()).map(move |window| (trial, window)))
         .collect();
+    // Before the jobs, so that not each of them puts the rows in order.
+    if let Source::Prices(dataset) = data {
+        let _ordered = dataset.timeline(options.cancelled);
+    }
     let outcomes: Vec<Result<Option<Outcome>, SweepError>> = jobs
         .par_iter()
         .map(|(trial, window)| {

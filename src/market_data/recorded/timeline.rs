@@ -24,17 +24,24 @@ impl Timeline {
         markets: &[&[PricePoint]],
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
-        let clock = match Clock::even(markets) {
-            Some(even) => even,
-            None => {
-                let times = markets.iter().flat_map(|rows| rows.iter());
-                let mut times = sorted_unless(times.map(|row| row.at).collect(), cancelled)?;
-                times.dedup();
-                Clock::Listed(times)
-            }
-        };
-        // Counted, summed up, and then each row put where its moment's rows go on.
-        let mut places = vec![0_usize; clock.places()];
+        let clock = Clock::of(markets, cancelled);
+        if cancelled() {
+            return None;
+        }
+        match clock {
+            Some(clock) => Self::counted(markets, &clock, cancelled),
+            None => Self::sorted(markets, cancelled),
+        }
+    }
+
+    /// Counts the rows of each place of a clock, sums them up, and then puts each row where those of its
+    /// place go on.
+    fn counted(
+        markets: &[&[PricePoint]],
+        clock: &Clock,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
+        let mut places = vec![0_usize; clock.places];
         let mut count = 0;
         for rows in markets {
             if cancelled() {
@@ -76,16 +83,39 @@ impl Timeline {
         Some(timeline)
     }
 
-    /// The same without the rows of the markets for which `excludes` says so.
+    /// Sorts them.
+    fn sorted(markets: &[&[PricePoint]], cancelled: &(dyn Fn() -> bool + Sync)) -> Option<Self> {
+        let rows = (0_u32..).zip(markets).flat_map(|(number, rows)| {
+            let rows = rows.iter();
+            rows.map(move |row| (row.at, number))
+        });
+        let rows = rows.collect();
+        let mut timeline = Timeline::default();
+        for (at, number) in sorted_unless(rows, cancelled)? {
+            timeline.numbers.push(number);
+            if timeline.moments.last() != Some(&at) {
+                timeline.moments.push(at);
+                timeline.ends.push(0);
+            }
+            if let Some(end) = timeline.ends.last_mut() {
+                *end = timeline.numbers.len();
+            }
+        }
+        Some(timeline)
+    }
+
+    /// The moments at these places without the rows of the markets for which `excludes` says so.
     #[must_use]
-    pub fn without(&self, excludes: impl Fn(u32) -> bool) -> Self {
+    pub fn without(&self, places: Range<usize>, excludes: impl Fn(u32) -> bool) -> Self {
         let mut left = Timeline::default();
-        for (place, moment) in self.moments.iter().enumerate() {
+        for place in places {
             let before = left.numbers.len();
             let numbers = self.at(place).iter().copied();
             left.numbers
                 .extend(numbers.filter(|number| !excludes(*number)));
-            if left.numbers.len() > before {
+            if let Some(moment) = self.moments.get(place)
+                && left.numbers.len() > before
+            {
                 left.moments.push(*moment);
                 left.ends.push(left.numbers.len());
             }
@@ -120,32 +150,36 @@ impl Timeline {
     }
 }
 
-/// So many places for each row an even clock may have.
+/// So many places for each row a clock may have.
 const PLACES_PER_ROW: usize = 4;
 
-/// Where the time of a row is among all times.
-enum Clock {
-    /// Times have one distance, or a multiple of it: their places can be reckoned.
-    Even {
-        first: Timestamp,
-        /// Milliseconds, at least 1.
-        step: u64,
-        places: usize,
-    },
-    /// All that there are.
-    Listed(Vec<Timestamp>),
+/// Times of one distance, or of multiples of it: the place of each among them can be reckoned.
+struct Clock {
+    first: Timestamp,
+    /// Milliseconds, at least 1.
+    step: u64,
+    places: usize,
 }
 
 impl Clock {
-    /// `None` where an even clock would have far more places than there are rows.
-    fn even(markets: &[&[PricePoint]]) -> Option<Self> {
+    /// `None` where there would be far more places than there are rows, and when it is not wanted any more.
+    fn of(markets: &[&[PricePoint]], cancelled: &(dyn Fn() -> bool + Sync)) -> Option<Self> {
         let firsts = markets.iter().filter_map(|rows| rows.first());
         let lasts = markets.iter().filter_map(|rows| rows.last());
         let first = firsts.map(|row| row.at).min()?;
         let last = lasts.map(|row| row.at).max()?;
+        let whole = distance_of(first, last);
+        let enough = markets.iter().map(|rows| rows.len()).sum::<usize>() * PLACES_PER_ROW;
+        let is_too_fine = |step: u64| {
+            let places = usize::try_from(whole / step.max(1));
+            step > 0 && places.is_ok_and(|places| places >= enough)
+        };
         let mut step = 0;
-        let mut count = 0_usize;
         for rows in markets {
+            // It gets no wider again.
+            if is_too_fine(step) || cancelled() {
+                return None;
+            }
             let mut before = first;
             let mut distance = 0;
             for row in *rows {
@@ -159,60 +193,35 @@ impl Clock {
                 }
                 before = row.at;
             }
-            count += rows.len();
         }
         let step = step.max(1);
-        let places = usize::try_from(distance_of(first, last) / step).ok()?;
-        let enough = count.saturating_mul(PLACES_PER_ROW);
-        (places < enough).then(|| Clock::Even {
+        let places = usize::try_from(whole / step).ok()?;
+        (places < enough).then(|| Clock {
             first,
             step,
             places: places + 1,
         })
     }
 
-    fn places(&self) -> usize {
-        match self {
-            Clock::Even { places, .. } => *places,
-            Clock::Listed(times) => times.len(),
-        }
-    }
-
     fn moment(&self, place: usize) -> Timestamp {
-        match self {
-            Clock::Even { first, step, .. } => {
-                let millis = (place as u64).wrapping_mul(*step);
-                Timestamp::from_millis(first.millis().wrapping_add_unsigned(millis))
-            }
-            Clock::Listed(times) => times.get(place).copied().unwrap_or_default(),
-        }
+        let millis = (place as u64).wrapping_mul(self.step);
+        Timestamp::from_millis(self.first.millis().wrapping_add_unsigned(millis))
     }
 
     /// The place of each row's time, one after the other.
     fn each(&self, rows: &[PricePoint], mut with: impl FnMut(usize)) {
-        match self {
-            Clock::Even { first, step, .. } => {
-                let mut place = 0;
-                let mut before = *first;
-                let (mut distance, mut steps) = (0, 0);
-                for row in rows {
-                    let next = distance_of(before, row.at);
-                    // Mostly that of the row before.
-                    if next != distance {
-                        (distance, steps) = (next, (next / step) as usize);
-                    }
-                    place += steps;
-                    before = row.at;
-                    with(place);
-                }
+        let mut place = 0;
+        let mut before = self.first;
+        let (mut distance, mut steps) = (0, 0);
+        for row in rows {
+            let next = distance_of(before, row.at);
+            // Mostly that of the row before.
+            if next != distance {
+                (distance, steps) = (next, (next / self.step) as usize);
             }
-            Clock::Listed(times) => {
-                let mut place = 0;
-                for row in rows {
-                    place += before(times.get(place..).unwrap_or_default(), row.at);
-                    with(place);
-                }
-            }
+            place += steps;
+            before = row.at;
+            with(place);
         }
     }
 }
@@ -227,16 +236,6 @@ fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
         (one, other) = (other, one % other);
     }
     one
-}
-
-/// How many of `times`, which rise, lie before `at`, which is not far from the first.
-fn before(times: &[Timestamp], at: Timestamp) -> usize {
-    let mut width = 1;
-    while times.get(width).is_some_and(|then| *then < at) {
-        width *= 2;
-    }
-    let near = times.get(..=width).unwrap_or(times);
-    near.partition_point(|then| *then < at)
 }
 
 #[cfg(test)]
@@ -277,12 +276,14 @@ mod tests {
         assert_eq!(made.rows_of(2), 2..4);
         assert_eq!(made.numbers(1..4), [2, 0, 2]);
         assert_eq!(made.rows_of(4), 5..5, "after the last");
-        let left = made.without(|number| number == 2);
+        let left = made.without(0..4, |number| number == 2);
         assert_eq!(told(&left), [(100, vec![0]), (300, vec![0])]);
+        let left = made.without(1..3, |number| number == 1);
+        assert_eq!(told(&left), [(200, vec![2]), (300, vec![0, 2])]);
     }
 
     #[test]
-    fn times_far_apart_and_at_the_ends_are_listed() {
+    fn times_far_apart_and_at_the_ends_are_sorted() {
         let ends = [i64::MIN, -7, 0, 1, i64::MAX];
         let made = timeline(&[rows(&ends), rows(&[0])]);
         assert_eq!(told(&made)[2], (0, vec![0, 1]));

@@ -181,8 +181,7 @@ impl<'s> Findings<'s> {
         Some(codes)
     }
 
-    /// How often each cause was found at these places, in the order in which causes
-    /// were met first.
+    /// How often each cause was found at these places.
     pub fn tally(
         &self,
         places: impl Iterator<Item = usize>,
