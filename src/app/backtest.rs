@@ -14,7 +14,7 @@ use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp};
 use crate::market_data::DataError;
 use crate::market_data::recorded::books::{BookOptions, BookRecording, RecordingKind, kind_of};
-use crate::market_data::recorded::{Dataset, DatasetOptions, content_hash};
+use crate::market_data::recorded::{Dataset, DatasetOptions, Digests, content_hash};
 use crate::store::{NewBacktest, Store};
 use crate::strategy::{Strategy, StrategySet};
 
@@ -109,31 +109,59 @@ pub fn dataset_options(config: &Config) -> DatasetOptions {
     }
 }
 
-/// Reads what lies in a folder: price files, a capture, or messages. Nothing after `until`.
+/// Reads what lies in a folder: price files, a capture, or messages. Gives the hash of its content, too.
 fn read(
     dir: &Path,
     config: &Config,
-    until: Option<Timestamp>,
     cancelled: &(dyn Fn() -> bool + Sync),
-) -> Result<Data, DataError> {
+) -> Result<(Data, String), DataError> {
+    let digests = Digests::default();
+    match kind_of(dir)? {
+        RecordingKind::Prices => {
+            let options = dataset_options(config);
+            let dataset = Dataset::load_hashed(dir, options, &digests, cancelled)?;
+            // What is left to hash are small files.
+            let hash = content_hash(dir, &digests, cancelled)?;
+            Ok((Data::Prices(Box::new(dataset)), hash))
+        }
+        RecordingKind::Capture | RecordingKind::Messages => {
+            let options = book_options(config);
+            let (books, hash) = rayon::join(
+                || BookRecording::load_unless(dir, options, cancelled),
+                || content_hash(dir, &digests, cancelled),
+            );
+            Ok((Data::Books(Box::new(books?)), hash?))
+        }
+    }
+}
+
+/// The same without anything after `until`.
+fn read_until(dir: &Path, config: &Config, until: Timestamp) -> Result<Data, DataError> {
+    let until = Some(until);
     Ok(match kind_of(dir)? {
         RecordingKind::Prices => {
             let options = DatasetOptions {
                 until,
                 ..dataset_options(config)
             };
-            Data::Prices(Box::new(Dataset::load_unless(dir, options, cancelled)?))
+            Data::Prices(Box::new(Dataset::load(dir, options)?))
         }
         RecordingKind::Capture | RecordingKind::Messages => {
             let options = BookOptions {
-                depth: config.backtest.default_depth,
                 until,
+                ..book_options(config)
             };
-            Data::Books(Box::new(BookRecording::load_unless(
-                dir, options, cancelled,
-            )?))
+            let books = BookRecording::load_unless(dir, options, &|| false)?;
+            Data::Books(Box::new(books))
         }
     })
+}
+
+fn book_options(config: &Config) -> BookOptions {
+    BookOptions {
+        depth: config.backtest.default_depth,
+        until: None,
+    }
 }
 
 impl Prepared {
@@ -159,11 +187,7 @@ impl Prepared {
         let own = &config.backtest;
         let start = moment("backtest.start", own.start.as_deref(), false)?;
         let end = moment("backtest.end", own.end.as_deref(), true)?;
-        let (data, data_hash) = rayon::join(
-            || read(dir, &config, None, cancelled),
-            || content_hash(dir, cancelled),
-        );
-        let (data, data_hash) = (data?, data_hash?);
+        let (data, data_hash) = read(dir, &config, cancelled)?;
         Ok(Prepared {
             data,
             data_hash,
@@ -177,7 +201,7 @@ impl Prepared {
 
     /// The same recording without anything after `until`. Blocking. Errors: it cannot be read again.
     pub fn until(&self, until: Timestamp) -> Result<Data, AppError> {
-        Ok(read(&self.dir, &self.config, Some(until), &|| false)?)
+        Ok(read_until(&self.dir, &self.config, until)?)
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.

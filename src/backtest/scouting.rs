@@ -17,9 +17,12 @@ use crate::strategy::sight::{Past, Sight, Squares, TopBook};
 use super::engine::ReplayRules;
 use super::frames::{Moments, OLD_POINTS, shown_by};
 
-/// Rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
+/// Most rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
 /// rows are gone through, and few enough to be given up within milliseconds.
-const BATCH: usize = 8_192;
+const BATCH: usize = 32_768;
+/// Fewest rows. Batches begin small and end small, since the account waits for the first and goes through the last
+/// alone.
+const SMALL_BATCH: usize = 2_048;
 /// So many rows one thread looks at alone.
 const ALONE: usize = 2_048;
 
@@ -136,8 +139,13 @@ impl<'s, 'd> Scouting<'s, 'd> {
     pub(super) fn look_ahead(&mut self) -> Scouted<'s> {
         // Whole moments.
         let first = self.timeline.rows_of(self.left.start).start;
+        let after_last = self.left.end.checked_sub(1);
+        let end = after_last.map_or(first, |last| self.timeline.rows_of(last).end);
+        let size = first
+            .min(end.saturating_sub(first) / 4)
+            .clamp(SMALL_BATCH, BATCH);
         let mut rows = first..first;
-        while rows.len() < BATCH
+        while rows.len() < size
             && let Some(place) = self.left.next()
         {
             rows.end = self.timeline.rows_of(place).end;

@@ -427,8 +427,8 @@ impl Scout for MarketMaker {
             Ok(_) => None,
             Err(cause) => Some(Err(cause)),
         };
-        let [first, second] = terms.sides.map(bid);
-        match (first, second) {
+        let [first, second] = terms.sides;
+        match (bid(first), bid(second)) {
             (Some(first), Some(second)) => Finding::Bids([first, second]),
             _ => Finding::Other,
         }

@@ -186,8 +186,7 @@ fn start_of(times: &[Timestamp], moment: Timestamp) -> usize {
         && part <= whole
         && whole > 0
     {
-        let steps = times.len() - 1;
-        let place = (part.saturating_mul(steps)).div_ceil(whole);
+        let place = reckoned(part, whole, times.len() - 1);
         let before = place.checked_sub(1).and_then(|before| times.get(before));
         let here = times.get(place);
         if before.is_none_or(|before| *before < moment) && here.is_none_or(|here| *here >= moment) {
@@ -195,6 +194,17 @@ fn start_of(times: &[Timestamp], moment: Timestamp) -> usize {
         }
     }
     times.partition_point(|at| *at < moment)
+}
+
+/// `part × steps / whole`, rounded up: of numbers below 2⁵³ in floating point, which takes half as long. Where it
+/// should not be exact the place is looked for.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at most the number of steps"
+)]
+fn reckoned(part: usize, whole: usize, steps: usize) -> usize {
+    (part as f64 * steps as f64 / whole as f64).ceil() as usize
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A name for the content of a recording: equal names, equal data.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use blake3::Hasher;
+use blake3::{Hash, Hasher};
 use rayon::prelude::*;
 
 use crate::market_data::DataError;
@@ -13,6 +15,24 @@ use super::load::{Role, files_of};
 use super::rows::file_error;
 
 const BLOCK: usize = 1 << 20;
+
+/// Hashes of what was read of files, taken on the way: hashing such a file does not read it once more, and
+/// cannot meet another content.
+#[derive(Debug, Default)]
+pub struct Digests(Mutex<HashMap<PathBuf, Hash>>);
+
+impl Digests {
+    /// Notes that a file held what has this hash.
+    pub(super) fn note(&self, path: &Path, hash: Hash) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(path.to_owned(), hash);
+    }
+
+    pub(super) fn get(&self, path: &Path) -> Option<Hash> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(path).copied()
+    }
+}
 
 /// Every file that loading `dir` reads, those of the folder above included.
 ///
@@ -26,15 +46,16 @@ pub fn files_read(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// market and moment the later one holds. Names count only as far as they give the order, and where a
 /// `dataset.yaml` may speak of files by name; where they lie does not count, how they are packed does.
 ///
-/// Errors: a file cannot be read; or `cancelled` said so.
+/// What `known` knows is not read. Errors: a file cannot be read; or `cancelled` said so.
 pub fn content_hash(
     dir: &Path,
+    known: &Digests,
     cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<String, DataError> {
     let files = files_of(dir)?;
     let digests: Vec<Result<[u8; 33], DataError>> = files
         .par_iter()
-        .map(|(role, path)| of_file(*role, path, cancelled))
+        .map(|(role, path)| of_file(*role, path, known, cancelled))
         .collect();
     let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut whole = Hasher::new();
@@ -54,8 +75,27 @@ pub fn content_hash(
 fn of_file(
     role: Role,
     path: &Path,
+    known: &Digests,
     cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<[u8; 33], DataError> {
+    let hash = match known.get(path) {
+        Some(hash) => hash,
+        None => read(path, cancelled)?,
+    };
+    let mut out = [0_u8; 33];
+    let (first, rest) = out.split_at_mut(1);
+    first.fill(match role {
+        Role::Prices => 0,
+        Role::Markets => 1,
+        Role::Description => 2,
+        Role::Resolutions => 3,
+        Role::Books => 4,
+    });
+    rest.copy_from_slice(hash.as_bytes());
+    Ok(out)
+}
+
+fn read(path: &Path, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<Hash, DataError> {
     let mut file = File::open(path).map_err(|error| file_error(path, error))?;
     let mut digest = Hasher::new();
     let mut block = vec![0_u8; BLOCK];
@@ -67,23 +107,12 @@ fn of_file(
             .read(&mut block)
             .map_err(|error| file_error(path, error))?;
         match block.get(..read) {
-            None | Some([]) => break,
+            None | Some([]) => return Ok(digest.finalize()),
             Some(bytes) => {
                 digest.update(bytes);
             }
         }
     }
-    let mut out = [0_u8; 33];
-    let (first, rest) = out.split_at_mut(1);
-    first.fill(match role {
-        Role::Prices => 0,
-        Role::Markets => 1,
-        Role::Description => 2,
-        Role::Resolutions => 3,
-        Role::Books => 4,
-    });
-    rest.copy_from_slice(digest.finalize().as_bytes());
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -99,7 +128,7 @@ mod tests {
     }
 
     fn hash(files: &[(&str, &str)]) -> String {
-        content_hash(folder(files).path(), &|| false).unwrap()
+        content_hash(folder(files).path(), &Digests::default(), &|| false).unwrap()
     }
 
     #[test]
@@ -143,7 +172,7 @@ mod tests {
     #[test]
     fn it_ends_when_told() {
         let dir = folder(&[("a.csv", "x")]);
-        let stopped = content_hash(dir.path(), &|| true).unwrap_err();
+        let stopped = content_hash(dir.path(), &Digests::default(), &|| true).unwrap_err();
         assert_eq!(stopped.code(), "cancelled");
         assert_eq!(files_read(dir.path()).unwrap(), [dir.path().join("a.csv")]);
     }

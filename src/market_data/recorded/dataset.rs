@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::domain::{Book, Event, Market, MarketStatus, Price, Shares, Timestamp, TokenId};
 use crate::market_data::DataError;
 
+use super::content_hash::Digests;
 use super::described::{self, Described};
 use super::load;
 use super::series::{Series, Visible};
@@ -130,7 +131,19 @@ impl Dataset {
         options: DatasetOptions,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Self, DataError> {
-        load::load(dir, options, cancelled)
+        load::load(dir, options, None, cancelled)
+    }
+
+    /// The same; what was hashed of it on the way is noted in `digests`.
+    ///
+    /// Errors: as [`Dataset::load_unless`].
+    pub fn load_hashed(
+        dir: &Path,
+        options: DatasetOptions,
+        digests: &Digests,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Self, DataError> {
+        load::load(dir, options, Some(digests), cancelled)
     }
 
     pub(super) fn new(

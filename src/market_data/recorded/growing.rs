@@ -8,13 +8,16 @@ use crate::market_data::DataError;
 
 use super::cells;
 use super::place::Place;
-use super::rows::{BAD_ID, Row, file_error, is_id};
+use super::repeated::Pattern;
+use super::rows::{BAD_ID, Row, Values, file_error, is_id};
 use super::skips::Skips;
 
 /// Why a row with another token is skipped.
 const OTHER_TOKEN: &str = "the token id differs from the market's first row";
 /// Tokens that a file may give one market before the rows of any more are skipped right away.
 const MAX_TOKENS: usize = 8;
+/// So many patterns that no row repeats a market may have in a row, before no more are remembered of it.
+const MAX_MISSES: u8 = 16;
 /// A question longer than this, in bytes, is not remembered as it was written.
 const MAX_RAW: usize = 2_048;
 
@@ -101,6 +104,10 @@ pub(super) struct GrowingMarket {
     follower: usize,
     /// Another token of the same market.
     sibling: Option<usize>,
+    /// What its rows look like.
+    pattern: Option<Box<Pattern>>,
+    /// Rows read whole since one was repeated last.
+    misses: u8,
 }
 
 impl Growing {
@@ -115,24 +122,69 @@ impl Growing {
             Some(index) => index,
             None => self.find(row, place)?,
         };
-        if let Some(last) = self.markets.get_mut(self.last) {
-            last.follower = index;
+        let (before, now) = (self.last, index);
+        if let Some(before) = self.markets.get_mut(before) {
+            before.follower = now;
         }
-        self.last = index;
+        self.last = now;
+        let quote = self.quote_of(&row.values);
+        if let Some(market) = self.markets.get_mut(index) {
+            market.push(row, quote);
+        }
+        Ok(())
+    }
+
+    /// The market whose row should come next, and what it should look like.
+    #[inline]
+    pub(super) fn expected(&self) -> Option<(usize, &Pattern)> {
+        let number = self.markets.get(self.last)?.follower;
+        let pattern = self.markets.get(number)?.pattern.as_deref()?;
+        Some((number, pattern))
+    }
+
+    /// Takes in what the market's row tells that is otherwise as its pattern is; false where the whole row has to
+    /// be [taken in](Self::accept) instead.
+    #[inline]
+    pub(super) fn repeat(&mut self, number: usize, values: Values) -> bool {
+        let Some(market) = self.markets.get(number) else {
+            return false;
+        };
+        // The earliest row's question counts.
+        if values.at < market.question_at {
+            return false;
+        }
+        self.last = number;
+        let quote = self.quote_of(&values);
+        if let Some(market) = self.markets.get_mut(number) {
+            market.misses = 0;
+            market.take(&values, quote);
+        }
+        true
+    }
+
+    /// Remembers what the row looks like that was taken in last, once its market has had another.
+    #[inline]
+    pub(super) fn learn(&mut self, pattern: impl FnOnce() -> Option<Pattern>) {
+        if let Some(market) = self.markets.get_mut(self.last)
+            && market.rows > 1
+            && market.misses < MAX_MISSES
+        {
+            market.misses += 1;
+            market.pattern = pattern().map(Box::new);
+        }
+    }
+
+    fn quote_of(&mut self, values: &Values) -> Quote {
         // Nobody can bid 0 or ask 1: that is how some say that a side is empty.
-        let bid = row.bid.filter(|bid| *bid > Price::ZERO);
-        let ask = row.ask.filter(|ask| *ask < Price::ONE);
-        let quote = match (bid, ask) {
+        let bid = values.bid.filter(|bid| *bid > Price::ZERO);
+        let ask = values.ask.filter(|ask| *ask < Price::ONE);
+        match (bid, ask) {
             (Some(bid), Some(ask)) if bid >= ask => {
                 self.odd_quotes += 1;
                 Quote::default()
             }
             (bid, ask) => Quote::new(bid, ask),
-        };
-        if let Some(market) = self.markets.get_mut(index) {
-            market.push(row, quote);
         }
-        Ok(())
     }
 
     fn guess(&self, row: &Row<'_>) -> Option<usize> {
@@ -213,6 +265,7 @@ impl Growing {
                 self.markets.push(GrowingMarket {
                     sibling: None,
                     follower: index,
+                    pattern: None,
                     ..market
                 });
             }
@@ -260,7 +313,7 @@ impl GrowingMarket {
             token: checked(row.token_id)?,
             second_token: second_of(row),
             question: question_of(row),
-            question_at: row.at,
+            question_at: row.values.at,
             raw_question: raw(row),
             place: place(),
             rows: 0,
@@ -271,6 +324,8 @@ impl GrowingMarket {
             sorted: true,
             follower: 0,
             sibling: None,
+            pattern: None,
+            misses: 0,
         })
     }
 
@@ -281,22 +336,28 @@ impl GrowingMarket {
 
     #[inline]
     fn push(&mut self, row: &Row<'_>, quote: Quote) {
-        self.rows += 1;
+        let at = row.values.at;
         if self.second_token.is_none() && !row.no_token_id.is_empty() {
             self.second_token = second_of(row);
         }
-        if row.at < self.question_at {
+        if at < self.question_at {
             if self.raw_question.is_empty() || self.raw_question != row.question {
                 self.question = question_of(row);
                 self.raw_question = raw(row);
             }
-            self.question_at = row.at;
+            self.question_at = at;
         }
+        self.take(&row.values, quote);
+    }
+
+    #[inline]
+    fn take(&mut self, values: &Values, quote: Quote) {
+        self.rows += 1;
         let point = PricePoint {
-            at: row.at,
-            price: row.price.to_f64(),
+            at: values.at,
+            price: values.price.to_f64(),
         };
-        let volume = row.volume.map_or(0, Usdc::micros);
+        let volume = values.volume.map_or(0, Usdc::micros);
         self.push_values(point, volume, quote);
     }
 
@@ -333,9 +394,21 @@ impl GrowingMarket {
         self.rows += later.rows;
         self.replaced += later.replaced;
         self.sorted &= later.sorted;
+        self.points.reserve(later.points.len());
+        let ends = self.points.last().map(|last| last.at);
+        let begins = later.points.first().map(|first| first.at);
+        if later.sorted && ends < begins {
+            // Nothing of it replaces anything.
+            let before = self.points.len();
+            self.points.extend_from_slice(&later.points);
+            let count = self.points.len();
+            add(&mut self.volumes, &later.volumes, before, count, 0);
+            let unknown = Quote::default();
+            add(&mut self.quotes, &later.quotes, before, count, unknown);
+            return;
+        }
         let mut volumes = later.volumes.into_iter();
         let mut quotes = later.quotes.into_iter();
-        self.points.reserve(later.points.len());
         for point in later.points {
             let volume = volumes.next().unwrap_or(0);
             self.push_values(point, volume, quotes.next().unwrap_or_default());
@@ -403,6 +476,16 @@ fn beside<T: Copy + PartialEq>(
     } else {
         column.push(value);
     }
+}
+
+/// Adds a column that is kept beside `count − before` later points, or is empty.
+fn add<T: Copy>(column: &mut Vec<T>, later: &[T], before: usize, count: usize, unknown: T) {
+    if column.is_empty() && later.is_empty() {
+        return;
+    }
+    column.resize(before, unknown);
+    column.extend_from_slice(later);
+    column.resize(count, unknown);
 }
 
 fn raw(row: &Row<'_>) -> Vec<u8> {

@@ -12,6 +12,7 @@ use crate::domain::{
 use crate::market_data::DataError;
 
 use super::books::{self, RecordingKind};
+use super::content_hash::Digests;
 use super::dataset::{Dataset, DatasetOptions, EventGroup, FileReport, LoadReport};
 use super::described::{self, Described};
 use super::fees::FeeRule;
@@ -26,10 +27,11 @@ use super::skips::Skips;
 /// The venue's smallest order, where the metadata does not say.
 pub(super) const DEFAULT_MIN_SIZE: u32 = 5;
 
-/// See [`Dataset::load_unless`].
+/// See [`Dataset::load_hashed`].
 pub(super) fn load(
     dir: &Path,
     options: DatasetOptions,
+    digests: Option<&Digests>,
     cancelled: Cancelled<'_>,
 ) -> Result<Dataset, DataError> {
     let (home, files) = price_files(dir)?;
@@ -40,7 +42,7 @@ pub(super) fn load(
             if is_parquet(&file_name(path).to_ascii_lowercase()) {
                 parquet::read_file(path, cancelled)
             } else {
-                rows::read_file(path, cancelled)
+                rows::read_file(path, digests, cancelled)
             }
         })
         .collect();

@@ -20,7 +20,7 @@ use super::fields;
 use super::growing::Growing;
 use super::place::Place;
 use super::rows::{
-    BAD_QUOTE, BAD_TIME, Cancelled, Columns, Content, LACKING, Row, bad_price, bad_volume,
+    BAD_QUOTE, BAD_TIME, Cancelled, Columns, Content, LACKING, Row, Values, bad_price, bad_volume,
     file_error, file_name,
 };
 use super::skips::Skips;
@@ -335,7 +335,6 @@ impl<'a> Cells<'a> {
             price_of(cell).map(Some).map_err(|_| BAD_QUOTE)
         };
         Ok(Row {
-            at,
             market_id: self.market,
             token_id,
             no_token_id: self.no_token,
@@ -343,10 +342,13 @@ impl<'a> Cells<'a> {
                 Cell::Text(text) => text,
                 _ => &[],
             },
-            price: price_of(&self.price).map_err(bad_price)?,
-            volume: volume_of(&self.volume).map_err(bad_volume)?,
-            bid: quote(&self.bid)?,
-            ask: quote(&self.ask)?,
+            values: Values {
+                at,
+                price: price_of(&self.price).map_err(bad_price)?,
+                volume: volume_of(&self.volume).map_err(bad_volume)?,
+                bid: quote(&self.bid)?,
+                ask: quote(&self.ask)?,
+            },
         })
     }
 }

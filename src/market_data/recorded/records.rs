@@ -10,6 +10,8 @@ use memchr::{memchr, memchr_iter, memchr2};
 
 use super::capped::{MAX_RECORD, endless};
 use super::input::fill;
+use super::repeated::{Pattern, Repeated};
+use super::rows::Columns;
 
 /// Bytes read at once, at first.
 const BUFFER: usize = 256 * 1024;
@@ -130,6 +132,43 @@ impl<R: Read> Records<R> {
                 None => self.refill()?,
             }
         }
+    }
+
+    /// The next record, if it is a repetition of `pattern` and all of it has been read; it stays the next one until
+    /// it is [passed](Self::pass).
+    #[inline]
+    pub(super) fn repeated(&self, pattern: &Pattern) -> Option<Repeated<'_>> {
+        pattern.find(self.buffer.get(self.next..self.end)?, self.terminator?)
+    }
+
+    /// Goes past a record that was [repeated](Self::repeated), of so many bytes and lines. No field of it is there.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: usize, lines: u64) {
+        self.next += bytes;
+        self.next_line += lines;
+        self.fields.spans.clear();
+    }
+
+    /// What later records may repeat of the present one.
+    pub(super) fn pattern(&self, columns: &Columns) -> Option<Pattern> {
+        let record = self.buffer.get(self.record..self.next)?;
+        let mut spans = self.fields.spans.iter();
+        // Doubled quotes were taken out of the text: where it lies is not known any more.
+        if spans.clone().any(|span| span.scratch) || self.fields.open {
+            return None;
+        }
+        spans.next_back()?;
+        let quotes = |start: usize| usize::from(record.get(start) == Some(&QUOTE));
+        let mut start = 0;
+        let fields = spans.map(|span| {
+            let begin = start;
+            start = span.end + quotes(begin) + 1;
+            begin..start
+        });
+        let mut fields: Vec<_> = fields.collect();
+        fields.push(start..record.len());
+        let lines = self.next_line - self.line;
+        Pattern::of(record, fields.into_iter(), lines, self.terminator?, columns)
     }
 
     /// Whether the present record is a line without anything in it, not even quotes.

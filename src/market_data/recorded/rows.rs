@@ -6,11 +6,13 @@ use std::path::Path;
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
 
+use super::content_hash::Digests;
 use super::fields;
 use super::growing::Growing;
 use super::input;
 use super::place::Place;
 use super::records::Records;
+use super::repeated::Repeated;
 use super::skips::Skips;
 use super::split_file;
 
@@ -28,18 +30,34 @@ pub(super) type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// One valid row. The text is untrusted and raw.
 pub(super) struct Row<'a> {
-    pub(super) at: Timestamp,
     pub(super) market_id: &'a [u8],
     /// Empty where the file has no such column.
     pub(super) token_id: &'a [u8],
     /// Token of the second outcome, empty where not told.
     pub(super) no_token_id: &'a [u8],
     pub(super) question: &'a [u8],
+    pub(super) values: Values,
+}
+
+/// What a row tells that may differ from the market's row before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) at: Timestamp,
     pub(super) price: Price,
     pub(super) volume: Option<Usdc>,
     /// Best bid and ask for the first outcome, as far as told.
     pub(super) bid: Option<Price>,
     pub(super) ask: Option<Price>,
+}
+
+/// The same as text; empty where it is not told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Numbers<'a> {
+    pub(super) time: &'a [u8],
+    pub(super) price: &'a [u8],
+    pub(super) volume: &'a [u8],
+    pub(super) bid: &'a [u8],
+    pub(super) ask: &'a [u8],
 }
 
 /// What a file turned out to be.
@@ -136,12 +154,16 @@ impl Columns {
     }
 }
 
-/// The rows of a CSV file, by market. What is skipped is counted with them.
+/// The rows of a CSV file, by market. What is skipped is counted with them; a large file's hash is noted.
 ///
 /// Errors: the file cannot be read, has no header, or has prices but not a single valid row; or
 /// `cancelled` said so.
-pub(super) fn read_file(path: &Path, cancelled: Cancelled<'_>) -> Result<Content, DataError> {
-    if let Some(content) = split_file::read(path, cancelled)? {
+pub(super) fn read_file(
+    path: &Path,
+    digests: Option<&Digests>,
+    cancelled: Cancelled<'_>,
+) -> Result<Content, DataError> {
+    if let Some(content) = split_file::read(path, digests, cancelled)? {
         return Ok(content);
     }
     let input = input::open(path).map_err(|error| file_error(path, error))?;
@@ -186,6 +208,9 @@ pub(super) fn read_rows(
             return Err(DataError::Cancelled);
         }
         count += 1;
+        if repeat(records, &mut growing, &mut last_time) {
+            continue;
+        }
         let advanced = records.advance();
         if !advanced.map_err(|error| file_error(path, error))? {
             break;
@@ -194,12 +219,42 @@ pub(super) fn read_rows(
         let place = || place(&name, records);
         let outcome =
             parse(records, columns, &mut last_time).and_then(|row| growing.accept(&row, &place));
-        if let Err(cause) = outcome {
-            skips.count(cause, place);
+        match outcome {
+            Ok(()) => growing.learn(|| records.pattern(columns)),
+            Err(cause) => skips.count(cause, place),
         }
     }
     growing.skips = skips;
     Ok(growing)
+}
+
+/// Takes the next record if it repeats the row of the market that is expected, but for sound numbers. Any other has
+/// to be read whole.
+#[inline]
+pub(super) fn repeat(
+    records: &mut Records<impl Read>,
+    growing: &mut Growing,
+    last_time: &mut (Vec<u8>, Timestamp),
+) -> bool {
+    let Some((market, pattern)) = growing.expected() else {
+        return false;
+    };
+    let Some(Repeated {
+        numbers,
+        bytes,
+        lines,
+    }) = records.repeated(pattern)
+    else {
+        return false;
+    };
+    if numbers.time.is_empty() || numbers.price.is_empty() {
+        return false;
+    }
+    let taken = values(&numbers, last_time).is_ok_and(|values| growing.repeat(market, values));
+    if taken {
+        records.pass(bytes, lines);
+    }
+    taken
 }
 
 /// `file:line: what the row holds`, shortened.
@@ -232,31 +287,44 @@ fn parse<'a, R: Read>(
         Some(index) => required(index)?,
         None => &[],
     };
-    if time != last_time.0 {
-        let moment = fields::timestamp(time).ok_or(BAD_TIME)?;
-        last_time.0.clear();
-        last_time.0.extend_from_slice(time);
-        last_time.1 = moment;
-    }
-    let price = fields::price(price).map_err(bad_price)?;
-    let volume = match optional(columns.volume) {
-        Some(text) => fields::volume(text).map_err(bad_volume)?,
-        None => None,
-    };
-    let quote = |index| match optional(index) {
-        Some(text) if !text.is_empty() => fields::price(text).map(Some).map_err(|_| BAD_QUOTE),
-        _ => Ok(None),
+    let numbers = Numbers {
+        time,
+        price,
+        volume: optional(columns.volume).unwrap_or_default(),
+        bid: optional(columns.best_bid).unwrap_or_default(),
+        ask: optional(columns.best_ask).unwrap_or_default(),
     };
     Ok(Row {
-        at: last_time.1,
         market_id,
         token_id,
         no_token_id: optional(columns.no_token_id).unwrap_or_default(),
         question: optional(columns.question).unwrap_or_default(),
-        price,
-        volume,
-        bid: quote(columns.best_bid)?,
-        ask: quote(columns.best_ask)?,
+        values: values(&numbers, last_time)?,
+    })
+}
+
+/// What the text says. Errors: the cause for which the row is skipped.
+#[inline]
+fn values(
+    numbers: &Numbers<'_>,
+    last_time: &mut (Vec<u8>, Timestamp),
+) -> Result<Values, &'static str> {
+    if numbers.time != last_time.0 {
+        let moment = fields::timestamp(numbers.time).ok_or(BAD_TIME)?;
+        last_time.0.clear();
+        last_time.0.extend_from_slice(numbers.time);
+        last_time.1 = moment;
+    }
+    let quote = |text: &[u8]| match text {
+        [] => Ok(None),
+        text => fields::price(text).map(Some).map_err(|_| BAD_QUOTE),
+    };
+    Ok(Values {
+        at: last_time.1,
+        price: fields::price(numbers.price).map_err(bad_price)?,
+        volume: fields::volume(numbers.volume).map_err(bad_volume)?,
+        bid: quote(numbers.bid)?,
+        ask: quote(numbers.ask)?,
     })
 }
 

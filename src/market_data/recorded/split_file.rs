@@ -5,28 +5,36 @@
 //! the result is always that of one reader that goes through the file.
 
 use std::fs::File;
-use std::io::{Error, Read, Result, Seek, SeekFrom, Take};
+use std::io::{Error, Read, Result, Seek, SeekFrom, Take, copy, sink};
+use std::ops::Range;
 use std::path::Path;
 
+use blake3::hazmat::ChainingValue;
 use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::market_data::DataError;
 
 use super::capped::{MAX_FILE, MAX_RECORD};
+use super::content_hash::Digests;
 use super::growing::Growing;
+use super::hashed::{self, Window};
 use super::input;
 use super::records::Records;
 use super::rows::{Cancelled, Columns, Content, file_error, names, read_rows};
 
-/// Bytes of a part, about. Always the same, so that nothing depends on the number of threads.
+/// Bytes of a part, about. Always the same, so that nothing depends on the number of threads; a power of two, so
+/// that the file's hash can be put together of theirs.
 const PART: u64 = 16 << 20;
 /// Bytes that are looked through at once.
 const BLOCK: usize = 256 * 1024;
 
-/// A part of a file that begins after the end of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The lines of a file that begin in one of its windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
+    /// Bytes of the file that it has the hash of.
+    window: Range<u64>,
+    /// From the first line that begins there on, to the end of the last.
     start: u64,
     end: u64,
 }
@@ -37,28 +45,33 @@ struct Told {
     is_open: bool,
     /// How many lines it has.
     lines: u64,
+    /// Its window's branch of the file's hash, where that is wanted.
+    branch: Option<ChainingValue>,
 }
 
 /// Reads a file in parts; `None` where it has to be read in one go: it is small, packed, has quotes around
-/// an end of a line where a part ends, or several tokens for one market.
+/// an end of a line where a part ends, or several tokens for one market. What it holds is noted in `digests`.
 ///
-/// Errors: it cannot be read; or `cancelled` said so.
+/// Errors: it cannot be read, or is another by the time that it has been; or `cancelled` said so.
 pub(super) fn read(
     path: &Path,
+    digests: Option<&Digests>,
     cancelled: Cancelled<'_>,
 ) -> std::result::Result<Option<Content>, DataError> {
-    read_in(path, PART, cancelled)
+    read_in(path, PART, digests, cancelled)
 }
 
 fn read_in(
     path: &Path,
     size: u64,
+    digests: Option<&Digests>,
     cancelled: Cancelled<'_>,
 ) -> std::result::Result<Option<Content>, DataError> {
     let failed = |error: Error| file_error(path, error);
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length < size.saturating_mul(2)
         || length > MAX_FILE
+        || !hashed::is_window(size)
         || !input::is_plain(path).map_err(failed)?
     {
         return Ok(None);
@@ -74,26 +87,31 @@ fn read_in(
     let Some(parts) = split(path, length, size, terminator).map_err(failed)? else {
         return Ok(None);
     };
-    let read: Vec<std::result::Result<(Growing, Told), DataError>> = parts
-        .par_iter()
-        .map(|part| {
-            let input = open(path, *part).map_err(failed)?;
-            let mut records = if part.start == 0 {
-                let mut records = Records::new(input);
-                records.advance().map_err(failed)?;
-                records
-            } else {
-                Records::of_part(input, terminator)
-            };
-            let growing = read_rows(&mut records, &columns, path, cancelled)?;
-            let told = Told {
-                is_open: records.is_open(),
-                lines: records.lines(),
-            };
-            Ok((growing, told))
-        })
-        .collect();
+    let read_part = |part: &Part| -> std::result::Result<(Growing, Told), DataError> {
+        let mut input = open(path, part, digests.is_some()).map_err(failed)?;
+        let mut records = if part.window.start == 0 {
+            let mut records = Records::new(&mut input);
+            records.advance().map_err(failed)?;
+            records
+        } else {
+            Records::of_part(&mut input, terminator)
+        };
+        let growing = read_rows(&mut records, &columns, path, cancelled)?;
+        let (is_open, lines) = (records.is_open(), records.lines());
+        let window = input.get_ref();
+        if !window.is_whole() {
+            return Err(file_error(path, "it became shorter while it was read"));
+        }
+        let told = Told {
+            is_open,
+            lines,
+            branch: window.branch(),
+        };
+        Ok((growing, told))
+    };
+    let read: Vec<_> = parts.par_iter().map(read_part).collect();
     let mut whole = Growing::default();
+    let mut branches = Vec::new();
     let last = read.len().saturating_sub(1);
     let mut lines = 0;
     for (number, part) in read.into_iter().enumerate() {
@@ -104,36 +122,46 @@ fn read_in(
         }
         whole.join(growing, lines);
         lines += told.lines;
+        branches.extend(told.branch);
     }
     if whole.has_rivals() {
         return Ok(None);
+    }
+    if let Some(digests) = digests
+        && let Some(hash) = hashed::whole(&branches, length, size)
+    {
+        digests.note(path, hash);
     }
     whole
         .checked(path)
         .map(|whole| Some(Content::Prices(whole)))
 }
 
-fn open(path: &Path, part: Part) -> Result<Take<File>> {
+/// A reader of a part's lines that has read what of its window comes before them.
+fn open(path: &Path, part: &Part, hashed: bool) -> Result<Take<Window<File>>> {
     let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(part.start))?;
-    Ok(file.take(part.end - part.start))
+    file.seek(SeekFrom::Start(part.window.start))?;
+    let before = part.start - part.window.start;
+    let mut input = Window::new(file, &part.window, hashed).take(before);
+    copy(&mut input, &mut sink())?;
+    input.set_limit(part.end - part.start);
+    Ok(input)
 }
 
-/// Parts of about `size` bytes that end with a line each; `None` when a line is longer than any record.
+/// Parts of windows of `size` bytes; `None` when a line is longer than any record.
 fn split(path: &Path, length: u64, size: u64, terminator: u8) -> Result<Option<Vec<Part>>> {
     let mut parts = Vec::new();
     let mut start = 0;
-    while length - start >= size * 2 {
-        let Some(end) = end_of_line(path, start + size, terminator)? else {
+    for number in 0..length.div_ceil(size) {
+        let window = number * size..length.min((number + 1) * size);
+        // Where the line ends that the window's last byte belongs to.
+        let Some(end) = end_of_line(path, window.end - 1, terminator)? else {
             return Ok(None);
         };
-        if end >= length {
-            break;
-        }
-        parts.push(Part { start, end });
+        let end = end.min(length);
+        parts.push(Part { window, start, end });
         start = end;
     }
-    parts.push(Part { start, end: length });
     Ok(Some(parts))
 }
 
@@ -189,7 +217,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.csv");
         std::fs::write(&path, text).unwrap();
-        (read_in(&path, 2_000, &|| false).unwrap(), one_go(&path))
+        let digests = Digests::default();
+        let parts = read_in(&path, 2_048, Some(&digests), &|| false).unwrap();
+        if parts.is_some() {
+            let hash = digests.get(&path).expect("hashed on the way");
+            assert_eq!(hash, blake3::hash(text.as_bytes()));
+        }
+        (parts, one_go(&path))
     }
 
     #[test]
@@ -258,7 +292,7 @@ mod tests {
         let packed = zstd::encode_all(text(5_000, "Q?", "\n").as_bytes(), 1).unwrap();
         assert!(packed.len() > 4_000);
         std::fs::write(&path, packed).unwrap();
-        assert!(read_in(&path, 2_000, &|| false).unwrap().is_none());
+        assert!(read_in(&path, 2_048, None, &|| false).unwrap().is_none());
     }
 
     #[test]
@@ -266,17 +300,56 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.csv");
         std::fs::write(&path, "0123456\n".repeat(100)).unwrap();
-        let parts = split(&path, 800, 100, b'\n').unwrap().unwrap();
-        // 100 lies in the thirteenth line, which ends at 104; and so on, until less than 200 are left.
-        let part = |start, end| Part { start, end };
-        assert_eq!(parts.first(), Some(&part(0, 104)));
-        assert_eq!(parts.get(1), Some(&part(104, 208)));
-        assert_eq!(parts.last(), Some(&part(624, 800)));
+        let parts = split(&path, 800, 300, b'\n').unwrap().unwrap();
+        // The byte before 300 lies in the 38th line, which ends at 304; that before 600 ends the 75th.
+        let part = |window, start, end| Part { window, start, end };
+        let expected = [
+            part(0..300, 0, 304),
+            part(300..600, 304, 600),
+            part(600..800, 600, 800),
+        ];
+        assert_eq!(parts, expected);
+        // A line may be as long as a window.
+        std::fs::write(&path, format!("{}\n1\n", "x".repeat(700))).unwrap();
+        let parts = split(&path, 703, 300, b'\n').unwrap().unwrap();
+        let expected = [
+            part(0..300, 0, 701),
+            part(300..600, 701, 701),
+            part(600..703, 701, 703),
+        ];
+        assert_eq!(parts, expected);
         std::fs::write(&path, "x".repeat(MAX_RECORD * 3)).unwrap();
-        assert_eq!(
-            split(&path, MAX_RECORD as u64 * 3, 1_000, b'\n').unwrap(),
-            None
-        );
+        let length = MAX_RECORD as u64 * 3;
+        assert_eq!(split(&path, length, 1_000, b'\n').unwrap(), None);
+    }
+
+    /// Windows without the begin of a line among them.
+    #[test]
+    fn lines_may_be_longer_than_parts() {
+        let mut text = text(400, "\"Will it, they ask, rain?\"", "\n");
+        let at = text.find("m2,").unwrap() + 4;
+        text.insert_str(at, &"long ".repeat(2_000));
+        let (parts, whole) = in_parts(&text);
+        let rows = |content: &Content| match content {
+            Content::Prices(growing) => growing.rows(),
+            Content::Other => 0,
+        };
+        assert_eq!(rows(&parts.expect("read in parts")), rows(&whole));
+    }
+
+    #[test]
+    fn a_file_that_becomes_shorter_meanwhile_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.csv");
+        let whole = text(500, "Q?", "\n");
+        std::fs::write(&path, &whole).unwrap();
+        // Cut while the first rows are read.
+        let cut = || {
+            std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+            false
+        };
+        let error = read_in(&path, 2_048, None, &cut).unwrap_err();
+        assert!(error.to_string().contains("became shorter"), "{error}");
     }
 
     #[test]
@@ -284,7 +357,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.csv");
         std::fs::write(&path, text(500, "Q?", "\n")).unwrap();
-        let stopped = read_in(&path, 2_000, &|| true).unwrap_err();
+        let stopped = read_in(&path, 2_048, None, &|| true).unwrap_err();
         assert_eq!(stopped.code(), "cancelled");
     }
 }

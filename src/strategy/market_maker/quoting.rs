@@ -12,9 +12,10 @@ const NO_QUOTE: &str = "no price leaves the edge";
 const FULL: &str = "inventory full";
 const COVERED: &str = "that side is quoted with shares of the other outcome";
 
-/// The strategy's own resting prices by token, in order of their numbers.
+/// The strategy's own resting prices by token, in order of their numbers; `None` where there are none at all, as
+/// mostly: an id of 78 digits takes its time to be hashed.
 #[derive(Default)]
-pub(super) struct Standing<'a>(HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>);
+pub(super) struct Standing<'a>(Option<HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>>);
 
 impl<'a> Standing<'a> {
     /// Those of the context.
@@ -29,7 +30,7 @@ impl<'a> Standing<'a> {
                     .push((order.side, order.limit));
             }
         }
-        Standing(prices)
+        Standing(Some(prices).filter(|prices| !prices.is_empty()))
     }
 
     /// The standing price nearest to `wanted` that is nearer than `threshold` and may stay.
@@ -44,11 +45,8 @@ impl<'a> Standing<'a> {
         let distance = |price: &Price| price.micros().abs_diff(wanted.micros());
         // Strictly nearer: at a distance of the threshold it moves.
         let near = |price: &Price| !pricing::reaches(f64::from(distance(price)) / 1e6, threshold);
-        // Mostly there is none at all, and an id of 78 digits takes its time to be hashed.
-        if self.0.is_empty() {
-            return None;
-        }
         self.0
+            .as_ref()?
             .get(token)?
             .iter()
             .filter(|(of, _)| *of == side)

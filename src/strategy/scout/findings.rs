@@ -94,8 +94,14 @@ impl<'s> Findings<'s> {
 
     /// The code of a cause; `None` when there are too many.
     fn code_of(&mut self, cause: &'s str) -> Option<u8> {
-        let mut known = self.causes.iter();
-        let place = match known.position(|known| std::ptr::eq(*known, cause)) {
+        let is_it = |known: &&str| std::ptr::eq(*known, cause);
+        // Much is passed over for the same cause as what came before.
+        if let Some(before) = self.codes.last().and_then(|code| code.checked_sub(FIRST))
+            && self.causes.get(usize::from(before)).is_some_and(is_it)
+        {
+            return Some(before + FIRST);
+        }
+        let place = match self.causes.iter().position(|known| is_it(&known)) {
             Some(place) => place,
             None if self.causes.len() >= MOST => return None,
             None => {
@@ -111,20 +117,25 @@ impl<'s> Findings<'s> {
         self.causes.get(usize::from(place)).copied()
     }
 
+    fn side_of(&self, bid: &Bid) -> Result<QuoteSide, &'s str> {
+        match self.cause_of(bid.cause) {
+            Some(cause) => Err(cause),
+            None => Ok(QuoteSide {
+                price: bid.price,
+                shares: bid.shares,
+            }),
+        }
+    }
+
     /// What it made of the market at this place; [`Finding::Other`] where there is none.
     #[must_use]
     pub fn get(&self, place: usize) -> Finding<'s> {
         match self.codes.get(place) {
             Some(&BUY) => Finding::Buy,
-            Some(&BIDS) => self.bids.get(place).map_or(Finding::Other, |bids| {
-                Finding::Bids(bids.map(|bid| match self.cause_of(bid.cause) {
-                    Some(cause) => Err(cause),
-                    None => Ok(QuoteSide {
-                        price: bid.price,
-                        shares: bid.shares,
-                    }),
-                }))
-            }),
+            Some(&BIDS) => match self.bids.get(place) {
+                Some([first, second]) => Finding::Bids([self.side_of(first), self.side_of(second)]),
+                None => Finding::Other,
+            },
             Some(code) => self
                 .cause_of(*code)
                 .map_or(Finding::Other, Finding::Nothing),

@@ -203,7 +203,17 @@ impl Step<'_> {
                 Finding::Bids(bids) => {
                     // A market that is quoted counts by its outcomes.
                     looked_at += 1;
-                    let bids = bids.map(|bid| bid.map_err(&mut pass).ok());
+                    let mut wanted = |bid: Result<QuoteSide, &'w str>| match bid {
+                        Ok(side) => Some(side),
+                        Err(cause) => {
+                            pass(cause);
+                            None
+                        }
+                    };
+                    let [first, second] = bids;
+                    let bids = [wanted(first), wanted(second)];
+                    // One that quotes at all mostly quotes often.
+                    wishes.quotes.reserve(quiet.entries.len() - place);
                     wishes.quotes.push(Wish::Late(late, bids));
                 }
                 Finding::Nothing(_) | Finding::Other => {}
