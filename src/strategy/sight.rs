@@ -204,7 +204,9 @@ fn start_of(times: &[Timestamp], moment: Timestamp) -> usize {
     reason = "at most the number of steps"
 )]
 fn reckoned(part: usize, whole: usize, steps: usize) -> usize {
-    (part as f64 * steps as f64 / whole as f64).ceil() as usize
+    let exact = part as f64 * steps as f64 / whole as f64;
+    let below = exact as usize;
+    below + usize::from((below as f64) < exact)
 }
 
 #[cfg(test)]

@@ -22,9 +22,8 @@ const QUOTE: u8 = b'"';
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: Vec<u8>,
+    /// The last one ends with the line.
     pieces: Vec<Piece>,
-    /// What comes last, with the line end.
-    last: Piece,
     lines: u64,
 }
 
@@ -117,7 +116,6 @@ impl Pattern {
             _ => false,
         });
         Some(Pattern {
-            last: pieces.pop()?,
             text: record.to_vec(),
             pieces,
             lines,
@@ -130,56 +128,42 @@ impl Pattern {
     pub(super) fn find<'a>(&self, bytes: &'a [u8], terminator: u8) -> Option<Repeated<'a>> {
         let mut numbers = Numbers::default();
         let mut at = 0;
-        for piece in &self.pieces {
-            at += self.one(*piece, bytes.get(at..)?, terminator, b',', &mut numbers)?;
+        let last = self.pieces.len().checked_sub(1)?;
+        for (number, piece) in self.pieces.iter().enumerate() {
+            let left = bytes.get(at..)?;
+            let part = match *piece {
+                Piece::Same(start, end) => {
+                    let same = self.text.get(start..end)?;
+                    if !left.starts_with(same) {
+                        return None;
+                    }
+                    at += same.len();
+                    continue;
+                }
+                Piece::Free(part) => part,
+            };
+            let end = end_of(left, terminator)?;
+            let separator = if number == last { terminator } else { b',' };
+            if left.get(end) != Some(&separator) || left.first() == Some(&QUOTE) {
+                return None;
+            }
+            at += end + 1;
+            // Blanks around a field do not count, the CR of a line end neither.
+            let told = left.get(..end)?.trim_ascii();
+            match part {
+                Part::Time => numbers.time = told,
+                Part::Price => numbers.price = told,
+                Part::Volume => numbers.volume = told,
+                Part::Bid => numbers.bid = told,
+                Part::Ask => numbers.ask = told,
+                Part::Other => {}
+            }
         }
-        at += self.one(
-            self.last,
-            bytes.get(at..)?,
-            terminator,
-            terminator,
-            &mut numbers,
-        )?;
         Some(Repeated {
             numbers,
             bytes: at,
             lines: self.lines,
         })
-    }
-
-    /// How many bytes of `left` a piece takes that a field free to differ ends with `separator`.
-    #[inline]
-    fn one<'a>(
-        &self,
-        piece: Piece,
-        left: &'a [u8],
-        terminator: u8,
-        separator: u8,
-        numbers: &mut Numbers<'a>,
-    ) -> Option<usize> {
-        let part = match piece {
-            Piece::Same(start, end) => {
-                let same = self.text.get(start..end)?;
-                return left.starts_with(same).then_some(same.len());
-            }
-            Piece::Free(part) => part,
-        };
-        let end = end_of(left, terminator)?;
-        let field = left.get(..end)?;
-        if left.get(end) != Some(&separator) || left.first() == Some(&QUOTE) {
-            return None;
-        }
-        // Blanks around a field do not count, the CR of a line end neither.
-        let told = field.trim_ascii();
-        match part {
-            Part::Time => numbers.time = told,
-            Part::Price => numbers.price = told,
-            Part::Volume => numbers.volume = told,
-            Part::Bid => numbers.bid = told,
-            Part::Ask => numbers.ask = told,
-            Part::Other => {}
-        }
-        Some(end + 1)
     }
 }
 
@@ -204,7 +188,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::growing::Growing;
+    use super::super::growing::{Growing, GrowingMarket};
     use super::super::records::Records;
     use super::super::rows;
     use super::*;
@@ -374,6 +358,7 @@ mod tests {
                 one_by_one.join(alone, lines);
                 text += &row;
             }
+            one_by_one.markets.iter_mut().for_each(GrowingMarket::gather);
             prop_assert_eq!(all(&read(&text)), all(&one_by_one), "{}", text);
         }
     }

@@ -187,6 +187,7 @@ fn end_of_line(path: &Path, at: u64, terminator: u8) -> Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::growing::GrowingMarket;
     use super::*;
 
     fn text(rows: usize, question: &str, end: &str) -> String {
@@ -213,6 +214,13 @@ mod tests {
         super::super::rows::read(File::open(path).unwrap(), path, &|| false).unwrap()
     }
 
+    fn gathered(mut content: Content) -> Content {
+        if let Content::Prices(growing) = &mut content {
+            growing.markets.iter_mut().for_each(GrowingMarket::gather);
+        }
+        content
+    }
+
     fn in_parts(text: &str) -> (Option<Content>, Content) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.csv");
@@ -223,7 +231,7 @@ mod tests {
             let hash = digests.get(&path).expect("hashed on the way");
             assert_eq!(hash, blake3::hash(text.as_bytes()));
         }
-        (parts, one_go(&path))
+        (parts.map(gathered), one_go(&path))
     }
 
     #[test]

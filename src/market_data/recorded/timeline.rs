@@ -34,51 +34,32 @@ impl Timeline {
         }
     }
 
-    /// Counts the rows of each place of a clock, sums them up, and then puts each row where those of its
-    /// place go on.
+    /// Puts the rows of either half of the markets at their places, at the same time, and then together.
     fn counted(
         markets: &[&[PricePoint]],
         clock: &Clock,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
-        let mut places = vec![0_usize; clock.places];
-        let mut count = 0;
-        for rows in markets {
-            if cancelled() {
-                return None;
-            }
-            count += rows.len();
-            clock.each(rows, |place| {
-                if let Some(rows) = places.get_mut(place) {
-                    *rows += 1;
-                }
-            });
-        }
+        let (early, late) = markets.split_at(markets.len() / 2);
+        let middle = u32::try_from(early.len()).ok()?;
+        let (early, late) = rayon::join(
+            || Placed::of(early, 0, clock, cancelled),
+            || Placed::of(late, middle, clock, cancelled),
+        );
+        let (early, late) = (early?, late?);
         let mut timeline = Timeline::default();
-        let mut sum = 0;
-        for (place, rows) in places.iter_mut().enumerate() {
-            let begin = sum;
-            sum += *rows;
-            if *rows > 0 {
+        let count = early.numbers.len() + late.numbers.len();
+        timeline.numbers.reserve_exact(count);
+        let (mut early, mut late) = (early.by_place(), late.by_place());
+        for place in 0..clock.places {
+            let before = timeline.numbers.len();
+            for half in [early.next(), late.next()] {
+                timeline.numbers.extend_from_slice(half.unwrap_or_default());
+            }
+            if timeline.numbers.len() > before {
                 timeline.moments.push(clock.moment(place));
-                timeline.ends.push(sum);
+                timeline.ends.push(timeline.numbers.len());
             }
-            *rows = begin;
-        }
-        timeline.numbers = vec![0; count];
-        for (number, rows) in (0_u32..).zip(markets) {
-            if cancelled() {
-                return None;
-            }
-            clock.each(rows, |place| {
-                let Some(next) = places.get_mut(place) else {
-                    return;
-                };
-                if let Some(row) = timeline.numbers.get_mut(*next) {
-                    *row = number;
-                }
-                *next += 1;
-            });
         }
         Some(timeline)
     }
@@ -150,6 +131,76 @@ impl Timeline {
     }
 }
 
+/// Numbers of the markets that have rows at the places of a clock.
+struct Placed {
+    /// By place, then rising.
+    numbers: Vec<u32>,
+    /// Where those of each place end.
+    ends: Vec<u32>,
+}
+
+impl Placed {
+    /// Counts the rows of each place, sums them up, and then puts each row where those of its place go on. The first
+    /// of the markets has the number `base`. `None` when `cancelled` said so meanwhile.
+    fn of(
+        markets: &[&[PricePoint]],
+        base: u32,
+        clock: &Clock,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
+        let mut places = vec![0_u32; clock.places];
+        let mut count = 0;
+        for rows in markets {
+            if cancelled() {
+                return None;
+            }
+            count += rows.len();
+            clock.each(rows, |place| {
+                if let Some(rows) = places.get_mut(place) {
+                    *rows += 1;
+                }
+            });
+        }
+        let mut sum = 0;
+        for rows in &mut places {
+            let begin = sum;
+            sum += *rows;
+            *rows = begin;
+        }
+        let mut numbers = vec![0; count];
+        for (number, rows) in (base..).zip(markets) {
+            if cancelled() {
+                return None;
+            }
+            clock.each(rows, |place| {
+                let Some(next) = places.get_mut(place) else {
+                    return;
+                };
+                if let Some(row) = numbers.get_mut(*next as usize) {
+                    *row = number;
+                }
+                *next += 1;
+            });
+        }
+        // Each place goes on now where the next one began.
+        Some(Placed {
+            numbers,
+            ends: places,
+        })
+    }
+
+    /// Place by place.
+    fn by_place(&self) -> impl Iterator<Item = &[u32]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let end = *end as usize;
+            let numbers = self.numbers.get(begin..end).unwrap_or_default();
+            begin = end;
+            numbers
+        })
+    }
+}
+
 /// So many places for each row a clock may have.
 const PLACES_PER_ROW: usize = 4;
 
@@ -169,7 +220,10 @@ impl Clock {
         let first = firsts.map(|row| row.at).min()?;
         let last = lasts.map(|row| row.at).max()?;
         let whole = distance_of(first, last);
-        let enough = markets.iter().map(|rows| rows.len()).sum::<usize>() * PLACES_PER_ROW;
+        let count: usize = markets.iter().map(|rows| rows.len()).sum();
+        // Places are counted in 32 bits.
+        u32::try_from(count).ok()?;
+        let enough = count * PLACES_PER_ROW;
         let is_too_fine = |step: u64| {
             let places = usize::try_from(whole / step.max(1));
             step > 0 && places.is_ok_and(|places| places >= enough)
