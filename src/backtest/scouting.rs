@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::domain::{Market, PricePoint, Snapshot, SourceKind, Timestamp, TokenId};
 use crate::market_data::recorded::{
     Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Timeline, Top,
-    is_same_step,
+    Visible, is_same_step,
 };
 use crate::strategy::Strategy;
 use crate::strategy::scout::{Finding, Findings, NoStake, Scout};
@@ -23,8 +25,8 @@ const BATCH: usize = 32_768;
 /// Fewest rows. Batches begin small and end small, since the account waits for the first and goes through the last
 /// alone.
 const SMALL_BATCH: usize = 2_048;
-/// So many rows one thread looks at alone.
-const ALONE: usize = 2_048;
+/// The markets are looked at in so many pieces, by whichever thread has time.
+const PIECES: usize = 16;
 
 /// What strategies make of the markets of some moments in which nothing is at stake.
 #[derive(Debug, Default)]
@@ -82,6 +84,8 @@ struct Known {
     next: u32,
     /// As it was last seen.
     market: Arc<Market>,
+    /// What its rows show of it up to a moment, if that does not change meanwhile.
+    steady: Option<(Timestamp, Visible)>,
     past: Columns,
 }
 
@@ -118,6 +122,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
                 seen: start.map_or(0, |start| one.points().partition_point(|p| p.at < start)),
                 next: 0,
                 market: Arc::new(market.clone()),
+                steady: None,
                 past: Columns::default(),
             }
         };
@@ -189,7 +194,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
         }
         self.by_market.iter_mut().for_each(Findings::clear);
         let look = Look::new(self.dataset, &self.scouts);
-        look.at_all(&mut self.markets, 0, count, &mut self.by_market);
+        look.at_all(&mut self.markets, &mut self.by_market);
         // The account reads them one after the other, from another core: scattered, each would have to be
         // waited for.
         let places = self.order.iter().map(|place| *place as usize);
@@ -222,23 +227,25 @@ impl<'l, 's> Look<'l, 's> {
         }
     }
 
-    /// Goes through the next rows of these markets, about `count` in all; the first is that of number
-    /// `base`.
-    fn at_all(&self, markets: &mut [Known], base: usize, count: usize, out: &mut [Findings<'s>]) {
-        let middle = markets.len() / 2;
-        if count > ALONE && middle > 0 {
-            let (early, late) = markets.split_at_mut(middle);
-            let of_half = |_| Findings::with_room(count / 2 + ALONE);
-            let mut later: Vec<_> = self.scouts.iter().map(of_half).collect();
-            rayon::join(
-                || self.at_all(early, base, count / 2, out),
-                || self.at_all(late, base + middle, count / 2, &mut later),
-            );
-            for (findings, later) in out.iter_mut().zip(&later) {
-                findings.extend_from(later, 0..later.len());
+    /// Goes through the next rows of all markets.
+    fn at_all(&self, markets: &mut [Known], out: &mut [Findings<'s>]) {
+        let size = markets.len().div_ceil(PIECES).max(1);
+        let pieces = markets.par_chunks_mut(size).enumerate();
+        let found: Vec<Vec<Findings<'s>>> = pieces
+            .map(|(number, piece)| self.at_piece(piece, number * size))
+            .collect();
+        for piece in &found {
+            for (findings, more) in out.iter_mut().zip(piece) {
+                findings.append(more);
             }
-            return;
         }
+    }
+
+    /// Goes through the next rows of these markets; the first is that of number `base`.
+    fn at_piece(&self, markets: &mut [Known], base: usize) -> Vec<Findings<'s>> {
+        let rows = markets.iter().map(|known| known.next as usize).sum();
+        let with_room = |_| Findings::with_room(rows);
+        let mut out: Vec<Findings<'s>> = self.scouts.iter().map(with_room).collect();
         // Its moment is set for each row.
         let mut snapshot = Snapshot::new(
             Timestamp::default(),
@@ -254,14 +261,15 @@ impl<'l, 's> Look<'l, 's> {
                 known.seen += 1;
                 let found = known
                     .alone
-                    .then(|| self.at_row(&mut snapshot, number, one, known, out));
+                    .then(|| self.at_row(&mut snapshot, number, one, known, &mut out));
                 if found.flatten().is_none() {
-                    for findings in &mut *out {
+                    for findings in &mut out {
                         findings.push(Finding::Other);
                     }
                 }
             }
         }
+        out
     }
 
     /// Looks at the latest row of one market; nothing is noted where a frame has no view of it either.
@@ -275,8 +283,16 @@ impl<'l, 's> Look<'l, 's> {
     ) -> Option<()> {
         let row = known.seen.checked_sub(1)?;
         let at = one.points().get(row)?.at;
-        let (visible, top) = shown_by(self.dataset, number, row, at, known.fees)?;
-        one.show(&mut known.market, &visible);
+        let top = match &known.steady {
+            Some((until, visible)) if at < *until => self.dataset.top(number, row, visible)?,
+            _ => {
+                known.steady = None;
+                let (visible, top) = shown_by(self.dataset, number, row, at, known.fees)?;
+                one.show(&mut known.market, &visible);
+                known.steady = one.steady_until(at).map(|until| (until, visible));
+                top
+            }
+        };
         let Known { market, past, .. } = known;
         let [first, second] = market.outcomes.as_slice() else {
             return None;

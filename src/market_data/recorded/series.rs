@@ -6,7 +6,7 @@ use crate::domain::{
     FeeSchedule, Market, MarketStatus, Price, PricePoint, Resolution, Timestamp, Usdc,
 };
 
-use super::fees::FeeRule;
+use super::fees::{FEES_SINCE, FeeRule};
 use super::growing::Quote;
 use super::volume::VolumeKind;
 
@@ -239,6 +239,19 @@ impl Series {
         }
     }
 
+    /// Until when new rows show of this market what a row at `at` does, but for the price; `None` where its volume
+    /// or its metadata may change with every row.
+    #[must_use]
+    pub fn steady_until(&self, at: Timestamp) -> Option<Timestamp> {
+        if !self.volumes.is_empty() || !self.is_told_once() {
+            return None;
+        }
+        let resolved = self.resolution.as_ref().map(|(then, _)| *then);
+        let changes = [self.fine_since, resolved, Some(FEES_SINCE)];
+        let later = changes.into_iter().flatten().filter(|then| *then > at);
+        Some(later.min().unwrap_or(Timestamp::from_millis(i64::MAX)))
+    }
+
     /// The market with its visible part set.
     #[must_use]
     pub fn market(&self, visible: &Visible) -> Market {
@@ -430,6 +443,65 @@ mod tests {
         assert_eq!(tick(1), "0.01", "half cents are mids");
         assert_eq!(tick(2), "0.001");
         assert_eq!(tick(3), "0.001");
+    }
+
+    /// Rows around the day from which fees are charged, a finer price two hours later, the end after two more.
+    #[test]
+    fn what_rows_show_is_steady_until_something_changes() {
+        let since = |hours: i64| FEES_SINCE.plus_millis(hours * HOUR);
+        let row = |hours: i64, price: f64| PricePoint {
+            at: since(hours),
+            price,
+        };
+        let mut one = series(&[], &[]);
+        one.points = Arc::new(vec![
+            row(-2, 0.5),
+            row(-1, 0.51),
+            row(0, 0.52),
+            row(1, 0.5),
+            row(2, 0.501),
+            row(3, 0.5),
+            row(4, 0.5),
+        ]);
+        one.fine_since = Some(since(2));
+        one.editions[0].fee = FeeRule::new(None, Some("crypto")).unwrap();
+        let end = Resolution {
+            market_id: one.template.id.clone(),
+            payouts: Vec::new(),
+            resolved_at: Some(since(4)),
+            evidence: String::new(),
+        };
+        one.resolution = Some((since(4), end));
+        let until: Vec<Option<Timestamp>> = (-2..=4)
+            .map(|hours| one.steady_until(since(hours)))
+            .collect();
+        let always = Timestamp::from_millis(i64::MAX);
+        let expected = [
+            since(0),
+            since(0),
+            since(2),
+            since(2),
+            since(4),
+            since(4),
+            always,
+        ];
+        assert_eq!(until, expected.map(Some));
+        for (row, until) in until.into_iter().enumerate() {
+            let at = |row: usize| one.points[row].at;
+            let visible = |row: usize| one.visible(row, at(row), VolumeKind::Day);
+            for later in row + 1..one.points.len() {
+                let is_same = visible(later) == visible(row);
+                assert_eq!(is_same, until > Some(at(later)), "{row} and {later}");
+            }
+        }
+        let told = series(&[(0, "0.5")], &[(0, 7)]);
+        assert_eq!(
+            told.steady_until(since(0)),
+            None,
+            "volume may come with every row"
+        );
+        one.editions.push(one.editions[0].clone());
+        assert_eq!(one.steady_until(since(0)), None, "as may metadata");
     }
 
     fn shown(one: &Series, at: Timestamp) -> Visible {
