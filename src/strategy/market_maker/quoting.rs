@@ -15,12 +15,14 @@ const COVERED: &str = "that side is quoted with shares of the other outcome";
 /// The strategy's own resting prices by token, in order of their numbers; `None` where there are none at all, as
 /// mostly: an id of 78 digits takes its time to be hashed.
 #[derive(Default)]
-pub(super) struct Standing<'a>(Option<HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>>);
+pub(super) struct Standing<'a>(Option<Prices<'a>>);
+
+type Prices<'a> = HashMap<&'a TokenId, Vec<(Side, Price)>, RandomState>;
 
 impl<'a> Standing<'a> {
     /// Those of the context.
     pub(super) fn of(context: &StrategyContext<'a>) -> Self {
-        let mut prices: HashMap<&TokenId, Vec<(Side, Price)>, RandomState> = HashMap::default();
+        let mut prices = Prices::default();
         for resting in context.resting.values() {
             let order = &resting.order;
             if order.strategy.as_str() == NAME && !resting.remaining.is_zero() {

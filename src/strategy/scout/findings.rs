@@ -94,14 +94,14 @@ impl<'s> Findings<'s> {
 
     /// The code of a cause; `None` when there are too many.
     fn code_of(&mut self, cause: &'s str) -> Option<u8> {
-        let is_it = |known: &&str| std::ptr::eq(*known, cause);
+        let is_it = |known: &&'s str| std::ptr::eq(*known, cause);
         // Much is passed over for the same cause as what came before.
         if let Some(before) = self.codes.last().and_then(|code| code.checked_sub(FIRST))
             && self.causes.get(usize::from(before)).is_some_and(is_it)
         {
             return Some(before + FIRST);
         }
-        let place = match self.causes.iter().position(|known| is_it(&known)) {
+        let place = match self.causes.iter().position(is_it) {
             Some(place) => place,
             None if self.causes.len() >= MOST => return None,
             None => {
