@@ -20,7 +20,9 @@ const OTHER_TOKEN: &str = "the token id differs from the market's first row";
 /// Tokens that a file may give one market before the rows of any more are skipped right away.
 const MAX_TOKENS: usize = 8;
 /// So many patterns that no row repeats a market may have in a row, before no more are remembered of it.
-const MAX_MISSES: u8 = 16;
+const MAX_MISSES: u8 = 8;
+/// So many rows a market must have before one is remembered.
+const MIN_ROWS: u64 = 3;
 
 /// The rows of one file.
 #[derive(Debug, Default)]
@@ -37,19 +39,22 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Takes a row in; `place` says where it is. Errors: the cause for which it is skipped.
+    /// Takes a row in; `place` says where it is. Gives whether its market was expected. Errors: the cause for which
+    /// it is skipped.
     #[inline]
     pub(super) fn accept(
         &mut self,
         row: &Row<'_>,
         place: &dyn Fn() -> Place,
-    ) -> Result<(), &'static str> {
+    ) -> Result<bool, &'static str> {
         let index = match self.guess(row) {
             Some(index) => index,
             None => self.find(row, place)?,
         };
         let (before, now) = (self.last, index);
+        let mut is_expected = false;
         if let Some(before) = self.markets.get_mut(before) {
+            is_expected = before.follower == now;
             before.follower = now;
         }
         self.last = now;
@@ -57,7 +62,7 @@ impl Growing {
         if let Some(market) = self.markets.get_mut(index) {
             market.push(row, quote);
         }
-        Ok(())
+        Ok(is_expected)
     }
 
     /// The market whose row should come next, and what it should look like.
@@ -88,11 +93,12 @@ impl Growing {
         true
     }
 
-    /// Remembers what the row looks like that was taken in last, once its market has had another.
+    /// Remembers what the row looks like that was taken in last, once its market has had a few: of markets with two or
+    /// three rows nothing comes back.
     #[inline]
     pub(super) fn learn(&mut self, pattern: impl FnOnce() -> Option<Pattern>) {
         if let Some(market) = self.markets.get_mut(self.last)
-            && market.rows > 1
+            && market.rows >= MIN_ROWS
             && market.misses < MAX_MISSES
         {
             market.misses += 1;

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use super::capped::MAX_RECORD;
 use super::rows::{Columns, Numbers};
 
 /// A longer row is not remembered, bytes.
@@ -159,7 +160,8 @@ impl Pattern {
                 Part::Other => {}
             }
         }
-        Some(Repeated {
+        // A longer one is no record, whatever it repeats.
+        (at <= MAX_RECORD).then_some(Repeated {
             numbers,
             bytes: at,
             lines: self.lines,
@@ -262,6 +264,30 @@ mod tests {
             long,
         ] {
             assert_eq!(told(&odd, &odd), None, "{odd}");
+        }
+    }
+
+    /// Rows around the longest record that is taken, once the buffer has grown to hold several.
+    #[test]
+    fn a_record_beyond_the_cap_is_refused_whatever_it_repeats() {
+        let row = |number: usize, note: usize| {
+            let note = "n".repeat(note);
+            format!(
+                "{},m,Q,0.5,0,{note},1,2,0.4,0.6\n",
+                1_767_225_600 + number * 60
+            )
+        };
+        let rest = row(0, 0).len();
+        for (over, is_taken) in [(0, true), (1, false)] {
+            let mut text = format!("{HEADER}\n");
+            for (number, note) in [900_000, 400_000, 900_000].into_iter().enumerate() {
+                text += &row(number, note);
+            }
+            text += &(3..40_000).map(|number| row(number, 3)).collect::<String>();
+            text += &row(40_000, MAX_RECORD - rest + over);
+            text += &row(40_001, 3);
+            let read = rows::read(text.as_bytes(), Path::new("p.csv"), &|| false);
+            assert_eq!(read.is_ok(), is_taken, "{over}");
         }
     }
 

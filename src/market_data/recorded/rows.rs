@@ -220,7 +220,8 @@ pub(super) fn read_rows(
         let outcome =
             parse(records, columns, &mut last_time).and_then(|row| growing.accept(&row, &place));
         match outcome {
-            Ok(()) => growing.learn(|| records.pattern(columns)),
+            Ok(true) => growing.learn(|| records.pattern(columns)),
+            Ok(false) => {}
             Err(cause) => skips.count(cause, place),
         }
     }

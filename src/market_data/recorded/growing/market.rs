@@ -6,6 +6,8 @@ use crate::market_data::recorded::place::Place;
 use crate::market_data::recorded::repeated::Pattern;
 use crate::market_data::recorded::rows::{BAD_ID, Row, Values, is_id};
 
+/// Fewer rows of a later part are not worth to be kept apart.
+const FEW_ROWS: usize = 256;
 /// A question longer than this, in bytes, is not remembered as it was written.
 const MAX_RAW: usize = 2_048;
 
@@ -193,14 +195,20 @@ impl GrowingMarket {
             self.second_token = later.second_token;
         }
         self.rows += later.rows;
-        self.later.push(Rows {
+        let rows = Rows {
             points: later.points,
             volumes: later.volumes,
             quotes: later.quotes,
             sorted: later.sorted,
             replaced: later.replaced,
-        });
-        self.later.extend(later.later);
+        };
+        for rows in std::iter::once(rows).chain(later.later) {
+            // A few are copied at once: there may be very many markets.
+            match self.later.is_empty() && rows.points.len() < FEW_ROWS {
+                true => self.add(rows),
+                false => self.later.push(rows),
+            }
+        }
     }
 
     /// Puts the rows of later parts behind its own.
