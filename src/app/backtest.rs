@@ -109,59 +109,33 @@ pub fn dataset_options(config: &Config) -> DatasetOptions {
     }
 }
 
-/// Reads what lies in a folder: price files, a capture, or messages. Gives the hash of its content, too.
+/// Reads what lies in a folder: price files, a capture, or messages. Nothing after `until`.
 fn read(
     dir: &Path,
     config: &Config,
+    until: Option<Timestamp>,
+    digests: Option<&Digests>,
     cancelled: &(dyn Fn() -> bool + Sync),
-) -> Result<(Data, String), DataError> {
-    let digests = Digests::default();
-    match kind_of(dir)? {
-        RecordingKind::Prices => {
-            let options = dataset_options(config);
-            let dataset = Dataset::load_hashed(dir, options, &digests, cancelled)?;
-            // What is left to hash are small files.
-            let hash = content_hash(dir, &digests, cancelled)?;
-            Ok((Data::Prices(Box::new(dataset)), hash))
-        }
-        RecordingKind::Capture | RecordingKind::Messages => {
-            let options = book_options(config);
-            let (books, hash) = rayon::join(
-                || BookRecording::load_unless(dir, options, cancelled),
-                || content_hash(dir, &digests, cancelled),
-            );
-            Ok((Data::Books(Box::new(books?)), hash?))
-        }
-    }
-}
-
-/// The same without anything after `until`.
-fn read_until(dir: &Path, config: &Config, until: Timestamp) -> Result<Data, DataError> {
-    let until = Some(until);
+) -> Result<Data, DataError> {
     Ok(match kind_of(dir)? {
         RecordingKind::Prices => {
             let options = DatasetOptions {
                 until,
                 ..dataset_options(config)
             };
-            Data::Prices(Box::new(Dataset::load(dir, options)?))
+            let dataset = Dataset::load_unless(dir, options, digests, cancelled)?;
+            Data::Prices(Box::new(dataset))
         }
         RecordingKind::Capture | RecordingKind::Messages => {
             let options = BookOptions {
+                depth: config.backtest.default_depth,
                 until,
-                ..book_options(config)
             };
-            let books = BookRecording::load_unless(dir, options, &|| false)?;
-            Data::Books(Box::new(books))
+            Data::Books(Box::new(BookRecording::load_unless(
+                dir, options, cancelled,
+            )?))
         }
     })
-}
-
-fn book_options(config: &Config) -> BookOptions {
-    BookOptions {
-        depth: config.backtest.default_depth,
-        until: None,
-    }
 }
 
 impl Prepared {
@@ -187,7 +161,10 @@ impl Prepared {
         let own = &config.backtest;
         let start = moment("backtest.start", own.start.as_deref(), false)?;
         let end = moment("backtest.end", own.end.as_deref(), true)?;
-        let (data, data_hash) = read(dir, &config, cancelled)?;
+        let digests = Digests::default();
+        let data = read(dir, &config, None, Some(&digests), cancelled)?;
+        // What was read in parts is hashed already.
+        let data_hash = content_hash(dir, &digests, cancelled)?;
         Ok(Prepared {
             data,
             data_hash,
@@ -201,7 +178,8 @@ impl Prepared {
 
     /// The same recording without anything after `until`. Blocking. Errors: it cannot be read again.
     pub fn until(&self, until: Timestamp) -> Result<Data, AppError> {
-        Ok(read_until(&self.dir, &self.config, until)?)
+        let (dir, config) = (&self.dir, &self.config);
+        Ok(read(dir, config, Some(until), None, &|| false)?)
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.

@@ -236,7 +236,7 @@ impl<'l, 's> Look<'l, 's> {
             .collect();
         for piece in &found {
             for (findings, more) in out.iter_mut().zip(piece) {
-                findings.append(more);
+                findings.extend_from(more, 0..more.len());
             }
         }
     }

@@ -214,8 +214,6 @@ fn carry_out(
             prepared.data.size(),
             backtest.result.report.frames,
         ));
-        // The program ends: to give millions of rows back piece by piece takes longer than to leave them.
-        std::mem::forget(prepared);
         return Ok(Done {
             backtest,
             lookahead: None,

@@ -187,9 +187,7 @@ impl Squares {
         let pairs = (count > 1).then(|| count as f64 * (count - 1) as f64)?;
         let scatter = (u128::from(self.0) * u128::from(count))
             .saturating_sub(u128::from(whole_number(way * way)));
-        // Mostly it fits, and is converted in one step then.
-        let scatter = u64::try_from(scatter).map_or(scatter as f64, |scatter| scatter as f64);
-        Some((scatter / pairs).sqrt() / 1e6)
+        Some((scatter as f64 / pairs).sqrt() / 1e6)
     }
 }
 

@@ -119,31 +119,20 @@ impl Dataset {
     ///
     /// Errors: nothing to read, a file that cannot be read, a price file without a valid row.
     pub fn load(dir: &Path, options: DatasetOptions) -> Result<Self, DataError> {
-        Self::load_unless(dir, options, &|| false)
+        Self::load_unless(dir, options, None, &|| false)
     }
 
     /// The same, but `cancelled` is asked every few thousand rows, from several threads, and can end
-    /// it.
+    /// it. What is hashed of it on the way is noted in `digests`, where that is wanted.
     ///
     /// Errors: as [`Dataset::load`], and [`DataError::Cancelled`].
     pub fn load_unless(
         dir: &Path,
         options: DatasetOptions,
+        digests: Option<&Digests>,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Self, DataError> {
-        load::load(dir, options, None, cancelled)
-    }
-
-    /// The same; what was hashed of it on the way is noted in `digests`.
-    ///
-    /// Errors: as [`Dataset::load_unless`].
-    pub fn load_hashed(
-        dir: &Path,
-        options: DatasetOptions,
-        digests: &Digests,
-        cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Self, DataError> {
-        load::load(dir, options, Some(digests), cancelled)
+        load::load(dir, options, digests, cancelled)
     }
 
     pub(super) fn new(

@@ -207,6 +207,28 @@ impl Growing {
         self.markets.iter().any(|market| market.sibling.is_some())
     }
 
+    /// Everything that was read, but for what follows what.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> String {
+        let markets = self.markets.iter().map(|one| {
+            format!(
+                "{:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
+                one.id,
+                one.token,
+                one.second_token,
+                one.question,
+                one.rows,
+                one.replaced,
+                one.points,
+                one.volumes,
+                one.quotes
+            )
+        });
+        let markets: Vec<String> = markets.collect();
+        let skips = self.skips.clone().map(|place| place.to_string());
+        format!("{markets:#?} {skips:?} {}", self.odd_quotes)
+    }
+
     /// Rows taken.
     pub(super) fn rows(&self) -> u64 {
         self.markets.iter().map(|market| market.rows).sum()

@@ -59,7 +59,7 @@ impl<R: Read> Read for Window<R> {
 }
 
 /// Whether windows of this size are branches.
-pub(super) fn is_window(size: u64) -> bool {
+pub(super) const fn is_window(size: u64) -> bool {
     size.is_power_of_two() && size >= CHUNK_LEN as u64
 }
 

@@ -27,7 +27,7 @@ use super::skips::Skips;
 /// The venue's smallest order, where the metadata does not say.
 pub(super) const DEFAULT_MIN_SIZE: u32 = 5;
 
-/// See [`Dataset::load_hashed`].
+/// See [`Dataset::load_unless`].
 pub(super) fn load(
     dir: &Path,
     options: DatasetOptions,

@@ -302,27 +302,6 @@ mod tests {
         }
     }
 
-    /// Everything that was read, but for what follows what.
-    fn all(growing: &Growing) -> String {
-        let markets = growing.markets.iter().map(|one| {
-            format!(
-                "{:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
-                one.id,
-                one.token,
-                one.second_token,
-                one.question,
-                one.rows,
-                one.replaced,
-                one.points,
-                one.volumes,
-                one.quotes
-            )
-        });
-        let markets: Vec<String> = markets.collect();
-        let skips = growing.skips.clone().map(|place| place.to_string());
-        format!("{markets:#?} {skips:?} {}", growing.odd_quotes)
-    }
-
     fn read(text: &str) -> Growing {
         let path = Path::new("p.csv");
         let mut records = Records::new(text.as_bytes());
@@ -385,7 +364,7 @@ mod tests {
                 text += &row;
             }
             one_by_one.markets.iter_mut().for_each(GrowingMarket::gather);
-            prop_assert_eq!(all(&read(&text)), all(&one_by_one), "{}", text);
+            prop_assert_eq!(read(&text).told(), one_by_one.told(), "{}", text);
         }
     }
 

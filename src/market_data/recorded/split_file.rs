@@ -26,6 +26,7 @@ use super::rows::{Cancelled, Columns, Content, file_error, names, read_rows};
 /// Bytes of a part, about. Always the same, so that nothing depends on the number of threads; a power of two, so
 /// that the file's hash can be put together of theirs.
 const PART: u64 = 16 << 20;
+const _: () = assert!(hashed::is_window(PART));
 /// Bytes that are looked through at once.
 const BLOCK: usize = 256 * 1024;
 
@@ -71,7 +72,6 @@ fn read_in(
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length < size.saturating_mul(2)
         || length > MAX_FILE
-        || !hashed::is_window(size)
         || !input::is_plain(path).map_err(failed)?
     {
         return Ok(None);
@@ -245,25 +245,7 @@ mod tests {
             let parts = parts.expect("read in parts");
             // Everything, the lines of skipped rows included, but for hints on what follows what.
             let told = |content: &Content| match content {
-                Content::Prices(growing) => {
-                    let markets = growing.markets.iter().map(|one| {
-                        format!(
-                            "{:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
-                            one.id,
-                            one.token,
-                            one.second_token,
-                            one.question,
-                            one.rows,
-                            one.replaced,
-                            one.points,
-                            one.volumes,
-                            one.quotes
-                        )
-                    });
-                    let markets: Vec<String> = markets.collect();
-                    let skips = growing.skips.clone().map(|place| place.to_string());
-                    format!("{markets:?} {skips:?} {}", growing.odd_quotes)
-                }
+                Content::Prices(growing) => growing.told(),
                 Content::Other => "other".to_owned(),
             };
             for line in ["p.csv:42:", "p.csv:998:"] {

@@ -297,7 +297,7 @@ fn loading_stops_when_it_is_cancelled() {
     let load = |after: u32| {
         let asked = AtomicU32::new(0);
         let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= after;
-        let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), &cancelled);
+        let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), None, &cancelled);
         let asked = asked.load(Ordering::Relaxed);
         (loaded.map(|dataset| dataset.report().rows), asked)
     };

@@ -155,29 +155,6 @@ impl<'s> Findings<'s> {
         matches!(self.codes.get(place), Some(&(BUY | BIDS)))
     }
 
-    /// Adds all findings of others.
-    pub fn append(&mut self, others: &Findings<'s>) {
-        let Some(own) = self.codes_of(&others.causes) else {
-            let count = self.codes.len() + others.codes.len();
-            self.codes.resize(count, OTHER);
-            return;
-        };
-        let own = |code: u8| own.get(usize::from(code)).copied().unwrap_or(OTHER);
-        let before = self.codes.len();
-        self.codes
-            .extend(others.codes.iter().map(|code| own(*code)));
-        if !others.bids.is_empty() {
-            self.bids.resize(before, NO_BIDS);
-            let own_bid = |bid: Bid| Bid {
-                cause: own(bid.cause),
-                ..bid
-            };
-            let bids = others.bids.iter();
-            self.bids
-                .extend(bids.map(|[first, second]| [own_bid(*first), own_bid(*second)]));
-        }
-    }
-
     /// Adds the findings at these places of others, in this order.
     pub fn extend_from(
         &mut self,
@@ -295,15 +272,6 @@ mod tests {
             Finding::Other,
         ];
         assert_eq!(all(&findings, 8), expected);
-        // All of them at once, behind others and behind none.
-        let mut findings = of(&[Finding::Nothing("c")]);
-        findings.append(&of(&some()));
-        findings.append(&of(&some()[..2]));
-        let expected = [&[Finding::Nothing("c")], &some()[..], &some()[..2]].concat();
-        assert_eq!(all(&findings, 9), expected);
-        findings.clear();
-        findings.append(&of(&some()));
-        assert_eq!(all(&findings, 7), [&some()[..], &[Finding::Other]].concat());
         findings.clear();
         assert_eq!(findings.get(0), Finding::Other);
         findings.push(Finding::Buy);
@@ -322,8 +290,7 @@ mod tests {
         // Nor of others, if they have one more.
         let others = of(&[Finding::Buy, Finding::Nothing(&words[MOST])]);
         findings.extend_from(&others, 0..2);
-        findings.append(&others);
-        for place in MOST + 2..MOST + 6 {
+        for place in MOST + 2..MOST + 4 {
             assert_eq!(findings.get(place), Finding::Other);
             assert!(!findings.tells(place));
         }
