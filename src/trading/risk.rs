@@ -237,6 +237,13 @@ impl RiskGate<'_> {
             .map(|check| check.limit)
     }
 
+    /// The most that a bid of this strategy may cost under one limit on money, pUSD; `None` for a limit that is
+    /// none, or that depends on the market.
+    #[must_use]
+    pub fn bid_room(&self, limit: &str, strategy: &StrategyName) -> Option<Usdc> {
+        limits::bid_room(self, limit, strategy)
+    }
+
     /// The most notional that a taking buy at `limit` may have under every limit and with the cash
     /// there is, pUSD; zero when nothing may be bought. `at_stake` is what it would add to.
     #[must_use]

@@ -143,7 +143,8 @@ impl Step<'_> {
         shut: &mut Shut<'w>,
     ) -> Result<(), DeskError> {
         if let Some(refusal) = self.place_quote(quote, side, wanted)? {
-            shut.learn(strategy, side, wanted, &refusal);
+            let room = self.gate().bid_room(&refusal, &quote.strategy);
+            shut.learn(strategy, side, &refusal, room);
         }
         Ok(())
     }

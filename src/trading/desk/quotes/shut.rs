@@ -2,9 +2,9 @@
 
 use crate::domain::{QuoteSide, Rounding, Side, Usdc, notional};
 
-/// Nothing is given back while quotes are placed, so what a limit on orders or on money refused, it would
-/// refuse every order that asks for as much: those are counted, not judged and logged one by one, tick after
-/// tick.
+/// Nothing is given back while quotes are placed, so a limit on orders or on money that refused one would
+/// refuse every order that asks for more than it has room for: those are counted, not judged and logged one by
+/// one, tick after tick.
 #[derive(Debug, Default)]
 pub(super) struct Shut<'w> {
     /// Codes of the limits that refused.
@@ -13,7 +13,7 @@ pub(super) struct Shut<'w> {
     bids: Option<usize>,
     /// Place of the one that refuses all asks.
     asks: Option<usize>,
-    /// Notional of a bid that a limit on the strategy refused, the smallest.
+    /// The most that a bid may cost under a limit on the strategy that refused one.
     strategies: Vec<(&'w str, Usdc, usize)>,
     /// The same for a limit on the account.
     account: Option<(Usdc, usize)>,
@@ -42,10 +42,10 @@ impl<'w> Shut<'w> {
             return None;
         }
         let asked = cost(wanted);
-        let of_account = self.account.filter(|(refused, _)| asked >= *refused);
+        let of_account = self.account.filter(|(room, _)| asked > *room);
         let of_strategy = || {
             let mut all = self.strategies.iter();
-            all.find(|(of, refused, _)| is_same(of, strategy) && asked >= *refused)
+            all.find(|(of, room, _)| is_same(of, strategy) && asked > *room)
                 .map(|(.., code)| *code)
         };
         of_account.map(|(_, code)| code).or_else(of_strategy)
@@ -75,8 +75,9 @@ impl<'w> Shut<'w> {
             .filter_map(|one| Some((one.strategy, self.codes.get(one.code)?.as_str(), one.count)))
     }
 
-    /// Learns from the refusal of this side of a quote by the limit of this code.
-    pub(super) fn learn(&mut self, strategy: &'w str, side: Side, wanted: QuoteSide, code: &str) {
+    /// Learns from the refusal of one side of a quote by the limit of this code; `room` is what a bid may
+    /// cost under it, where it is a limit on money.
+    pub(super) fn learn(&mut self, strategy: &'w str, side: Side, code: &str, room: Option<Usdc>) {
         let known = self.codes.iter().position(|known| known == code);
         let place = known.unwrap_or_else(|| {
             self.codes.push(code.to_owned());
@@ -91,13 +92,15 @@ impl<'w> Shut<'w> {
             "halted" | "max_orders_per_minute" | "max_daily_loss" | "max_drawdown_pct" => {
                 self.bids = Some(place);
             }
-            // An order that was judged asked for less than any refused before.
+            // An order that was judged asked for less than any limit had room for: this one has less.
             "max_position_size" | "max_total_exposure" | "cash" => {
-                self.account = Some((cost(wanted), place));
+                self.account = room.map(|room| (room, place)).or(self.account);
             }
             "max_strategy_exposure" => {
-                self.strategies.retain(|(of, ..)| *of != strategy);
-                self.strategies.push((strategy, cost(wanted), place));
+                if let Some(room) = room {
+                    self.strategies.retain(|(of, ..)| *of != strategy);
+                    self.strategies.push((strategy, room, place));
+                }
             }
             _ => {}
         }

@@ -52,7 +52,7 @@ fn buys(strategy: &str, ids: &[&str]) -> Vec<Intent> {
 }
 
 #[test]
-fn the_first_ten_are_judged_and_the_others_are_counted() {
+fn the_first_three_are_judged_and_the_others_are_counted() {
     // 10 pUSD for a strategy: two purchases fit, and nothing is left then.
     let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("10"));
     let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
@@ -61,8 +61,8 @@ fn the_first_ten_are_judged_and_the_others_are_counted() {
     assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 12);
     let since = account.ledger.seq();
     let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
-    assert_eq!(logged(&account, since), &MARKETS[..10]);
-    assert_eq!((report.signals, report.fills), (10, 0));
+    assert_eq!(logged(&account, since), &MARKETS[..3]);
+    assert_eq!((report.signals, report.fills), (3, 0));
     assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 14);
     // Another strategy has its own room.
     let others = ["a", "b", "c", "d"];
@@ -74,7 +74,7 @@ fn the_first_ten_are_judged_and_the_others_are_counted() {
 /// can.
 #[test]
 fn room_for_the_least_purchase_is_room() {
-    for (limit, judged) in [("11", 14), ("10.999999", 10)] {
+    for (limit, judged) in [("11", 14), ("10.999999", 3)] {
         let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd(limit));
         account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
         let since = account.ledger.seq();
@@ -101,7 +101,7 @@ fn each_limit_of_the_account_shuts_the_door() {
         assert_eq!(report.fills, 2, "{code}");
         let since = account.ledger.seq();
         let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
-        assert_eq!(logged(&account, since), &MARKETS[..10], "{code}");
+        assert_eq!(logged(&account, since), &MARKETS[..3], "{code}");
         assert_eq!(report.strategies[0].not_traded[code], 14, "{code}");
     }
     // Cash: of 10.90 pUSD two purchases leave 0.90.
@@ -114,7 +114,7 @@ fn each_limit_of_the_account_shuts_the_door() {
     assert_eq!(report.fills, 2);
     let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
     assert_eq!(report.strategies[0].not_traded["cash"], 14);
-    assert_eq!(report.signals, 10);
+    assert_eq!(report.signals, 3);
 }
 
 /// The one that may buy is contradicted as it would be by a strategy with room.
@@ -131,8 +131,8 @@ fn a_shut_strategy_is_heard_where_another_may_buy() {
         &scene(),
         vec![says("full", buys("full", &wanted)), says("free", free)],
     );
-    // Ten are heard, `h`, `i` and `j` are counted, `m` is contradicted.
-    let mut expected = wanted[..10].to_vec();
+    // Three are heard, ten are counted, `m` is contradicted.
+    let mut expected = wanted[..3].to_vec();
     expected.extend(["m", "m"]);
     assert_eq!(logged(&account, since), expected);
     assert_eq!(report.fills, 0);

@@ -350,8 +350,8 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
     let bid = |market: &str, price: &str, shares: &str| {
         quote("maker", market, Some((price, shares)), None)
     };
-    // 5 pUSD may be in use: 3 are after the first. 2.40 do not fit, so 2.70 are not asked about;
-    // 1.80 are, and fit.
+    // 5 pUSD may be in use: 3 are after the first. 2.40 do not fit, so neither 2.70 nor the 2.001 are asked
+    // about; 2 are, and fit, and nothing is left then for 1.50.
     let mut account = account(&[]).configured(|c| c.risk.max_strategy_exposure = usd("5"));
     let since = account.ledger.seq();
     let report = account.tick(
@@ -362,8 +362,11 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
                 bid("m", "0.30", "10"),
                 bid("n", "0.40", "6"),
                 bid("n", "0.30", "9"),
-                bid("o", "0.30", "6"),
+                bid("n", "0.30", "6.67"),
+                bid("o", "0.40", "5"),
                 bid("o", "0.30", "10"),
+                bid("n", "0.30", "5"),
+                bid("n", "0.29", "5"),
             ],
         )],
     );
@@ -374,8 +377,9 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
         .map(|resting| resting.order.market_id.as_str())
         .collect();
     assert_eq!(resting, ["m", "o"]);
-    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 3);
-    assert_eq!(refused(&account, since), ["max_strategy_exposure"]);
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 6);
+    // The 1.50 were judged, since 2 had been the room of before; the 1.45 were not.
+    assert_eq!(refused(&account, since), ["max_strategy_exposure"; 2]);
     // Another strategy has its own room.
     let report = account.tick(
         &scene(1, 0),
@@ -398,6 +402,38 @@ fn quotes_that_a_limit_would_refuse_all_the_same_are_counted_and_not_logged() {
         .map(|resting| resting.order.strategy.as_str())
         .collect();
     assert_eq!(who, ["other"]);
+}
+
+/// 2 pUSD of room under each limit on money: once 2.40 was refused, 2.001 is counted under it, and 2 is bid.
+#[test]
+fn each_limit_on_money_counts_the_quotes_beyond_its_room() {
+    type Change = fn(&mut RiskConfig);
+    let cases: [(&str, Change); 4] = [
+        ("max_position_size", |r| r.max_position_size = usd("2")),
+        ("max_strategy_exposure", |r| {
+            r.max_strategy_exposure = usd("2");
+        }),
+        ("max_total_exposure", |r| r.max_total_exposure = usd("2")),
+        ("cash", |_| {}),
+    ];
+    for (code, change) in cases {
+        let balance = if code == "cash" { "2" } else { "1000" };
+        let mut account = Account::new(balance).configured(|c| change(&mut c.risk));
+        let since = account.ledger.seq();
+        let bids = [
+            ("m", "0.40", "6"),
+            ("n", "0.30", "6.67"),
+            ("o", "0.40", "5"),
+        ];
+        let bids =
+            bids.map(|(market, price, shares)| quote("maker", market, Some((price, shares)), None));
+        let report = account.tick(&scene(0, 0), vec![says("maker", bids.to_vec())]);
+        assert_eq!(refused(&account, since), [code], "2.40 is judged");
+        assert_eq!(report.strategies[0].not_traded[code], 2, "{code}");
+        let resting = account.ledger.resting().values();
+        let markets: Vec<&str> = resting.map(|one| one.order.market_id.as_str()).collect();
+        assert_eq!(markets, ["o"], "{code}");
+    }
 }
 
 #[test]
