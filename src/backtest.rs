@@ -24,6 +24,7 @@ pub mod parity;
 mod quiet;
 mod record;
 pub mod report;
+mod scouted;
 mod scouting;
 pub mod stats;
 pub mod summary;

@@ -11,7 +11,8 @@ use crate::trading::desk::{Gathered, LateViews, Quiet};
 use super::at_stake::{AtStake, set};
 use super::engine::{BacktestError, BacktestOptions, Replay, Stop};
 use super::frames::Frames;
-use super::scouting::{Scouted, Scouting};
+use super::scouted::Scouted;
+use super::scouting::Scouting;
 
 /// Views of one frame that are made when they are asked for.
 struct Late<'l, 'f, 'd> {
@@ -115,17 +116,21 @@ pub(super) fn replay(
         done: 0,
         division: Division::default(),
     };
-    let mut scouted = scouting.look_ahead();
+    let mut looked = scouting.look_ahead();
+    let mut scouted = Scouted::default();
     loop {
         // While some moments are stepped through, the next are looked at.
         let (goes_on, next) = rayon::join(
-            || walk.through(run, frames, &scouted),
+            || {
+                scouted.take(&looked);
+                walk.through(run, frames, &scouted)
+            },
             || scouting.look_ahead(),
         );
         if !goes_on? {
             return Ok(());
         }
-        scouting.give_back(std::mem::replace(&mut scouted, next));
+        scouting.give_back(std::mem::replace(&mut looked, next));
     }
 }
 

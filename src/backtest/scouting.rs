@@ -18,6 +18,7 @@ use crate::strategy::sight::{Past, Sight, Squares, TopBook};
 
 use super::engine::ReplayRules;
 use super::frames::{Moments, OLD_POINTS, shown_by};
+use super::scouted::Looked;
 
 /// Most rows that are looked at in one go, in whole moments: enough to keep each market's numbers near while its
 /// rows are gone through, and few enough to be given up within milliseconds.
@@ -28,34 +29,6 @@ const SMALL_BATCH: usize = 2_048;
 /// The markets are looked at in so many pieces, by whichever thread has time.
 const PIECES: usize = 16;
 
-/// What strategies make of the markets of some moments in which nothing is at stake.
-#[derive(Debug, Default)]
-pub(super) struct Scouted<'s> {
-    /// Which of all rows, in the order of time, these are.
-    rows: Range<usize>,
-    /// By strategy, then by row.
-    findings: Vec<Findings<'s>>,
-}
-
-impl<'s> Scouted<'s> {
-    /// Where the one of all rows at this place is among the findings; `None` when it is not.
-    pub(super) fn index(&self, place: usize) -> Option<usize> {
-        self.rows.contains(&place).then(|| place - self.rows.start)
-    }
-
-    /// Whether all is said of a row, if nothing is at stake.
-    pub(super) fn tells(&self, index: usize) -> bool {
-        // Without strategies nobody has looked.
-        let mut all = self.findings.iter();
-        !self.findings.is_empty() && all.all(|findings| findings.tells(index))
-    }
-
-    /// By strategy, then by row.
-    pub(super) fn findings(&self) -> &[Findings<'s>] {
-        &self.findings
-    }
-}
-
 /// Goes through the rows of a recording, some moments at a time, ahead of the account.
 pub(super) struct Scouting<'s, 'd> {
     dataset: &'d Dataset,
@@ -65,11 +38,9 @@ pub(super) struct Scouting<'s, 'd> {
     left: Range<usize>,
     markets: Vec<Known>,
     /// What was given back, to be filled again.
-    spare: Vec<Scouted<'s>>,
-    /// Where the rows that are looked at are among those of their markets, market after market.
-    order: Vec<u32>,
+    spare: Vec<Looked<'s>>,
+    /// Where the rows of each market begin among those that are looked at, market after market.
     begins: Vec<u32>,
-    by_market: Vec<Findings<'s>>,
 }
 
 /// What is known of a market so far.
@@ -134,15 +105,40 @@ impl<'s, 'd> Scouting<'s, 'd> {
             left: moments.places.clone(),
             markets,
             spare: Vec::new(),
-            order: Vec::new(),
             begins: Vec::new(),
-            by_market: Vec::new(),
         })
     }
 
     /// What is made of the next moments' markets; of none after the last row.
-    pub(super) fn look_ahead(&mut self) -> Scouted<'s> {
-        // Whole moments.
+    pub(super) fn look_ahead(&mut self) -> Looked<'s> {
+        let mut looked = self.spare.pop().unwrap_or_default();
+        looked.rows = self.next_rows();
+        // Of each row its number among the market's own, then where these begin.
+        let numbers = self.timeline.numbers(looked.rows.clone());
+        looked.order.clear();
+        for number in numbers {
+            if let Some(known) = self.markets.get_mut(*number as usize) {
+                looked.order.push(known.next);
+                known.next += 1;
+            }
+        }
+        self.begins.clear();
+        let mut sum = 0;
+        for known in &self.markets {
+            self.begins.push(sum);
+            sum += known.next;
+        }
+        for (place, number) in looked.order.iter_mut().zip(numbers) {
+            let begin = self.begins.get(*number as usize);
+            *place += begin.copied().unwrap_or_default();
+        }
+        let look = Look::new(self.dataset, &self.scouts);
+        look.at_all(&mut self.markets, &mut looked.pieces);
+        looked
+    }
+
+    /// The next rows to look at: those of whole moments.
+    fn next_rows(&mut self) -> Range<usize> {
         let first = self.timeline.rows_of(self.left.start).start;
         let after_last = self.left.end.checked_sub(1);
         let end = after_last.map_or(first, |last| self.timeline.rows_of(last).end);
@@ -155,59 +151,12 @@ impl<'s, 'd> Scouting<'s, 'd> {
         {
             rows.end = self.timeline.rows_of(place).end;
         }
-        let numbers = self.timeline.numbers(rows.clone());
-        let count = numbers.len();
-        let with_room = || {
-            self.scouts
-                .iter()
-                .map(|_| Findings::with_room(count))
-                .collect()
-        };
-        let mut scouted = self.spare.pop().unwrap_or_else(|| Scouted {
-            rows: 0..0,
-            findings: with_room(),
-        });
-        scouted.rows = rows;
-        if self.by_market.is_empty() {
-            self.by_market = with_room();
-        }
-        // Of each row its number among the market's own, then where these begin.
-        self.order.clear();
-        for number in numbers {
-            if let Some(known) = self.markets.get_mut(*number as usize) {
-                self.order.push(known.next);
-                known.next += 1;
-            }
-        }
-        self.begins.clear();
-        let mut sum = 0;
-        for known in &self.markets {
-            self.begins.push(sum);
-            sum += known.next;
-        }
-        for (place, number) in self.order.iter_mut().zip(numbers) {
-            *place += self
-                .begins
-                .get(*number as usize)
-                .copied()
-                .unwrap_or_default();
-        }
-        self.by_market.iter_mut().for_each(Findings::clear);
-        let look = Look::new(self.dataset, &self.scouts);
-        look.at_all(&mut self.markets, &mut self.by_market);
-        // The account reads them one after the other, from another core: scattered, each would have to be
-        // waited for.
-        let places = self.order.iter().map(|place| *place as usize);
-        for (findings, by_market) in scouted.findings.iter_mut().zip(&self.by_market) {
-            findings.extend_from(by_market, places.clone());
-        }
-        scouted
+        rows
     }
 
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.
-    pub(super) fn give_back(&mut self, mut scouted: Scouted<'s>) {
-        scouted.findings.iter_mut().for_each(Findings::clear);
-        self.spare.push(scouted);
+    pub(super) fn give_back(&mut self, looked: Looked<'s>) {
+        self.spare.push(looked);
     }
 }
 
@@ -227,25 +176,21 @@ impl<'l, 's> Look<'l, 's> {
         }
     }
 
-    /// Goes through the next rows of all markets.
-    fn at_all(&self, markets: &mut [Known], out: &mut [Findings<'s>]) {
+    /// Goes through the next rows of all markets, which are cut into `pieces`.
+    fn at_all(&self, markets: &mut [Known], pieces: &mut Vec<Vec<Findings<'s>>>) {
         let size = markets.len().div_ceil(PIECES).max(1);
-        let pieces = markets.par_chunks_mut(size).enumerate();
-        let found: Vec<Vec<Findings<'s>>> = pieces
-            .map(|(number, piece)| self.at_piece(piece, number * size))
-            .collect();
-        for piece in &found {
-            for (findings, more) in out.iter_mut().zip(piece) {
-                findings.extend_from(more, 0..more.len());
-            }
-        }
+        pieces.resize_with(markets.len().div_ceil(size), Vec::new);
+        let markets = markets.par_chunks_mut(size).enumerate();
+        markets
+            .zip(pieces)
+            .for_each(|((number, piece), out)| self.at_piece(piece, number * size, out));
     }
 
     /// Goes through the next rows of these markets; the first is that of number `base`.
-    fn at_piece(&self, markets: &mut [Known], base: usize) -> Vec<Findings<'s>> {
+    fn at_piece(&self, markets: &mut [Known], base: usize, out: &mut Vec<Findings<'s>>) {
         let rows = markets.iter().map(|known| known.next as usize).sum();
-        let with_room = |_| Findings::with_room(rows);
-        let mut out: Vec<Findings<'s>> = self.scouts.iter().map(with_room).collect();
+        out.resize_with(self.scouts.len(), Findings::default);
+        out.iter_mut().for_each(|findings| findings.restart(rows));
         // Its moment is set for each row.
         let mut snapshot = Snapshot::new(
             Timestamp::default(),
@@ -261,15 +206,14 @@ impl<'l, 's> Look<'l, 's> {
                 known.seen += 1;
                 let found = known
                     .alone
-                    .then(|| self.at_row(&mut snapshot, number, one, known, &mut out));
+                    .then(|| self.at_row(&mut snapshot, number, one, known, out));
                 if found.flatten().is_none() {
-                    for findings in &mut out {
+                    for findings in &mut *out {
                         findings.push(Finding::Other);
                     }
                 }
             }
         }
-        out
     }
 
     /// Looks at the latest row of one market; nothing is noted where a frame has no view of it either.

@@ -37,15 +37,6 @@ const NO_BIDS: [Bid; 2] = [Bid {
 }; 2];
 
 impl<'s> Findings<'s> {
-    /// With room for so many markets.
-    #[must_use]
-    pub fn with_room(markets: usize) -> Self {
-        Findings {
-            codes: Vec::with_capacity(markets),
-            ..Findings::default()
-        }
-    }
-
     /// Of how many markets there are any.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -58,9 +49,10 @@ impl<'s> Findings<'s> {
         self.codes.is_empty()
     }
 
-    /// Forgets all of them, and keeps the memory.
-    pub fn clear(&mut self) {
+    /// Forgets all of them, keeps the memory, and makes room for so many markets.
+    pub fn restart(&mut self, markets: usize) {
         self.codes.clear();
+        self.codes.reserve(markets);
         self.causes.clear();
         self.bids.clear();
     }
@@ -272,7 +264,7 @@ mod tests {
             Finding::Other,
         ];
         assert_eq!(all(&findings, 8), expected);
-        findings.clear();
+        findings.restart(1);
         assert_eq!(findings.get(0), Finding::Other);
         findings.push(Finding::Buy);
         assert_eq!(findings.get(0), Finding::Buy);

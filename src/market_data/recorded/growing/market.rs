@@ -7,7 +7,7 @@ use crate::market_data::recorded::repeated::Pattern;
 use crate::market_data::recorded::rows::{BAD_ID, Row, Values, is_id};
 
 /// Fewer rows of a later part are not worth to be kept apart.
-const FEW_ROWS: usize = 256;
+const FEW_ROWS: usize = 64;
 /// A question longer than this, in bytes, is not remembered as it was written.
 const MAX_RAW: usize = 2_048;
 
