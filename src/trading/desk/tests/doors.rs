@@ -1,4 +1,4 @@
-//! Purchases of a strategy that may buy nothing: one is told why, the others are counted.
+//! Purchases of a strategy that may buy nothing: three are told why, the others are counted.
 
 use crate::domain::{Intent, LedgerEvent, Price, Side, Signal, Snapshot};
 use crate::trading::config::{RiskConfig, SizingMethod};
