@@ -15,7 +15,7 @@ use super::super::risk::RiskGate;
 use super::wishes::{LateLooks, Purchase, Wish};
 
 /// So many purchases of a strategy are heard in each tick, whatever becomes of them: who looks at the log sees
-/// what it would do, and a day of full ticks does not bury what was done.
+/// what it would do.
 pub(super) const HEARD: u32 = 3;
 
 /// Which strategies may buy in this tick.

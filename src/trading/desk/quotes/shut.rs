@@ -13,7 +13,7 @@ pub(super) struct Shut<'w> {
     bids: Option<usize>,
     /// Place of the one that refuses all asks.
     asks: Option<usize>,
-    /// The most that a bid may cost under a limit on the strategy that refused one.
+    /// What a limit on the strategy had room for when it refused a bid last: there is no more by now.
     strategies: Vec<(&'w str, Usdc, usize)>,
     /// The same for a limit on the account.
     account: Option<(Usdc, usize)>,
@@ -92,7 +92,7 @@ impl<'w> Shut<'w> {
             "halted" | "max_orders_per_minute" | "max_daily_loss" | "max_drawdown_pct" => {
                 self.bids = Some(place);
             }
-            // An order that was judged asked for less than any limit had room for: this one has less.
+            // An order that was judged asked for no more than any limit had room for: this one has less.
             "max_position_size" | "max_total_exposure" | "cash" => {
                 self.account = room.map(|room| (room, place)).or(self.account);
             }
