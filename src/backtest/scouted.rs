@@ -62,3 +62,46 @@ impl<'s> Scouted<'s> {
         &self.findings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::scout::Finding;
+
+    fn found(all: &[Finding<'static>]) -> Findings<'static> {
+        let mut findings = Findings::default();
+        all.iter().for_each(|one| findings.push(*one));
+        findings
+    }
+
+    /// Two strategies, markets 0 and 1 in a piece and 2 in another; rows 7 to 10 are those of 2, 0, 1 and 2.
+    #[test]
+    fn what_was_found_market_by_market_is_told_row_by_row() {
+        let nothing = Finding::Nothing;
+        let first = [[nothing("a"), nothing("b")], [Finding::Buy, nothing("c")]];
+        let second = [[nothing("b"), nothing("d")], [nothing("e"), Finding::Other]];
+        let looked = Looked {
+            rows: 7..11,
+            order: vec![2, 0, 1, 3],
+            pieces: [first, second]
+                .map(|of| of.iter().map(|all| found(all)).collect())
+                .into(),
+        };
+        let mut scouted = Scouted::default();
+        assert!(!scouted.tells(0), "nobody has looked");
+        // What it held before is gone.
+        for _ in 0..2 {
+            scouted.take(&looked);
+            let told = |strategy: usize| -> Vec<Finding<'_>> {
+                let findings = &scouted.findings()[strategy];
+                (0..findings.len()).map(|row| findings.get(row)).collect()
+            };
+            assert_eq!(told(0), ["b", "a", "b", "d"].map(nothing));
+            let expected = [nothing("e"), Finding::Buy, nothing("c"), Finding::Other];
+            assert_eq!(told(1), expected);
+        }
+        let index = [6, 7, 10, 11].map(|row| scouted.index(row));
+        assert_eq!(index, [None, Some(0), Some(3), None]);
+        assert_eq!([0, 3].map(|row| scouted.tells(row)), [true, false]);
+    }
+}

@@ -237,11 +237,19 @@ impl RiskGate<'_> {
             .map(|check| check.limit)
     }
 
-    /// The most that a bid of this strategy may cost under one limit on money, pUSD; `None` for a limit that is
-    /// none, or that depends on the market.
+    /// What the limit of this name has room for, pUSD: the most that a post-only bid of this strategy, which pays
+    /// no fee, may cost under it. `None` where it is no limit on money, or is one of a market or an event.
     #[must_use]
     pub fn bid_room(&self, limit: &str, strategy: &StrategyName) -> Option<Usdc> {
-        limits::bid_room(self, limit, strategy)
+        let in_use = || self.ledger.strategy_and_total(strategy);
+        let limits = self.limits;
+        match limit {
+            "max_position_size" => Some(limits.max_position_size),
+            "max_strategy_exposure" => Some(limits.max_strategy_exposure.minus(in_use().0)),
+            "max_total_exposure" => Some(limits.max_total_exposure.minus(in_use().1)),
+            "cash" => Some(self.ledger.available_cash()),
+            _ => None,
+        }
     }
 
     /// The most notional that a taking buy at `limit` may have under every limit and with the cash

@@ -143,7 +143,7 @@ impl Step<'_> {
         shut: &mut Shut<'w>,
     ) -> Result<(), DeskError> {
         if let Some(refusal) = self.place_quote(quote, side, wanted)? {
-            let room = self.gate().bid_room(&refusal, &quote.strategy);
+            let room = || self.gate().bid_room(&refusal, &quote.strategy);
             shut.learn(strategy, side, &refusal, room);
         }
         Ok(())

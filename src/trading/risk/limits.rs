@@ -373,20 +373,6 @@ pub(super) fn of_account(
         .chain([cash])
 }
 
-/// The most that a bid may cost under one of the limits on money that ask nothing of the market: a post-only
-/// order pays no fee. `None` for any other limit.
-pub(super) fn bid_room(gate: &RiskGate<'_>, limit: &str, strategy: &StrategyName) -> Option<Usdc> {
-    let (ledger, limits) = (gate.ledger, gate.limits);
-    let (by_strategy, total) = ledger.strategy_and_total(strategy);
-    Some(match limit {
-        "max_position_size" => limits.max_position_size,
-        "max_strategy_exposure" => limits.max_strategy_exposure.minus(by_strategy),
-        "max_total_exposure" => limits.max_total_exposure.minus(total),
-        "cash" => ledger.available_cash(),
-        _ => return None,
-    })
-}
-
 /// One more order after `earlier` ones of the same breath.
 fn orders_in_a_minute(gate: &RiskGate<'_>, earlier: usize) -> Check {
     let would_be = gate

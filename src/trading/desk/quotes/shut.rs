@@ -77,7 +77,13 @@ impl<'w> Shut<'w> {
 
     /// Learns from the refusal of one side of a quote by the limit of this code; `room` is what a bid may
     /// cost under it, where it is a limit on money.
-    pub(super) fn learn(&mut self, strategy: &'w str, side: Side, code: &str, room: Option<Usdc>) {
+    pub(super) fn learn(
+        &mut self,
+        strategy: &'w str,
+        side: Side,
+        code: &str,
+        room: impl FnOnce() -> Option<Usdc>,
+    ) {
         let known = self.codes.iter().position(|known| known == code);
         let place = known.unwrap_or_else(|| {
             self.codes.push(code.to_owned());
@@ -93,16 +99,14 @@ impl<'w> Shut<'w> {
                 self.bids = Some(place);
             }
             // An order that was judged asked for no more than any limit had room for: this one has less.
-            "max_position_size" | "max_total_exposure" | "cash" => {
-                self.account = room.map(|room| (room, place)).or(self.account);
-            }
-            "max_strategy_exposure" => {
-                if let Some(room) = room {
+            _ => match room() {
+                None => {}
+                Some(room) if code == "max_strategy_exposure" => {
                     self.strategies.retain(|(of, ..)| *of != strategy);
                     self.strategies.push((strategy, room, place));
                 }
-            }
-            _ => {}
+                Some(room) => self.account = Some((room, place)),
+            },
         }
     }
 }
