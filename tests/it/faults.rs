@@ -75,7 +75,6 @@ fn an_answer_that_never_arrives_changes_nothing_and_the_same_order_is_placed_onc
 fn too_many_requests_are_waited_out_or_told() {
     let mut trader = trader("");
     let before = trader.account();
-    let ask = trader.exchange.ask(&trader.listed.token);
     // Longer than a read is waited for: the agent is told how long.
     let long = json!({"kind": "status", "code": 429, "retry_after": 90});
     let id = trader
@@ -93,6 +92,8 @@ fn too_many_requests_are_waited_out_or_told() {
     assert_eq!(trader.account(), before);
 
     let mut trader = Trader::alone(Exchange::start(12), "");
+    // Another exchange, which has started a moment later: its prices may have moved on.
+    let ask = trader.exchange.ask(&trader.listed.token);
     for read in READS {
         let short = json!({"kind": "status", "code": 429, "retry_after": 1});
         trader.exchange.arm(fault(short, read, json!({"next": 1})));
