@@ -176,10 +176,20 @@ impl Prepared {
         })
     }
 
-    /// The same recording without anything after `until`. Blocking. Errors: it cannot be read again.
-    pub fn until(&self, until: Timestamp) -> Result<Data, AppError> {
+    /// The same recording without anything after `until`. Blocking. Errors: it cannot be read again, or it was
+    /// cancelled.
+    pub fn until(
+        &self,
+        until: Timestamp,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Data, AppError> {
         let (dir, config) = (&self.dir, &self.config);
-        Ok(read(dir, config, Some(until), None, &|| false)?)
+        Ok(read(dir, config, Some(until), None, cancelled)?)
+    }
+
+    /// Gives its memory back, on another thread: that of a large recording takes a while.
+    pub fn discard(self) {
+        rayon::spawn(move || drop(self));
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.

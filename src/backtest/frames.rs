@@ -7,8 +7,8 @@ use crate::domain::{
     History, MarketView, Places, PricePoint, Resolution, Snapshot, SourceKind, Timestamp, Universe,
 };
 use crate::market_data::recorded::{
-    Dataset, FeeRule, Series, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Timeline, Top,
-    Visible, push_thinned,
+    Dataset, FeeRule, TICK_HISTORY_FIDELITY_MINUTES, TICK_HISTORY_MS, Timeline, Top, Visible,
+    push_thinned,
 };
 
 use super::engine::ReplayRules;
@@ -201,6 +201,7 @@ impl<'a> Frames<'a> {
             start.is_none_or(|start| at >= start) && end.is_none_or(|end| at <= end)
         };
         let timeline = dataset.timeline(cancelled)?;
+        let universe = dataset.universe(cancelled)?;
         let mut ends = Vec::new();
         let mut markets = vec![State::default(); dataset.series().len()];
         for (index, (one, state)) in dataset.series().iter().zip(&mut markets).enumerate() {
@@ -230,13 +231,12 @@ impl<'a> Frames<'a> {
             .map(|(at, _)| *at)
             .filter(|at| last_row.is_none_or(|last| *at > last));
         let total = period.places.len() + distinct(trailing);
-        let universe = Universe::new(dataset.series().iter().map(Series::template));
         Some(Frames {
             next: period.places.start,
             period,
             ends,
             markets,
-            universe: Arc::new(universe),
+            universe,
             total,
             ..Frames::empty(dataset)
         })

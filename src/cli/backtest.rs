@@ -214,6 +214,7 @@ fn carry_out(
             prepared.data.size(),
             backtest.result.report.frames,
         ));
+        prepared.discard();
         return Ok(Done {
             backtest,
             lookahead: None,
@@ -225,7 +226,7 @@ fn carry_out(
         // Checked above: the same settings do not fail later.
         set.unwrap_or_default()
     };
-    let until = |moment| prepared.until(moment);
+    let until = |moment| prepared.until(moment, &cancelled);
     let options = prepared.options(&progress, &cancelled);
     let found = lookahead::check(
         &prepared.data,
@@ -239,8 +240,10 @@ fn carry_out(
         LookaheadError::Data(error) => error,
     })?;
     result.report.notes.insert(0, found.words());
+    let backtest = prepared.told(result, &options)?;
+    prepared.discard();
     Ok(Done {
-        backtest: prepared.told(result, &options)?,
+        backtest,
         lookahead: Some(found),
     })
 }

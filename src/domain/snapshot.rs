@@ -184,6 +184,13 @@ impl Snapshot {
         self
     }
 
+    /// Whether a step on it is to be [hurried to its end](Self::interrupted_by).
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let flag = self.interrupted.as_deref();
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
     /// The same with trades of others, which are put in order of time.
     #[must_use]
     pub fn with_prints(mut self, mut prints: Vec<Print>) -> Self {
@@ -212,10 +219,8 @@ impl Snapshot {
 
     /// Those of them that stand at these places among [all](Snapshot::markets).
     pub fn candidates_in(&self, places: Range<usize>) -> impl Iterator<Item = &MarketView> {
-        let flag = self.interrupted.as_deref();
-        let goes_on = move || flag.is_none_or(|flag| !flag.load(Ordering::Relaxed));
         let views = self.markets.get(places).unwrap_or_default().iter();
-        let views = views.take_while(move |_| goes_on());
+        let views = views.take_while(|_| !self.is_interrupted());
         views.filter(|view| view.candidate)
     }
 

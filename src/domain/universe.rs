@@ -24,17 +24,22 @@ impl Universe {
     /// Those of `markets`; one that comes twice is added once.
     #[must_use]
     pub fn new<'a>(markets: impl ExactSizeIterator<Item = &'a Market>) -> Self {
-        let state = RandomState::default();
-        let count = markets.len();
-        let mut universe = Universe {
-            by_market: HashMap::with_capacity_and_hasher(count, state.clone()),
-            by_token: HashMap::with_capacity_and_hasher(count * 2, state),
-            claims: Vec::new(),
-        };
+        let mut universe = Universe::with_capacity(markets.len());
         for market in markets {
             universe.add(market);
         }
         universe
+    }
+
+    /// Without markets, with room for so many.
+    #[must_use]
+    pub fn with_capacity(markets: usize) -> Self {
+        let state = RandomState::default();
+        Universe {
+            by_market: HashMap::with_capacity_and_hasher(markets, state.clone()),
+            by_token: HashMap::with_capacity_and_hasher(markets * 2, state),
+            claims: Vec::new(),
+        }
     }
 
     /// The number of a market, which is new if it was not there.

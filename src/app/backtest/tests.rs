@@ -124,7 +124,7 @@ fn data_up_to_a_moment_hold_nothing_later() {
     let cut = moment("at", Some("2026-01-02T11:00:00Z"), false)
         .unwrap()
         .unwrap();
-    let known = prepared.until(cut).unwrap();
+    let known = prepared.until(cut, &|| false).unwrap();
     assert_eq!(known.prices().unwrap().period().unwrap().1, cut);
     assert!(
         known
@@ -134,7 +134,9 @@ fn data_up_to_a_moment_hold_nothing_later() {
             .iter()
             .all(|one| one.resolution().is_none())
     );
-    let later = prepared.until(cut.plus_millis(3_600_000)).unwrap();
+    let later = prepared
+        .until(cut.plus_millis(3_600_000), &|| false)
+        .unwrap();
     let ended = later
         .prices()
         .unwrap()
@@ -143,7 +145,9 @@ fn data_up_to_a_moment_hold_nothing_later() {
         .filter(|one| one.resolution().is_some());
     assert_eq!(ended.count(), 1);
     // Before the first row there is nothing at all.
-    let none = prepared.until(cut.plus_millis(-999_999_999_999)).unwrap();
+    let none = prepared
+        .until(cut.plus_millis(-999_999_999_999), &|| false)
+        .unwrap();
     assert!(none.prices().unwrap().series().is_empty());
 }
 
@@ -182,7 +186,7 @@ fn a_folder_of_messages_is_replayed_as_books() {
     );
     assert_eq!(done.data_hash.len(), 64);
     let cut = crate::domain::Timestamp::parse("2026-01-01T00:01:40Z").unwrap();
-    let known = prepared.until(cut).unwrap();
+    let known = prepared.until(cut, &|| false).unwrap();
     assert_eq!(known.books().unwrap().report().messages, 2);
     std::fs::write(dir.path().join("a.csv"), "timestamp,market_id,yes_price\n").unwrap();
     let mixed = Prepared::load(&Config::default(), &request, &|| false)

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::domain::{Book, Event, Market, MarketStatus, Price, Shares, Timestamp, TokenId};
+use crate::domain::{
+    Book, Event, Market, MarketStatus, Price, Shares, Timestamp, TokenId, Universe,
+};
 use crate::market_data::DataError;
 
 use super::content_hash::Digests;
 use super::described::{self, Described};
+use super::growing::MARKETS_PER_QUESTION;
 use super::load;
 use super::series::{Series, Visible};
 use super::skips::Skips;
@@ -104,6 +107,8 @@ pub struct Dataset {
     columns: Vec<VolumeColumn>,
     /// Made when a replay first asks for it.
     timeline: OnceLock<Arc<Timeline>>,
+    /// The same.
+    universe: OnceLock<Arc<Universe>>,
 }
 
 impl Dataset {
@@ -175,6 +180,7 @@ impl Dataset {
             groups,
             columns,
             timeline: OnceLock::new(),
+            universe: OnceLock::new(),
         }
     }
 
@@ -222,6 +228,23 @@ impl Dataset {
             .collect();
         let made = Timeline::new(&markets, cancelled)?;
         Some(Arc::clone(self.timeline.get_or_init(|| Arc::new(made))))
+    }
+
+    /// All markets by name and by token, each under its place among the [series](Self::series); made once. `None` when
+    /// `cancelled` said so meanwhile.
+    #[must_use]
+    pub fn universe(&self, cancelled: &(dyn Fn() -> bool + Sync)) -> Option<Arc<Universe>> {
+        if let Some(known) = self.universe.get() {
+            return Some(Arc::clone(known));
+        }
+        let mut made = Universe::with_capacity(self.series.len());
+        for (number, one) in self.series.iter().enumerate() {
+            if number % MARKETS_PER_QUESTION == 0 && cancelled() {
+                return None;
+            }
+            made.add(one.template());
+        }
+        Some(Arc::clone(self.universe.get_or_init(|| Arc::new(made))))
     }
 
     /// Index of the market with this id, slug or condition id.

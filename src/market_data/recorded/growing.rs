@@ -8,7 +8,7 @@ use crate::market_data::DataError;
 
 use super::place::Place;
 use super::repeated::Pattern;
-use super::rows::{Row, Values, file_error};
+use super::rows::{Cancelled, Row, Values, file_error};
 use super::skips::Skips;
 
 mod market;
@@ -23,6 +23,15 @@ const MAX_TOKENS: usize = 8;
 const MAX_MISSES: u8 = 8;
 /// So many rows a market must have before one is remembered.
 const MIN_ROWS: u64 = 3;
+
+/// Markets between two questions whether to go on.
+pub(super) const MARKETS_PER_QUESTION: usize = 4_096;
+
+/// Gives back the memory of what is not wanted any more, on another thread: that of a hundred thousand markets takes
+/// a while, and somebody waits.
+pub(super) fn discard(unwanted: impl Send + 'static) {
+    rayon::spawn(move || drop(unwanted));
+}
 
 /// The rows of one file.
 #[derive(Debug, Default)]
@@ -159,12 +168,24 @@ impl Growing {
         Ok(index)
     }
 
-    /// Adds the rows of a later part of the same file, which has so many lines before that part.
-    pub(super) fn join(&mut self, later: Growing, lines: u64) {
+    /// The same with the rows of a later part of the same file, which has so many lines before that part.
+    ///
+    /// Errors: `cancelled` said so.
+    pub(super) fn join(
+        mut self,
+        later: Growing,
+        lines: u64,
+        cancelled: Cancelled<'_>,
+    ) -> Result<Self, DataError> {
         self.odd_quotes += later.odd_quotes;
         self.skips
             .merge(later.skips.map(|place| place.after(lines)));
-        for mut market in later.markets {
+        let mut markets = later.markets.into_iter().enumerate();
+        while let Some((number, mut market)) = markets.next() {
+            if number % MARKETS_PER_QUESTION == 0 && cancelled() {
+                discard((self, markets));
+                return Err(DataError::Cancelled);
+            }
             market.place = market.place.after(lines);
             let mut known = self.by_id.get(market.id.as_bytes()).copied();
             let mut end = None;
@@ -199,6 +220,7 @@ impl Growing {
                 self.markets.push(market);
             }
         }
+        Ok(self)
     }
 
     /// Whether some market has rows with several tokens: which of them are dropped depends on all the rows
@@ -259,18 +281,23 @@ impl Merged {
     /// Adds the rows of file `number`, which come after those of the files before it, and what was
     /// skipped of them to `skips`; gives how many rows counted.
     ///
-    /// Errors: all its rows have other tokens than those of the files before.
+    /// Errors: all its rows have other tokens than those of the files before; or `cancelled` said so.
     pub(super) fn add(
         &mut self,
         file: Growing,
-        number: usize,
-        path: &Path,
+        (number, path): (usize, &Path),
         skips: &mut Skips,
+        cancelled: Cancelled<'_>,
     ) -> Result<u64, DataError> {
         let mut rows = 0;
         self.odd_quotes += file.odd_quotes;
         let mut here = file.skips;
-        for market in file.markets {
+        let mut markets = file.markets.into_iter().enumerate();
+        while let Some((place, market)) = markets.next() {
+            if place % MARKETS_PER_QUESTION == 0 && cancelled() {
+                discard(markets);
+                return Err(DataError::Cancelled);
+            }
             let known = self.by_id.get(&market.id).copied();
             match known.and_then(|index| self.markets.get_mut(index)) {
                 Some((known, _)) if known.token == market.token => {

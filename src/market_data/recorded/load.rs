@@ -16,7 +16,7 @@ use super::content_hash::Digests;
 use super::dataset::{Dataset, DatasetOptions, EventGroup, FileReport, LoadReport};
 use super::described::{self, Described};
 use super::fees::FeeRule;
-use super::growing::{GrowingMarket, Merged};
+use super::growing::{GrowingMarket, MARKETS_PER_QUESTION, Merged, discard};
 use super::metadata::{self, Known, Metadata};
 use super::parquet;
 use super::resolutions::{self, Line};
@@ -24,6 +24,8 @@ use super::rows::{self, Cancelled, Content, file_error, file_name};
 use super::series::{Edition, Parts, Series};
 use super::skips::Skips;
 
+/// Markets that are sorted in one go.
+const MARKETS_PER_SORT: usize = 16;
 /// The venue's smallest order, where the metadata does not say.
 pub(super) const DEFAULT_MIN_SIZE: u32 = 5;
 
@@ -46,13 +48,17 @@ pub(super) fn load(
             }
         })
         .collect();
+    if cancelled() {
+        discard(contents);
+        return Err(DataError::Cancelled);
+    }
     let mut report = LoadReport::default();
     let mut merged = Merged::default();
     for (path, content) in files.iter().zip(contents) {
         let number = report.files.len();
         match content? {
             Content::Prices(file) => {
-                let rows = merged.add(file, number, path, &mut report.skips)?;
+                let rows = merged.add(file, (number, path), &mut report.skips, cancelled)?;
                 let name = file_name(path);
                 report.files.push(FileReport { name, rows });
             }
@@ -75,10 +81,13 @@ pub(super) fn load(
     for path in beside(&home, is_resolutions) {
         resolutions::read_file(&path, &mut report.skips, cancelled, &mut lines)?;
     }
-    if cancelled() {
-        return Err(DataError::Cancelled);
-    }
-    finish(merged, options, report, &known, &lines, &described)
+    finish(
+        merged,
+        options,
+        report,
+        (&known, &lines, &described),
+        cancelled,
+    )
 }
 
 fn nothing_in(ignored: &[String]) -> String {
@@ -217,15 +226,21 @@ fn finish(
     merged: Merged,
     options: DatasetOptions,
     mut report: LoadReport,
-    known: &Known,
-    lines: &HashMap<String, Line>,
-    described: &Described,
+    (known, lines, described): (&Known, &HashMap<String, Line>, &Described),
+    cancelled: Cancelled<'_>,
 ) -> Result<Dataset, DataError> {
     report.odd_quotes = merged.odd_quotes;
     report.unmatched_resolutions =
         lines.keys().filter(|id| !merged.knows(id.as_str())).count() as u64;
     let mut markets = merged.markets;
-    markets.par_iter_mut().for_each(|(market, _)| market.sort());
+    markets
+        .par_chunks_mut(MARKETS_PER_SORT)
+        .filter(|_| !cancelled())
+        .for_each(|markets| markets.iter_mut().for_each(|(market, _)| market.sort()));
+    if cancelled() {
+        discard(markets);
+        return Err(DataError::Cancelled);
+    }
     if let Some(until) = options.until {
         markets.iter_mut().for_each(|(market, _)| market.cut(until));
         markets.retain(|(market, _)| !market.points.is_empty());
@@ -235,7 +250,12 @@ fn finish(
     let empty = [Metadata::default()];
     let mut events = Events::default();
     let mut series = Vec::with_capacity(markets.len());
-    for (index, (market, file)) in markets.into_iter().enumerate() {
+    let mut markets = markets.into_iter().enumerate();
+    while let Some((index, (market, file))) = markets.next() {
+        if index % MARKETS_PER_QUESTION == 0 && cancelled() {
+            discard((markets, series));
+            return Err(DataError::Cancelled);
+        }
         let editions = known.get(&*market.id).map_or(&empty[..], Vec::as_slice);
         let told = |line: &&Line| options.until.is_none_or(|until| line.resolved_at <= until);
         let line = lines.get(&*market.id).filter(told);

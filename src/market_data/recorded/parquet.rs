@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
@@ -17,7 +18,7 @@ use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
 
 use super::fields;
-use super::growing::Growing;
+use super::growing::{Growing, discard};
 use super::place::Place;
 use super::rows::{
     BAD_QUOTE, BAD_TIME, Cancelled, Columns, Content, LACKING, Row, Values, bad_price, bad_volume,
@@ -104,7 +105,7 @@ fn read_sound<F: ChunkReader + 'static>(
             let groups = part * size..counts.len().min((part + 1) * size);
             let before: i64 = counts.iter().take(groups.start).sum();
             let file = SerializedFileReader::new(open()?).map_err(failed)?;
-            let mut rows = Rows::after(u64::try_from(before).unwrap_or(0), file_name(path));
+            let mut rows = Rows::after(u64::try_from(before).unwrap_or(0), &file_name(path));
             for number in groups {
                 let group = file.get_row_group(number).map_err(failed)?;
                 rows.read_group(&*group, &columns, cancelled)
@@ -117,9 +118,13 @@ fn read_sound<F: ChunkReader + 'static>(
             Ok(rows.growing)
         })
         .collect();
+    if cancelled() {
+        discard(parts);
+        return Err(DataError::Cancelled);
+    }
     let mut growing = Growing::default();
     for part in parts {
-        growing.join(part?, 0);
+        growing = growing.join(part?, 0, cancelled)?;
     }
     growing.checked(path).map(Content::Prices)
 }
@@ -152,7 +157,7 @@ enum Stop {
 
 /// What has been read of a file.
 struct Rows {
-    name: String,
+    name: Arc<str>,
     count: u64,
     growing: Growing,
     skips: Skips<Place>,
@@ -219,9 +224,9 @@ impl Group {
 
 impl Rows {
     /// Nothing yet, after so many rows of the same file.
-    fn after(count: u64, name: String) -> Self {
+    fn after(count: u64, name: &str) -> Self {
         Rows {
-            name,
+            name: name.into(),
             count,
             growing: Growing::default(),
             skips: Skips::default(),

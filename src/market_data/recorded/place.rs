@@ -1,11 +1,12 @@
 //! Where a row is in a file, and what it holds.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A row in words: `daily.csv:17: 2026-01-01,abc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    file: String,
+    file: Arc<str>,
     place: Number,
     /// What it holds, shortened.
     text: String,
@@ -20,14 +21,14 @@ enum Number {
 
 impl Place {
     /// In a file of lines, counted from 1.
-    pub(super) fn on_line(file: &str, line: u64, text: String) -> Self {
-        let (file, place) = (file.to_owned(), Number::Line(line));
+    pub(super) fn on_line(file: &Arc<str>, line: u64, text: String) -> Self {
+        let (file, place) = (Arc::clone(file), Number::Line(line));
         Place { file, place, text }
     }
 
     /// In a file that has no lines.
-    pub(super) fn in_row(file: &str, row: u64, text: String) -> Self {
-        let (file, place) = (file.to_owned(), Number::Row(row));
+    pub(super) fn in_row(file: &Arc<str>, row: u64, text: String) -> Self {
+        let (file, place) = (Arc::clone(file), Number::Row(row));
         Place { file, place, text }
     }
 

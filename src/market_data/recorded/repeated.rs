@@ -360,7 +360,7 @@ mod tests {
                     .replace(",T,N,", &format!(",{token}{market},n{market},"));
                 let alone = read(&format!("{HEADER}\n{row}"));
                 let lines = text.matches('\n').count() as u64 - 1;
-                one_by_one.join(alone, lines);
+                one_by_one = one_by_one.join(alone, lines, &|| false).unwrap();
                 text += &row;
             }
             one_by_one.markets.iter_mut().for_each(GrowingMarket::gather);

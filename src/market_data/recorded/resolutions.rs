@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::domain::{Outcome, Price, Resolution, Timestamp, TokenId, text};
 use crate::market_data::DataError;
@@ -51,6 +52,7 @@ pub(super) fn read(
     known: &mut HashMap<String, Line>,
 ) -> Result<(), DataError> {
     let name = file_name(path);
+    let file: Arc<str> = name.as_str().into();
     let failed = |error: std::io::Error| file_error(path, error);
     let mut records = Records::new(input);
     records.advance().map_err(failed)?;
@@ -78,7 +80,7 @@ pub(super) fn read(
         let field = |index: usize| records.field(index).unwrap_or_default();
         let text_at =
             |index: usize, most: usize| text::clean(&String::from_utf8_lossy(field(index)), most);
-        let first = || place(&name, &records).to_string();
+        let first = || place(&file, &records).to_string();
         if field(market).is_empty() || field(outcome).is_empty() {
             skips.count("a resolution has no market or no outcome", first);
             continue;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::domain::{MoneyError, Price, Timestamp, Usdc};
 use crate::market_data::DataError;
@@ -197,7 +198,7 @@ pub(super) fn read_rows(
     path: &Path,
     cancelled: Cancelled<'_>,
 ) -> Result<Growing, DataError> {
-    let name = file_name(path);
+    let name: Arc<str> = file_name(path).into();
     let mut growing = Growing::default();
     let mut skips = Skips::default();
     let mut count = 0_u64;
@@ -259,12 +260,15 @@ pub(super) fn repeat(
 }
 
 /// `file:line: what the row holds`, shortened.
-pub(super) fn place<R: Read>(name: &str, records: &Records<R>) -> Place {
-    let fields: Vec<_> = names(records)
-        .into_iter()
-        .map(String::from_utf8_lossy)
-        .collect();
-    let text = crate::domain::text::clean(&fields.join(","), 120);
+pub(super) fn place<R: Read>(name: &Arc<str>, records: &Records<R>) -> Place {
+    let mut fields = Vec::new();
+    for index in 0..records.len() {
+        if index > 0 {
+            fields.push(b',');
+        }
+        fields.extend_from_slice(records.field(index).unwrap_or_default());
+    }
+    let text = crate::domain::text::clean(&String::from_utf8_lossy(&fields), 120);
     Place::on_line(name, records.line(), text)
 }
 

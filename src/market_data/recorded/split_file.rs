@@ -17,7 +17,7 @@ use crate::market_data::DataError;
 
 use super::capped::{MAX_FILE, MAX_RECORD};
 use super::content_hash::Digests;
-use super::growing::Growing;
+use super::growing::{Growing, discard};
 use super::hashed::{self, Window};
 use super::input;
 use super::records::Records;
@@ -110,6 +110,10 @@ fn read_in(
         Ok((growing, told))
     };
     let read: Vec<_> = parts.par_iter().map(read_part).collect();
+    if cancelled() {
+        discard(read);
+        return Err(DataError::Cancelled);
+    }
     let mut whole = Growing::default();
     let mut branches = Vec::new();
     let last = read.len().saturating_sub(1);
@@ -120,7 +124,7 @@ fn read_in(
         if told.is_open && number != last {
             return Ok(None);
         }
-        whole.join(growing, lines);
+        whole = whole.join(growing, lines, cancelled)?;
         lines += told.lines;
         branches.extend(told.branch);
     }

@@ -301,27 +301,45 @@ fn loading_stops_when_it_is_cancelled() {
         let asked = asked.load(Ordering::Relaxed);
         (loaded.map(|dataset| dataset.report().rows), asked)
     };
-    let cancelled = |after| {
-        let (loaded, asked) = load(after);
-        (loaded.err(), asked)
+    // Once more when the files have been given up.
+    let cancelled = Err(DataError::Cancelled);
+    assert_eq!(load(0), (cancelled.clone(), 2), "before the first row");
+    assert_eq!(load(2), (cancelled, 4), "among the rows");
+    // At rows 0, 4,096, 8,192, 12,288 and 16,384, when the files have been read, when they are put together, before
+    // and after the rows are sorted, and before the markets are made.
+    for after in 3..10 {
+        assert_eq!(load(after).0, Err(DataError::Cancelled), "{after}");
+    }
+    assert_eq!(load(10), (Ok(20_000), 10));
+}
+
+/// Of many markets a row or two each: what takes long then is to put them together.
+#[test]
+fn loading_many_markets_stops_when_it_is_cancelled() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    for (file, second) in [("p.csv", 1_767_225_600), ("q.csv", 1_767_225_660)] {
+        let rows: Vec<String> = (0..10_000)
+            .map(|market| format!("{second},m{market},A?,0.5,0,t{market}"))
+            .collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        std::fs::write(dir.path().join(file), csv(&rows)).unwrap();
+    }
+    let load = |after: u32| {
+        let asked = AtomicU32::new(0);
+        let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= after;
+        let loaded = Dataset::load_unless(dir.path(), DatasetOptions::default(), None, &cancelled);
+        let rows = loaded.map(|dataset| dataset.report().rows);
+        (rows, asked.load(Ordering::Relaxed))
     };
-    assert_eq!(
-        cancelled(0),
-        (Some(DataError::Cancelled), 1),
-        "before the first row"
-    );
-    assert_eq!(
-        cancelled(2),
-        (Some(DataError::Cancelled), 3),
-        "among the rows"
-    );
-    // At rows 0, 4,096, 8,192, 12,288 and 16,384, and once more before the rows are sorted.
-    assert_eq!(
-        cancelled(5),
-        (Some(DataError::Cancelled), 6),
-        "after the last"
-    );
-    assert_eq!(load(6), (Ok(20_000), 6));
+    let (whole, asked) = load(u32::MAX);
+    assert_eq!(whole, Ok(20_000));
+    // Each file is read in three questions and put together in three, 625 groups are sorted, and the markets
+    // are made in three.
+    assert_eq!(asked, 6 + 1 + 6 + 625 + 1 + 3);
+    for after in [6, 7, 9, 10, 12, 13, 300, 637, 638, 639, 641] {
+        assert_eq!(load(after).0, Err(DataError::Cancelled), "{after}");
+    }
 }
 
 #[test]

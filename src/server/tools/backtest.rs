@@ -125,6 +125,7 @@ fn carry_out(
     let cancelled = || caller.cancelled.is_cancelled();
     let prepared = Prepared::load(app.config(), &request, &cancelled)?;
     let backtest = prepared.run(&progress, &cancelled)?;
+    prepared.discard();
     let id = match app.desk().is_owner() {
         true => Some(backtest.keep(&app.store())?),
         false => None,
