@@ -31,27 +31,51 @@ pub fn analyse<'d>(
     seed: u64,
 ) -> Result<(), BacktestError> {
     let gained = result.equity.minus(result.report.balance);
-    let report = &mut result.report;
-    report.intervals = bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
     let data = data.map(Into::into);
-    if let Some((data, (_, end))) = data.zip(report.period).filter(|_| !result.partial) {
-        let holds = holds(report);
-        let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
-        let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
-        let stake = stake.map(|count| Usdc::from_micros(spent.micros() / count));
-        if let Some(favourites) = baselines::favourites(data, options, stake)? {
-            let draws = (seed, RANDOM_DRAWS);
-            report.comparisons = Some(Comparisons {
-                nothing: 0.0,
-                favourites,
-                random: baselines::random_trades(data, options, &holds, end, gained, draws),
-            });
-        } else {
+    let report = &result.report;
+    let compared_with = data.zip(report.period).filter(|_| !result.partial);
+    // One replay goes on by itself, draws are made on all threads.
+    let intervals = || bootstrap::intervals(&report.paths, report.balance, seed, DRAWS);
+    let (intervals, compared) = rayon::join(intervals, || {
+        let (data, (_, end)) = compared_with?;
+        Some(compare(report, data, options, (end, gained, seed)))
+    });
+    let report = &mut result.report;
+    report.intervals = intervals;
+    if let Some(compared) = compared {
+        report.comparisons = compared?;
+        if report.comparisons.is_none() {
             report.notes.push(CUT_SHORT.to_owned());
         }
     }
     report.diagnoses = diagnose(report, data, gained);
     Ok(())
+}
+
+/// The run, which ended at `end` and gained so much, beside what asks for no skill; `None` when that was
+/// cancelled.
+fn compare(
+    report: &ReportInput,
+    data: Source<'_>,
+    options: &BacktestOptions<'_>,
+    (end, gained, seed): (Timestamp, Usdc, u64),
+) -> Result<Option<Comparisons>, BacktestError> {
+    let holds = holds(report);
+    let spent: Usdc = holds.iter().map(|hold| hold.cost).sum();
+    let stake = i64::try_from(holds.len()).ok().filter(|count| *count > 0);
+    let stake = stake.map(|count| Usdc::from_micros(spent.micros() / count));
+    let draws = (seed, RANDOM_DRAWS);
+    let (favourites, random) = rayon::join(
+        || baselines::favourites(data, options, stake),
+        || baselines::random_trades(data, options, &holds, end, gained, draws),
+    );
+    let is_whole = random.is_some() || !(options.cancelled)();
+    let favourites = favourites?.filter(|_| is_whole);
+    Ok(favourites.map(|favourites| Comparisons {
+        nothing: 0.0,
+        favourites,
+        random,
+    }))
 }
 
 /// All purchases that were held, closed ones and open ones.

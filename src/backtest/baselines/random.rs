@@ -97,13 +97,13 @@ pub fn random_trades<'d>(
     let drawn = match data.into() {
         Source::Prices(dataset) => {
             let rows = Rows::new(dataset, &options.rules);
-            draw(&rows, holds, end, (seed, draws))?
+            draw(&rows, holds, end, (seed, draws), options.cancelled)?
         }
         Source::Books(recording) => {
             let sold = holds.iter().filter_map(|hold| hold.sold_at);
             let moments = holds.iter().map(|hold| hold.opened_at).chain(sold);
             let tops = Tops::at(recording, options, moments.chain([end]).collect())?;
-            draw(&tops, holds, end, (seed, draws))?
+            draw(&tops, holds, end, (seed, draws), options.cancelled)?
         }
     };
     let returns: Vec<f64> = drawn
@@ -123,26 +123,31 @@ pub fn random_trades<'d>(
 }
 
 /// Results after fees of so many draws; a trade for which nothing could be bought comes to nothing. `None`
-/// where that is so of all of them: then there is nothing to compare with. The same seed gives the same on
-/// any number of threads.
+/// where that is so of all of them: then there is nothing to compare with; and when they are not wanted any more.
+/// The same seed gives the same on any number of threads.
 fn draw(
     offers: &impl Offers,
     holds: &[Hold],
     end: Timestamp,
     (seed, draws): (u64, u32),
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Option<Vec<Usdc>> {
     let draws = (0..draws).into_par_iter().map(|number| {
+        if cancelled() {
+            return None;
+        }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(u64::from(number));
         let results = holds
             .iter()
             .map(|hold| trade(offers, &mut random, *hold, end));
-        results.fold(None, |sum: Option<Usdc>, result| match (sum, result) {
+        let sum = results.fold(None, |sum: Option<Usdc>, result| match (sum, result) {
             (Some(sum), Some(result)) => Some(sum.plus(result)),
             (sum, result) => sum.or(result),
-        })
+        });
+        Some(sum)
     });
-    let drawn: Vec<Option<Usdc>> = draws.collect();
+    let drawn: Vec<Option<Usdc>> = draws.collect::<Option<_>>()?;
     let any = drawn.iter().any(Option::is_some);
     any.then(|| drawn.into_iter().map(Option::unwrap_or_default).collect())
 }
