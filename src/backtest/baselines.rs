@@ -137,7 +137,7 @@ pub fn favourites<'d>(
     // What it has seen it never looks at again: most of the recording.
     let is_new = |market: &MarketId| seen.lock().is_ok_and(|seen| !seen.contains(market));
     let selects: engine::Selects<'_> = &is_new;
-    let result = engine::run_selected(data, &strategies, &options, &mut |_| {}, Some(selects))?;
+    let result = engine::run_selected(data, &strategies, &options, &mut |_, _| {}, Some(selects))?;
     if result.partial {
         return Ok(None);
     }

@@ -131,8 +131,8 @@ impl FeeModel {
     }
 }
 
-/// Is shown the events of a step.
-pub type Observe<'o> = dyn FnMut(&[StampedEvent]) + Send + 'o;
+/// Is shown the events of a step, and what it reports; the opening of the account reports nothing.
+pub type Observe<'o> = dyn FnMut(&[StampedEvent], Option<&TickReport>) + Send + 'o;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -171,10 +171,10 @@ pub fn run<'d>(
     strategies: &[Box<dyn Strategy>],
     options: &BacktestOptions<'_>,
 ) -> Result<BacktestResult, BacktestError> {
-    run_observed(data, strategies, options, &mut |_| {})
+    run_observed(data, strategies, options, &mut |_, _| {})
 }
 
-/// The same, and `observe` is shown the events of each step as they come.
+/// The same, and `observe` is shown the events and the report of each step as they come.
 ///
 /// Errors: as [`run`].
 pub fn run_observed<'d>(
@@ -378,7 +378,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     ) {
         let standing = Standing::of(&self.ledger, snapshot.at);
         self.record.take(Some(snapshot), standing, &report, &events);
-        (self.observe)(&events);
+        (self.observe)(&events, Some(&report));
         self.events = events;
     }
 
@@ -395,7 +395,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     ) -> Result<(), DeskError> {
         let events =
             desk::open_account(&mut self.ledger, SourceKind::Recorded, options.balance, at)?;
-        (self.observe)(&events);
+        (self.observe)(&events, None);
         Ok(())
     }
 
@@ -454,7 +454,14 @@ fn replay(
         Some(mut frames) => {
             let scouting = options.scouts(&run, &frames, selects.is_some()).then(|| {
                 let (start, rules) = (options.start, &options.rules);
-                Scouting::new(dataset, run.strategies, start, rules, frames.period())
+                Scouting::new(
+                    dataset,
+                    run.strategies,
+                    start,
+                    rules,
+                    frames.period(),
+                    &wanted,
+                )
             });
             match scouting.flatten() {
                 Some(mut scouting) => {

@@ -14,7 +14,7 @@ use crate::market_data::recorded::{
 };
 use crate::strategy::Strategy;
 use crate::strategy::scout::{Finding, Findings, NoStake, Scout};
-use crate::strategy::sight::{Past, Sight, Squares, TopBook};
+use crate::strategy::sight::{Past, Sight, Squares, Starts, TopBook};
 
 use super::engine::ReplayRules;
 use super::frames::{Moments, OLD_POINTS, shown_by};
@@ -61,7 +61,7 @@ struct Known {
 }
 
 impl<'s, 'd> Scouting<'s, 'd> {
-    /// `None` when a strategy needs whole views. `moments` are those that are gone through; markets are left
+    /// `None` when a strategy needs whole views, or `cancelled` said so meanwhile. `moments` are those that are gone through; markets are left
     /// out that share an event with a neg-risk one, since frames show all of such an event, or of which the
     /// metadata changes, and those that a strategy looks at together with others.
     pub(super) fn new(
@@ -70,6 +70,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
         start: Option<Timestamp>,
         rules: &ReplayRules,
         moments: &Moments,
+        cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
         let scouts: Option<Vec<&dyn Scout>> =
             strategies.iter().map(|strategy| strategy.scout()).collect();
@@ -97,7 +98,10 @@ impl<'s, 'd> Scouting<'s, 'd> {
                 past: Columns::default(),
             }
         };
-        let markets = dataset.series().iter().enumerate().map(known).collect();
+        // There may be hundreds of thousands.
+        let markets = dataset.series().par_iter().enumerate();
+        let markets = markets.map(|market| (!cancelled()).then(|| known(market)));
+        let markets = markets.collect::<Option<_>>()?;
         Some(Scouting {
             dataset,
             scouts,
@@ -278,6 +282,7 @@ struct Columns {
     start: usize,
     /// Rows that are in it.
     taken: usize,
+    starts: Starts,
 }
 
 impl Columns {
@@ -322,6 +327,7 @@ impl Columns {
             times,
             prices,
             squares,
+            starts: &self.starts,
         })
     }
 }

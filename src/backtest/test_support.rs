@@ -81,7 +81,7 @@ pub(crate) fn events<'d>(
     options: &BacktestOptions<'_>,
 ) -> (BacktestResult, Vec<StampedEvent>) {
     let mut all = Vec::new();
-    let result = run_observed(data, strategies, options, &mut |events| {
+    let result = run_observed(data, strategies, options, &mut |events, _| {
         all.extend_from_slice(events);
     });
     (result.unwrap(), all)

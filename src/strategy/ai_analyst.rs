@@ -13,7 +13,7 @@ use super::sight::{Sight, TopBook};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause};
 use crate::domain::{
     Book, Calibrations, Estimate, Fixed, Intent, Market, MarketView, Outcome, Side, Signal,
-    StrategyName, Timestamp, text,
+    StrategyName, Timestamp, Usdc, text,
 };
 
 /// Its name in the configuration.
@@ -323,6 +323,10 @@ impl Scout for AiAnalyst {
     fn find(&self, _: &StrategyContext<'_>, _: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
         // With an estimate there would be something at stake.
         Finding::Nothing(NO_ESTIMATE)
+    }
+
+    fn purchase_size(&self) -> Option<Usdc> {
+        None
     }
 
     fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {

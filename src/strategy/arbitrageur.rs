@@ -195,6 +195,10 @@ impl Scout for Arbitrageur {
         }
     }
 
+    fn purchase_size(&self) -> Option<Usdc> {
+        None
+    }
+
     fn look_at(&self, _: &StrategyContext<'_>, _: &MarketView) -> Vec<Intent> {
         // It finds no purchases and no bids.
         Vec::new()

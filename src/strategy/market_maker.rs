@@ -434,6 +434,10 @@ impl Scout for MarketMaker {
         }
     }
 
+    fn purchase_size(&self) -> Option<Usdc> {
+        None
+    }
+
     fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
         let quotes = self.look(context, &Standing::of(context), view);
         let quotes = quotes.into_iter().flatten().flatten();

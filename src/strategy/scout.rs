@@ -10,12 +10,12 @@ use super::StrategyContext;
 use super::sight::{Sight, TopBook};
 use crate::domain::{
     Calibrations, Estimate, Intent, Market, MarketId, MarketView, Position, QuoteSide,
-    RestingOrder, Snapshot, TokenId,
+    RestingOrder, Snapshot, TokenId, Usdc,
 };
 
 mod findings;
 
-pub use findings::Findings;
+pub use findings::{Findings, Tally};
 
 /// The account that such markets are looked at with: it has no stake in anything.
 #[derive(Debug, Default)]
@@ -64,6 +64,10 @@ pub trait Scout: Sync {
     /// What it makes of a market in which nothing is at stake. `context` knows the moment and an account
     /// without positions, orders and estimates.
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_>;
+
+    /// Notional of each purchase that it finds, pUSD: what `analyze` states as its size. `None` where it finds none,
+    /// or where they differ.
+    fn purchase_size(&self) -> Option<Usdc>;
 
     /// Where it found a purchase or bids: what it wants, in full.
     fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent>;

@@ -3,6 +3,8 @@
 //! A replay of price files knows one price for each book: looks that take a [`Sight`] are the same code
 //! for a live tick and for a replay that makes no books.
 
+use std::cell::Cell;
+
 pub use super::indicators::Squares;
 use super::indicators::{self, Smoothing, Trend};
 use crate::domain::{
@@ -135,7 +137,43 @@ pub enum Past<'a> {
         prices: &'a [f64],
         /// Beside the prices: of all changes up to each.
         squares: &'a [Squares],
+        /// Where looks at the same market began before, to be tried first.
+        starts: &'a Starts,
     },
+}
+
+/// Where a window into a past that grows began at the latest looks: time goes forward, so that it mostly begins
+/// there again or one place on. Only how long a look takes depends on it.
+#[derive(Debug, Default)]
+pub struct Starts([Cell<(i64, usize)>; 2]);
+
+impl Starts {
+    /// How many of `times`, which are in order, lie before `moment`.
+    fn of(&self, times: &[Timestamp], moment: Timestamp) -> usize {
+        let Some(last) = times.last() else { return 0 };
+        // Two strategies look back, each as far as ever.
+        let back = last.since(moment);
+        let [first, second] = &self.0;
+        let known = if first.get().0 == back { first } else { second };
+        let begins_at = |place: usize| {
+            let before = place.checked_sub(1).and_then(|before| times.get(before));
+            let here = times.get(place);
+            before.is_none_or(|before| *before < moment) && here.is_none_or(|here| *here >= moment)
+        };
+        let (of, tried) = known.get();
+        let place = if of != back {
+            first.swap(second);
+            start_of(times, moment)
+        } else if begins_at(tried) {
+            return tried;
+        } else if begins_at(tried + 1) {
+            tried + 1
+        } else {
+            start_of(times, moment)
+        };
+        known.set((back, place));
+        place
+    }
 }
 
 impl Past<'_> {
@@ -153,8 +191,13 @@ impl Past<'_> {
                 let point = history.last_until(moment)?;
                 Some((point.at, point.price))
             }
-            Past::Columns { times, prices, .. } => {
-                let place = start_of(times, moment.plus_millis(1)).checked_sub(1)?;
+            Past::Columns {
+                times,
+                prices,
+                starts,
+                ..
+            } => {
+                let place = starts.of(times, moment.plus_millis(1)).checked_sub(1)?;
                 Some((*times.get(place)?, *prices.get(place)?))
             }
         }
@@ -168,8 +211,9 @@ impl Past<'_> {
                 times,
                 prices,
                 squares,
+                starts,
             } => {
-                let first = start_of(times, moment);
+                let first = starts.of(times, moment);
                 let squares = squares.last()?.after(*squares.get(first)?);
                 indicators::trend(prices.get(first..)?, squares, smoothing)
             }
@@ -214,6 +258,35 @@ mod tests {
     use super::*;
     use crate::domain::PricePoint;
 
+    /// A window of 24 points that grows, then slides, and whose points are even or not: three strategies that look
+    /// back by turns, which is one more than is remembered.
+    #[test]
+    fn what_was_remembered_of_a_window_changes_nothing() {
+        let even = |step: i64| step * 600_000;
+        let uneven = |step: i64| step * 600_000 + (step * 7_919 % 13) * 30_000;
+        for millis in [even, uneven] {
+            let times: Vec<Timestamp> = (0..200)
+                .map(|step| Timestamp::from_millis(millis(step)))
+                .collect();
+            let starts = Starts::default();
+            let mut at_once = 0;
+            for end in 1..=times.len() {
+                let window = &times[end.saturating_sub(24)..end];
+                let last = window[window.len() - 1];
+                for back in [0, 1, 3_600_000, 3_600_000, 7_200_000, i64::MAX / 4] {
+                    let moment = last.plus_millis(-back);
+                    let expected = window.iter().filter(|at| **at < moment).count();
+                    let known = starts.0.iter().any(|known| known.get() == (back, expected));
+                    at_once += u32::from(known);
+                    assert_eq!(starts.of(window, moment), expected, "{end} {back}");
+                }
+            }
+            // What was asked twice in a row is remembered.
+            assert!(at_once >= 199, "{at_once}");
+        }
+        assert_eq!(Starts::default().of(&[], Timestamp::from_millis(5)), 0);
+    }
+
     /// Even distances, uneven ones, equal moments, one point and none.
     #[test]
     fn columns_are_looked_up_as_points_are() {
@@ -241,10 +314,12 @@ mod tests {
                 squares.push(squares.last().unwrap().and(pair[0], pair[1]));
             }
             squares.truncate(prices.len());
+            let starts = Starts::default();
             let columns = Past::Columns {
                 times: &times,
                 prices: &prices,
                 squares: &squares,
+                starts: &starts,
             };
             let by_points = Past::Points(&history);
             assert_eq!(columns.is_empty(), by_points.is_empty());

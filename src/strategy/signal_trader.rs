@@ -395,6 +395,10 @@ impl Scout for SignalTrader {
         }
     }
 
+    fn purchase_size(&self) -> Option<Usdc> {
+        Some(self.terms.order_size)
+    }
+
     fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
         self.look(context, view).into_iter().collect()
     }

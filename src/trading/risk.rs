@@ -127,6 +127,23 @@ impl Candidate<'_> {
     }
 }
 
+/// What the limits of account and strategy leave to a purchase of one strategy, in the order in which it would
+/// be judged by them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leeway(Vec<(&'static str, Usdc)>);
+
+impl Leeway {
+    /// The first limit that refuses a purchase which costs at least `least` pUSD, more than nothing, whatever
+    /// else it is. `None` where one may pass.
+    #[must_use]
+    pub fn refuses(&self, least: Usdc) -> Option<&'static str> {
+        let mut limits = self.0.iter();
+        limits
+            .find(|(_, room)| least > *room)
+            .map(|(limit, _)| *limit)
+    }
+}
+
 /// Judges orders against the limits and the state of the account at this moment.
 #[derive(Debug, Clone, Copy)]
 pub struct RiskGate<'a> {
@@ -224,23 +241,33 @@ impl RiskGate<'_> {
         Ok(())
     }
 
-    /// The limit of account or strategy that leaves no room for the least purchase that the venue takes
-    /// ([`venue_rules::MIN_MARKETABLE_BUY`]): it would refuse every one of this strategy, whichever the
-    /// market. `None` where one may pass.
+    /// What the limits of account and strategy leave to a purchase of this strategy, whichever its market.
     #[must_use]
-    pub fn shut_to(&self, strategy: &StrategyName) -> Option<&'static str> {
+    pub fn leeway(&self, strategy: &StrategyName) -> Leeway {
+        let mut limits = Vec::new();
         if halts::pass(Side::Buy, self.ledger).is_err() {
-            return Some("halted");
+            limits.push(("halted", Usdc::ZERO));
         }
-        limits::of_account(self, strategy, venue_rules::MIN_MARKETABLE_BUY)
-            .find(|check| !check.passed)
-            .map(|check| check.limit)
+        let room = |limit| Some((limit, self.room(limit, strategy)?));
+        let closed = |check: limits::Check| (!check.passed).then_some((check.limit, Usdc::ZERO));
+        // In the order in which an order is judged.
+        limits.extend(limits::orders_in_a_minute(self, 0).and_then(closed));
+        let exposures = [
+            "max_position_size",
+            "max_strategy_exposure",
+            "max_total_exposure",
+        ];
+        limits.extend(exposures.into_iter().filter_map(room));
+        limits.extend(closed(halts::daily_loss(self.ledger, self.limits)));
+        limits.extend(halts::drawdown(self.ledger, self.limits).and_then(closed));
+        limits.extend(room("cash"));
+        Leeway(limits)
     }
 
-    /// What the limit of this name has room for, pUSD: the most that a post-only bid of this strategy, which pays
-    /// no fee, may cost under it. `None` where it is no limit on money, or is one of a market or an event.
+    /// What the limit of this name has room for, pUSD: the most that an order of this strategy may cost under
+    /// it, fee not counted. `None` where it is no limit on money, or is one of a market or an event.
     #[must_use]
-    pub fn bid_room(&self, limit: &str, strategy: &StrategyName) -> Option<Usdc> {
+    pub fn room(&self, limit: &str, strategy: &StrategyName) -> Option<Usdc> {
         let in_use = || self.ledger.strategy_and_total(strategy);
         let limits = self.limits;
         match limit {

@@ -5,6 +5,7 @@ use crate::backtest::record::tests::{dataset, options};
 use crate::domain::Timestamp;
 use crate::market_data::recorded::Dataset;
 use crate::market_data::recorded::books::tests::{START, book, change, read, resolved};
+use crate::trading::report::TickReport;
 
 const PRICES: &str = "\
 2026-01-01T00:00:00Z,a,A?,0.7,0,ta
@@ -67,7 +68,7 @@ fn leaving_out_what_has_been_seen_changes_nothing_of_the_account() {
         let is_new = |market: &MarketId| !seen.lock().unwrap().contains(market);
         let selects: Option<engine::Selects<'_>> = selective.then_some(&is_new);
         let mut events = Vec::new();
-        let mut observe = |more: &[crate::domain::StampedEvent]| {
+        let mut observe = |more: &[crate::domain::StampedEvent], _: Option<&TickReport>| {
             // How many candidates a tick had is told, and is another number of course. What was used of a
             // book is not given back where nothing is held any more: nobody trades there again.
             let other = |told: &str| told.contains("TickCompleted") || told.contains("DepthUsed");

@@ -355,7 +355,7 @@ fn ticks_come_at_whole_multiples_after_a_change_and_within_the_period() {
             &recording,
             &script(|_, _| Vec::new()),
             &options,
-            &mut |events| {
+            &mut |events, _| {
                 all.extend_from_slice(events);
             },
         )

@@ -7,7 +7,7 @@ use super::super::test_support::{Buyer, Oracle, hour, hourly, load, options};
 use super::*;
 use crate::domain::Usdc;
 use crate::market_data::recorded::Dataset;
-use crate::strategy::{StrategiesConfig, StrategySet};
+use crate::strategy::{Analysis, StrategiesConfig, StrategyContext, StrategyError, StrategySet};
 
 /// Two markets over two days that go up and down and up.
 fn rows(until: i64) -> String {
@@ -62,6 +62,46 @@ fn whoever_remembers_another_run_is_caught() {
     assert!(difference.truncated.contains("oracle"), "{difference:?}");
 }
 
+/// Wants nothing where the oracle would buy, and says why.
+struct Counting(Oracle);
+
+impl Strategy for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
+        let mut analysis = self.0.analyze(context)?;
+        let rises = u32::try_from(analysis.intents.len()).unwrap();
+        analysis.intents.clear();
+        analysis
+            .passed_over
+            .insert("it will rise".to_owned(), rises);
+        Ok(analysis)
+    }
+}
+
+/// No event tells of it.
+#[test]
+fn whoever_only_counts_what_comes_is_caught() {
+    let found = looked_at(&|dataset| vec![Box::new(Counting(Oracle::of(dataset)))]);
+    let difference = found.difference.unwrap();
+    // As above: after hour 19 one market rises.
+    assert_eq!(
+        (difference.event, &difference.at),
+        (None, &hour(19).to_rfc3339())
+    );
+    assert_eq!(difference.whole, "counting passed over: it will rise 1");
+    assert_eq!(difference.truncated, "nothing");
+    let words = difference.words();
+    assert!(
+        words.contains(
+            "strategies counted otherwise at 2026-01-01T19:00:00Z. With all data: counting"
+        ),
+        "{words}"
+    );
+}
+
 #[test]
 fn the_honest_pass() {
     let honest: Make<'_> = &|_| {
@@ -76,6 +116,8 @@ fn the_honest_pass() {
     assert_eq!(found.difference, None);
     assert_eq!(found.cuts.len(), 4);
     assert!(found.compared > 100, "{found:?}");
+    // A tick an hour, to hours 9, 19, 28 and 38.
+    assert_eq!(found.ticks, 10 + 20 + 29 + 39);
     assert!(found.words().starts_with("No look-ahead found"));
 }
 
@@ -106,11 +148,11 @@ fn one_more_and_one_less_are_differences() {
     let whole = [event(1, 5), event(2, 6), event(3, 7)];
     assert_eq!(compare(&whole, &whole[..2], hour(2)), (2, None));
     let (same, difference) = compare(&whole, &whole[..1], hour(2));
-    let difference = difference.unwrap();
-    assert_eq!((same, difference.event), (1, 2));
+    let (at, difference) = difference.unwrap();
+    assert_eq!((same, difference.event, at), (1, Some(2), hour(2)));
     assert_eq!(difference.truncated, "nothing");
     let (_, difference) = compare(&whole[..1], &whole, hour(2));
-    assert_eq!(difference.unwrap().whole, "nothing");
+    assert_eq!(difference.unwrap().1.whole, "nothing");
 }
 
 /// What was found by the time that it was ended is kept, and says how far it went.

@@ -23,9 +23,12 @@ struct Bid {
 
 const OTHER: u8 = 0;
 const BUY: u8 = 1;
+/// Bids for both outcomes.
 const BIDS: u8 = 2;
+/// A bid for one outcome, and a cause for the other.
+const ONE_BID: u8 = 3;
 /// The first cause has this code.
-const FIRST: u8 = 3;
+const FIRST: u8 = 4;
 /// No more causes than this are told apart: what has another is to be looked at whole.
 const MOST: usize = 250;
 /// No cause.
@@ -35,6 +38,17 @@ const NO_BIDS: [Bid; 2] = [Bid {
     price: Price::ZERO,
     cause: NONE,
 }; 2];
+
+/// What a strategy made of some markets, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally<'s> {
+    /// Markets of which it would buy something.
+    pub buys: u32,
+    /// Markets that it would bid in.
+    pub quoted: u32,
+    /// How often something was passed over for each cause: a market, or one outcome of a quoted one.
+    pub causes: Vec<(&'s str, u32)>,
+}
 
 impl<'s> Findings<'s> {
     /// Of how many markets there are any.
@@ -71,17 +85,21 @@ impl<'s> Findings<'s> {
     /// Notes bids for the next market.
     fn push_bids(&mut self, sides: [Result<QuoteSide, &'s str>; 2]) -> Option<u8> {
         let mut bids = NO_BIDS;
+        let mut code = BIDS;
         for (bid, side) in bids.iter_mut().zip(sides) {
             match side {
                 Ok(QuoteSide { price, shares }) => (bid.price, bid.shares) = (price, shares),
-                Err(cause) => bid.cause = self.code_of(cause)?,
+                Err(cause) => {
+                    code = ONE_BID;
+                    bid.cause = self.code_of(cause)?;
+                }
             }
         }
         // All at once: few strategies bid, and one that does mostly bids often.
         self.bids.reserve(self.codes.capacity() - self.bids.len());
         self.bids.resize(self.codes.len(), NO_BIDS);
         self.bids.push(bids);
-        Some(BIDS)
+        Some(code)
     }
 
     /// The code of a cause; `None` when there are too many.
@@ -124,7 +142,7 @@ impl<'s> Findings<'s> {
     pub fn get(&self, place: usize) -> Finding<'s> {
         match self.codes.get(place) {
             Some(&BUY) => Finding::Buy,
-            Some(&BIDS) => match self.bids.get(place) {
+            Some(&(BIDS | ONE_BID)) => match self.bids.get(place) {
                 Some([first, second]) => Finding::Bids([self.side_of(first), self.side_of(second)]),
                 None => Finding::Other,
             },
@@ -141,10 +159,30 @@ impl<'s> Findings<'s> {
         self.codes.get(place).is_some_and(|code| *code != OTHER)
     }
 
-    /// Whether it would buy or bid at this place.
+    /// Whether it would buy something at this place.
     #[must_use]
-    pub fn wants(&self, place: usize) -> bool {
-        matches!(self.codes.get(place), Some(&(BUY | BIDS)))
+    pub fn buys(&self, place: usize) -> bool {
+        self.codes.get(place) == Some(&BUY)
+    }
+
+    /// What it would bid at this place, by outcome.
+    #[must_use]
+    pub fn bids(&self, place: usize) -> [Option<QuoteSide>; 2] {
+        match self.get(place) {
+            Finding::Bids(sides) => sides.map(Result::ok),
+            _ => [None; 2],
+        }
+    }
+
+    /// How many bids there are at these places.
+    #[must_use]
+    pub fn count_bids(&self, places: impl Iterator<Item = usize>) -> u32 {
+        let bids_at = |place| match self.codes.get(place) {
+            Some(&BIDS) => 2,
+            Some(&ONE_BID) => 1,
+            _ => 0,
+        };
+        places.map(bids_at).sum()
     }
 
     /// Adds the findings at these places of others, in this order.
@@ -179,28 +217,43 @@ impl<'s> Findings<'s> {
     fn codes_of(&mut self, causes: &[&'s str]) -> Option<[u8; 256]> {
         let mut codes = [OTHER; 256];
         let (plain, of_causes) = codes.split_at_mut(usize::from(FIRST));
-        plain.copy_from_slice(&[OTHER, BUY, BIDS]);
+        plain.copy_from_slice(&[OTHER, BUY, BIDS, ONE_BID]);
         for (code, cause) in of_causes.iter_mut().zip(causes) {
             *code = self.code_of(cause)?;
         }
         Some(codes)
     }
 
-    /// How often each cause was found at these places.
-    pub fn tally(
-        &self,
-        places: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = (&'s str, u32)> {
+    /// What it made of the markets at these places, in numbers.
+    #[must_use]
+    pub fn tally(&self, places: impl Iterator<Item = usize> + Clone) -> Tally<'s> {
         let mut counts = [0_u32; 256];
-        for place in places {
-            let code = self.codes.get(place).copied().unwrap_or(OTHER);
+        let mut count = |code: u8| {
             if let Some(count) = counts.get_mut(usize::from(code)) {
                 *count += 1;
             }
+        };
+        let mut one_sided = 0_u32;
+        for place in places.clone() {
+            let code = self.codes.get(place).copied().unwrap_or(OTHER);
+            one_sided += u32::from(code == ONE_BID);
+            count(code);
         }
-        let causes = self.causes.clone().into_iter();
-        let counts = counts.into_iter().skip(usize::from(FIRST));
-        causes.zip(counts).filter(|(_, count)| *count > 0)
+        if one_sided > 0 {
+            let one_sided = places.filter(|place| self.codes.get(*place) == Some(&ONE_BID));
+            let sides = one_sided.filter_map(|place| self.bids.get(place)).flatten();
+            sides
+                .filter(|bid| bid.cause != NONE)
+                .for_each(|bid| count(bid.cause));
+        }
+        let (plain, of_causes) = counts.split_at(usize::from(FIRST));
+        let plain = |code: u8| plain.get(usize::from(code)).copied().unwrap_or_default();
+        let causes = self.causes.iter().copied().zip(of_causes.iter().copied());
+        Tally {
+            buys: plain(BUY),
+            quoted: plain(BIDS) + plain(ONE_BID),
+            causes: causes.filter(|(_, count)| *count > 0).collect(),
+        }
     }
 }
 
@@ -244,8 +297,29 @@ mod tests {
         assert_eq!(findings.get(6), Finding::Other, "there is none");
         let tells: Vec<bool> = (0..7).map(|place| findings.tells(place)).collect();
         assert_eq!(tells, [true, false, true, true, true, true, false]);
-        let tally: Vec<_> = findings.tally([0, 0, 3, 5, 0].into_iter()).collect();
-        assert_eq!(tally, [("a", 3), ("c", 1)]);
+        // Of the one-sided ones the cause of the other side counts.
+        let tally = findings.tally([0, 0, 3, 5, 0, 2, 4, 4, 9].into_iter());
+        assert_eq!((tally.buys, tally.quoted), (1, 3));
+        let mut causes = tally.causes;
+        causes.sort_unstable();
+        assert_eq!(causes, [("a", 5), ("b", 1), ("c", 1)]);
+        let buys: Vec<bool> = (0..7).map(|place| findings.buys(place)).collect();
+        assert_eq!(buys, [false, false, false, true, false, false, false]);
+        assert_eq!(findings.bids(2), [Some(bid(40, 5)), None]);
+        assert_eq!(findings.bids(4), [None, Some(bid(60, 7))]);
+        assert_eq!(
+            [0, 1, 3, 6].map(|place| findings.bids(place)),
+            [[None; 2]; 4]
+        );
+    }
+
+    #[test]
+    fn bids_are_counted_by_outcome() {
+        let mut findings = of(&some());
+        findings.push(Finding::Bids([Ok(bid(40, 5)), Ok(bid(50, 5))]));
+        assert_eq!(findings.count_bids([0, 1, 2, 3, 4, 5, 6, 7].into_iter()), 4);
+        assert_eq!(findings.count_bids([6, 6].into_iter()), 4);
+        assert_eq!(findings.tally([6].into_iter()).quoted, 1);
     }
 
     #[test]

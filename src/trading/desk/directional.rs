@@ -8,13 +8,13 @@ use super::super::ledger::Scope;
 use super::super::sizing::{self, Purse};
 use super::super::venue_rules;
 use super::doors::Doors;
-use super::wishes::{LateLooks, NOT_GATHERED, Purchase, Wish};
+use super::wishes::{LateLooks, NOT_GATHERED, Wish};
 use super::{DeskError, Step};
 
 impl Step<'_> {
     pub(super) fn trade_directional(
         &mut self,
-        wishes: &[Purchase<'_>],
+        wishes: &[Wish<'_>],
         late: &LateLooks<'_>,
     ) -> Result<(), DeskError> {
         let logged = self.log_wishes(wishes, late)?;
@@ -43,6 +43,9 @@ impl Step<'_> {
             self.reject(dropped.id, dropped.cause, dropped.reason)?;
         }
         for signal in aggregated.kept {
+            if self.snapshot.is_interrupted() {
+                break;
+            }
             self.trade_signal(&signal)?;
         }
         Ok(())
@@ -51,22 +54,26 @@ impl Step<'_> {
     /// Logs what is wanted, but for what a limit of the account refuses whatever it is.
     fn log_wishes(
         &mut self,
-        wishes: &[Purchase<'_>],
+        wishes: &[Wish<'_>],
         late: &LateLooks<'_>,
     ) -> Result<Vec<(u64, Signal)>, DeskError> {
-        let mut doors = Doors::new(&self.gate(), wishes, late);
+        let mut doors = Doors::new(&self.gate(), self.config.sizing.method, wishes, late);
         let mut logged = Vec::new();
         for wish in wishes {
+            // What is decided then is thrown away.
+            if self.snapshot.is_interrupted() {
+                break;
+            }
             if doors.counts(wish, late) {
                 continue;
             }
             let signal = match wish {
                 Wish::Known(signal) => (*signal).clone(),
-                Wish::Late(of, ()) => match late.purchase(*of) {
+                Wish::Late(of) => match late.purchase(*of) {
                     Some(signal) => signal,
                     // In a step that is given up; should it ever be in another, it is told.
                     None => {
-                        self.report.not_traded(late.name(*of), NOT_GATHERED);
+                        self.report.not_traded(late.name(of.strategy), NOT_GATHERED);
                         continue;
                     }
                 },
@@ -75,8 +82,9 @@ impl Step<'_> {
         }
         for door in doors.into_counted() {
             let strategy = door.strategy.as_str();
-            let cause = door.shut_by.unwrap_or_default();
-            self.report.many_not_traded(strategy, cause, door.counted);
+            for (limit, count) in door.counted {
+                self.report.many_not_traded(strategy, limit, count);
+            }
         }
         Ok(logged)
     }

@@ -1,5 +1,5 @@
-//! Purchases that a limit of the account refuses whatever they are: the first of each strategy are judged and
-//! logged with their numbers, the others are counted.
+//! Purchases that a limit of the account refuses whatever else they are: the first of each strategy are judged
+//! and logged with their numbers, the others are counted.
 //!
 //! A strategy that has all that its limit allows still finds something in every tick, maybe in hundreds of
 //! markets. Each would be logged, sized, judged and refused with the same words, tick after tick.
@@ -8,24 +8,26 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use crate::domain::{MarketId, Side, StrategyName};
+use crate::domain::{MarketId, Price, Rounding, Shares, Side, StrategyName, Usdc, notional};
 
-use super::super::config::Mode;
-use super::super::risk::RiskGate;
-use super::wishes::{LateLooks, Purchase, Wish};
+use super::super::config::{Mode, SizingMethod};
+use super::super::risk::{Leeway, RiskGate};
+use super::super::venue_rules::MIN_MARKETABLE_BUY;
+use super::wishes::{LateLooks, Wish};
 
 /// So many purchases of a strategy are heard in each tick, whatever becomes of them: who looks at the log sees
 /// what it would do.
 pub(super) const HEARD: u32 = 3;
 
-/// Which strategies may buy in this tick.
+/// Which purchases may pass in this tick.
 #[derive(Debug)]
 pub(super) struct Doors<'w> {
+    sizing: SizingMethod,
     of: Vec<Door>,
     /// By place of the strategy that found something in quiet markets.
     of_late: Vec<Option<usize>>,
-    /// Markets in which a strategy wants something that may buy: there all are heard, since they may
-    /// agree or contradict each other.
+    /// Markets in which something is wanted that may pass: there all are heard, since they may agree or
+    /// contradict each other.
     heard: HashSet<&'w MarketId, RandomState>,
 }
 
@@ -33,61 +35,65 @@ pub(super) struct Doors<'w> {
 #[derive(Debug)]
 pub(super) struct Door {
     pub strategy: StrategyName,
-    /// The limit that refuses all of them.
-    pub shut_by: Option<&'static str>,
+    leeway: Leeway,
     /// How many have been let through, to be told why.
     told: u32,
-    /// How many have been counted.
-    pub counted: u32,
+    /// Limits, and how many have been counted under each.
+    pub counted: Vec<(&'static str, u32)>,
 }
 
 impl<'w> Doors<'w> {
-    /// As the account stands before any of the wishes is traded.
-    pub(super) fn new(gate: &RiskGate<'_>, wishes: &[Purchase<'w>], late: &LateLooks<'w>) -> Self {
+    /// As the account stands before any of the wishes is traded. Purchases only take from what the limits
+    /// leave, so that what is refused now is refused later in the tick.
+    pub(super) fn new(
+        gate: &RiskGate<'_>,
+        sizing: SizingMethod,
+        wishes: &[Wish<'w>],
+        late: &LateLooks<'w>,
+    ) -> Self {
         let mut doors = Doors {
+            sizing,
             of: Vec::new(),
             of_late: Vec::new(),
             heard: HashSet::default(),
         };
         // A sale may make room for a purchase after it.
         let sells =
-            |wish: &Purchase<'_>| matches!(wish, Wish::Known(signal) if signal.side == Side::Sell);
+            |wish: &Wish<'_>| matches!(wish, Wish::Known(signal) if signal.side == Side::Sell);
         if gate.mode == Mode::Monitor || wishes.iter().any(sells) {
             return doors;
         }
         for wish in wishes {
             doors.learn_of(gate, wish, late);
         }
-        let is_open = |door: &Door| door.shut_by.is_none();
-        if doors.of.iter().any(is_open) && !doors.of.iter().all(is_open) {
-            let open = wishes.iter().filter(|wish| {
-                let door = doors.place_of(wish).and_then(|place| doors.of.get(place));
-                door.is_some_and(is_open)
-            });
-            doors.heard = open.filter_map(|wish| market(wish, late)).collect();
+        let may_pass = |wish: &&Wish<'w>| doors.refused_by(wish, late).is_none();
+        let passing = wishes.iter().filter(may_pass).count();
+        if passing > 0 && passing < wishes.len() {
+            let passing = wishes.iter().filter(may_pass);
+            doors.heard = passing.filter_map(|wish| market(wish, late)).collect();
         }
         doors
     }
 
-    fn learn_of(&mut self, gate: &RiskGate<'_>, wish: &Purchase<'_>, late: &LateLooks<'_>) {
+    fn learn_of(&mut self, gate: &RiskGate<'_>, wish: &Wish<'_>, late: &LateLooks<'_>) {
         if self.place_of(wish).is_some() {
             return;
         }
         let strategy = match wish {
             Wish::Known(signal) => signal.strategy.clone(),
-            Wish::Late(of, ()) => StrategyName::new(late.name(*of)),
+            Wish::Late(of) => StrategyName::new(late.name(of.strategy)),
         };
         let known = self.of.iter().position(|door| door.strategy == strategy);
         let place = known.unwrap_or_else(|| {
             self.of.push(Door {
-                shut_by: gate.shut_to(&strategy),
+                leeway: gate.leeway(&strategy),
                 strategy,
                 told: 0,
-                counted: 0,
+                counted: Vec::new(),
             });
             self.of.len() - 1
         });
-        if let Wish::Late(of, ()) = wish {
+        if let Wish::Late(of) = wish {
             if self.of_late.len() <= of.strategy {
                 self.of_late.resize(of.strategy + 1, None);
             }
@@ -97,25 +103,47 @@ impl<'w> Doors<'w> {
         }
     }
 
-    fn place_of(&self, wish: &Purchase<'_>) -> Option<usize> {
+    fn place_of(&self, wish: &Wish<'_>) -> Option<usize> {
         match wish {
             Wish::Known(signal) => self
                 .of
                 .iter()
                 .position(|door| door.strategy == signal.strategy),
-            Wish::Late(of, ()) => *self.of_late.get(of.strategy)?,
+            Wish::Late(of) => *self.of_late.get(of.strategy)?,
         }
     }
 
+    /// The least that an order for this wish costs, pUSD, fee not counted.
+    fn least(&self, wish: &Wish<'_>, late: &LateLooks<'_>) -> Usdc {
+        let size = match self.sizing {
+            SizingMethod::Fixed => match wish {
+                Wish::Known(signal) => Some(signal.size),
+                Wish::Late(of) => late.purchase_size(*of),
+            },
+            // Such a bet is cut to what the limits leave, as long as the venue takes it.
+            SizingMethod::Kelly | SizingMethod::FractionalKelly => None,
+        };
+        // Whole lots are bought: a part of one, of up to 1 pUSD a share, is left out.
+        let lot = notional(Price::ONE, Shares::LOT, Rounding::Up).unwrap_or(Usdc::ZERO);
+        let size = size.map(|size| size.minus(lot));
+        size.map_or(MIN_MARKETABLE_BUY, |size| size.max(MIN_MARKETABLE_BUY))
+    }
+
+    /// The limit that refuses this wish whatever else it is; `None` where it may pass.
+    fn refused_by(&self, wish: &Wish<'_>, late: &LateLooks<'_>) -> Option<&'static str> {
+        let door = self.of.get(self.place_of(wish)?)?;
+        door.leeway.refuses(self.least(wish, late))
+    }
+
     /// Whether this wish is only counted; it is, then.
-    pub(super) fn counts(&mut self, wish: &Purchase<'w>, late: &LateLooks<'w>) -> bool {
+    pub(super) fn counts(&mut self, wish: &Wish<'w>, late: &LateLooks<'w>) -> bool {
+        let Some(limit) = self.refused_by(wish, late) else {
+            return false;
+        };
         let place = self.place_of(wish);
         let Some(door) = place.and_then(|place| self.of.get_mut(place)) else {
             return false;
         };
-        if door.shut_by.is_none() {
-            return false;
-        }
         if door.told < HEARD {
             door.told += 1;
             return false;
@@ -125,19 +153,22 @@ impl<'w> Doors<'w> {
         {
             return false;
         }
-        door.counted += 1;
+        match door.counted.iter_mut().find(|(of, _)| *of == limit) {
+            Some((_, count)) => *count += 1,
+            None => door.counted.push((limit, 1)),
+        }
         true
     }
 
     /// What came of it.
     pub(super) fn into_counted(self) -> impl Iterator<Item = Door> {
-        self.of.into_iter().filter(|door| door.counted > 0)
+        self.of.into_iter()
     }
 }
 
-fn market<'w>(wish: &Purchase<'w>, late: &LateLooks<'w>) -> Option<&'w MarketId> {
+fn market<'w>(wish: &Wish<'w>, late: &LateLooks<'w>) -> Option<&'w MarketId> {
     match wish {
         Wish::Known(signal) => Some(&signal.market_id),
-        Wish::Late(of, ()) => Some(&late.view(*of)?.market.id),
+        Wish::Late(of) => Some(&late.view(*of)?.market.id),
     }
 }

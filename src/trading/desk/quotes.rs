@@ -1,6 +1,7 @@
 //! Two-sided quotes: resting orders that replace the strategy's earlier ones.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
@@ -11,7 +12,7 @@ use crate::domain::{
 
 use super::super::config::Mode;
 use super::agent::AGENT;
-use super::wishes::{LateLooks, NOT_GATHERED, Quoting, Wish};
+use super::wishes::{Late, LateLooks, NOT_GATHERED, Quoting};
 use super::{DeskError, Step};
 
 mod shut;
@@ -35,7 +36,9 @@ impl Step<'_> {
         let standing = self.standing();
         for (place, wish) in wishes.iter().enumerate() {
             // Nothing of a quiet market waits that could stand for what is wanted of it.
-            let Wish::Known(quote) = wish else { continue };
+            let Quoting::Known(quote) = wish else {
+                continue;
+            };
             for (side, wanted) in sides(quote) {
                 let stands =
                     standing
@@ -80,7 +83,9 @@ impl Step<'_> {
     /// In monitor mode all of it is logged, and nothing done; a replay never monitors.
     fn log_quotes(&mut self, wishes: &[Quoting<'_>]) -> Result<(), DeskError> {
         for wish in wishes {
-            let Wish::Known(quote) = wish else { continue };
+            let Quoting::Known(quote) = wish else {
+                continue;
+            };
             for (side, wanted) in sides(quote) {
                 let row = self.log_signal(&signal_of(quote, side, wanted)?)?;
                 self.reject_unmonitored(row)?;
@@ -100,8 +105,11 @@ impl Step<'_> {
         let mut shut = Shut::default();
         let mut to_place = to_place.iter().peekable();
         for (place, wish) in wishes.iter().enumerate() {
+            if self.snapshot.is_interrupted() {
+                break;
+            }
             match wish {
-                Wish::Known(quote) => {
+                Quoting::Known(quote) => {
                     while let Some((_, side, wanted)) = to_place.next_if(|(of, ..)| *of == place) {
                         let strategy = quote.strategy.as_str();
                         if !shut.counts(strategy, *side, *wanted) {
@@ -109,27 +117,53 @@ impl Step<'_> {
                         }
                     }
                 }
-                Wish::Late(of, bids) => {
-                    let strategy = late.name(*of);
-                    for (outcome, wanted) in bids.iter().enumerate() {
-                        let Some(wanted) = *wanted else { continue };
-                        if shut.counts(strategy, Side::Buy, wanted) {
-                            continue;
-                        }
-                        match late.quote(*of, outcome) {
-                            Some(quote) => {
-                                let wanted = (Side::Buy, wanted);
-                                self.place_and_learn(strategy, &quote, wanted, &mut shut)?;
-                            }
-                            // In a step that is given up; should it ever be in another, it is told.
-                            None => self.report.not_traded(strategy, NOT_GATHERED),
-                        }
-                    }
+                Quoting::Quiet(strategy, places) => {
+                    self.place_quiet(*strategy, places.clone(), late, &mut shut)?;
                 }
             }
         }
         for (strategy, code, count) in shut.counted() {
             self.report.many_not_traded(strategy, code, count);
+        }
+        Ok(())
+    }
+
+    /// Places the bids that a strategy found in the quiet markets at these places.
+    fn place_quiet<'w>(
+        &mut self,
+        strategy: usize,
+        places: Range<usize>,
+        late: &LateLooks<'_>,
+        shut: &mut Shut<'w>,
+    ) -> Result<(), DeskError> {
+        let name = late.name(strategy);
+        let Some((findings, entries)) = late.found(strategy, places.clone()) else {
+            return Ok(());
+        };
+        for (done, (place, entry)) in places.zip(entries).enumerate() {
+            if self.snapshot.is_interrupted() {
+                break;
+            }
+            if shut.refuses_bids() {
+                // All that are left, without a look at each.
+                let left = entries.iter().skip(done).map(|entry| *entry as usize);
+                shut.count_bids(name, findings.count_bids(left));
+                return Ok(());
+            }
+            let bids = findings.bids(*entry as usize);
+            for (outcome, wanted) in bids.into_iter().enumerate() {
+                let Some(wanted) = wanted else { continue };
+                if shut.counts(name, Side::Buy, wanted) {
+                    continue;
+                }
+                match late.quote(Late { strategy, place }, outcome) {
+                    Some(quote) => {
+                        self.place_and_learn(name, &quote, (Side::Buy, wanted), shut)?;
+                    }
+                    // In a step that is given up; should it ever be in another, it is told.
+                    None => self.report.not_traded(name, NOT_GATHERED),
+                }
+            }
         }
         Ok(())
     }
@@ -143,7 +177,7 @@ impl Step<'_> {
         shut: &mut Shut<'w>,
     ) -> Result<(), DeskError> {
         if let Some(refusal) = self.place_quote(quote, side, wanted)? {
-            let room = || self.gate().bid_room(&refusal, &quote.strategy);
+            let room = || self.gate().room(&refusal, &quote.strategy);
             shut.learn(strategy, side, &refusal, room);
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! What strategies want of a tick: asked for, put in order, and handed on to be traded.
 
-use crate::domain::{Basket, Intent, MarketView, Quote, QuoteSide, Signal};
-use crate::strategy::scout::{Finding, NoStake};
+use std::ops::Range;
+
+use crate::domain::{Basket, Intent, MarketId, MarketView, Quote, Signal, Usdc};
+use crate::strategy::scout::{Findings, NoStake, Tally};
 use crate::strategy::{Strategy, StrategyContext, look_with_all};
 
 use super::quiet::{Gathered, Quiet};
@@ -10,11 +12,12 @@ use super::{DeskError, Step};
 /// Cause: there is no view of the market in this tick.
 pub(super) const NOT_GATHERED: &str = "market not gathered";
 
-/// What is wanted of one market: known in full, or found in a quiet market of which no view is made yet.
+/// A purchase or sale that a strategy wants: known in full, or found in a quiet market of which no view is made
+/// yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wish<'w, Known, Found> {
-    Known(&'w Known),
-    Late(Late, Found),
+pub(super) enum Wish<'w> {
+    Known(&'w Signal),
+    Late(Late),
 }
 
 /// Whose wish it is, and where.
@@ -26,25 +29,71 @@ pub(super) struct Late {
     pub place: usize,
 }
 
-/// A purchase that a strategy wants.
-pub(super) type Purchase<'w> = Wish<'w, Signal, ()>;
-/// A quote that it wants, and of a quiet market the bids on both outcomes.
-pub(super) type Quoting<'w> = Wish<'w, Quote, [Option<QuoteSide>; 2]>;
+/// Quotes that a strategy wants.
+#[derive(Debug, Clone)]
+pub(super) enum Quoting<'w> {
+    Known(&'w Quote),
+    /// All bids that the strategy of this place found in the quiet markets at these places.
+    Quiet(usize, Range<usize>),
+}
 
 /// All that is wanted, in the order of strategies, then of markets.
 #[derive(Default)]
 struct Wishes<'w> {
-    directional: Vec<Purchase<'w>>,
+    directional: Vec<Wish<'w>>,
     baskets: Vec<&'w Basket>,
     quotes: Vec<Quoting<'w>>,
 }
 
 impl<'w> Wishes<'w> {
-    fn add(&mut self, intent: &'w Intent) {
-        match intent {
-            Intent::Directional(signal) => self.directional.push(Wish::Known(signal)),
-            Intent::Basket(basket) => self.baskets.push(basket),
-            Intent::Quote(quote) => self.quotes.push(Wish::Known(quote)),
+    /// Adds what one strategy wants of markets that are not quiet, with their numbers, and what it found in those
+    /// that are.
+    fn add(
+        &mut self,
+        strategy: usize,
+        known: &'w [Intent],
+        number_of: impl Fn(&MarketId) -> Option<u32>,
+        found: Option<(Quiet<'w>, &Findings<'w>, &Tally<'w>)>,
+    ) {
+        let buys = found.filter(|(.., tally)| tally.buys > 0);
+        let buys = buys.into_iter().flat_map(|(quiet, findings, _)| {
+            let quiet = quiet.numbers.iter().zip(quiet.entries).enumerate();
+            quiet.filter(|(_, (_, entry))| findings.buys(**entry as usize))
+        });
+        let mut buys = buys
+            .map(|(place, (number, _))| (*number, Late { strategy, place }))
+            .peekable();
+        let quoted = found.filter(|(.., tally)| tally.quoted > 0);
+        let quoted = quoted.map_or(&[] as &[u32], |(quiet, ..)| quiet.numbers);
+        let mut asked = 0;
+        for intent in known {
+            // What is of no market of the tick comes last.
+            let before = |id: &MarketId| number_of(id).unwrap_or(u32::MAX);
+            match intent {
+                Intent::Directional(signal) => {
+                    let before = before(&signal.market_id);
+                    while let Some((_, late)) = buys.next_if(|(number, _)| *number < before) {
+                        self.directional.push(Wish::Late(late));
+                    }
+                    self.directional.push(Wish::Known(signal));
+                }
+                Intent::Basket(basket) => self.baskets.push(basket),
+                Intent::Quote(quote) => {
+                    let before = before(&quote.market_id);
+                    let until = quoted.partition_point(|number| *number < before);
+                    if asked < until {
+                        self.quotes.push(Quoting::Quiet(strategy, asked..until));
+                        asked = until;
+                    }
+                    self.quotes.push(Quoting::Known(quote));
+                }
+            }
+        }
+        self.directional
+            .extend(buys.map(|(_, late)| Wish::Late(late)));
+        if asked < quoted.len() {
+            self.quotes
+                .push(Quoting::Quiet(strategy, asked..quoted.len()));
         }
     }
 }
@@ -65,15 +114,26 @@ impl<'s> LateLooks<'s> {
         }
     }
 
-    /// Name of the strategy.
-    pub(super) fn name(&self, late: Late) -> &'static str {
-        let strategy = self.strategies.get(late.strategy);
+    /// Name of the strategy at this place.
+    pub(super) fn name(&self, strategy: usize) -> &'static str {
+        let strategy = self.strategies.get(strategy);
         strategy.map_or("", |strategy| strategy.name())
     }
 
     /// The market's view.
     pub(super) fn view(&self, late: Late) -> Option<&'s MarketView> {
         self.gathered.quiet?.views.view(late.place)
+    }
+
+    /// What a strategy found, and where in it the quiet markets at these places are told of.
+    pub(super) fn found(
+        &self,
+        strategy: usize,
+        places: Range<usize>,
+    ) -> Option<(&'s Findings<'s>, &'s [u32])> {
+        let quiet = self.gathered.quiet?;
+        let entries = quiet.entries.get(places)?;
+        Some((quiet.findings.get(strategy)?, entries))
     }
 
     /// What the strategy wants of the market.
@@ -85,6 +145,11 @@ impl<'s> LateLooks<'s> {
         };
         let context = self.account.context(self.gathered.snapshot);
         scout.look_at(&context, view)
+    }
+
+    /// Notional of the purchase that it wants there, pUSD, where that is known without a look.
+    pub(super) fn purchase_size(&self, late: Late) -> Option<Usdc> {
+        self.strategies.get(late.strategy)?.scout()?.purchase_size()
     }
 
     /// The purchase that it wants there.
@@ -156,8 +221,8 @@ impl Step<'_> {
         self.trade_quotes(&wishes.quotes, &late)
     }
 
-    /// Adds what one strategy wants, `known` and found in quiet markets, in the order of markets; counts
-    /// what it made of the quiet ones.
+    /// Adds what one strategy wants, `known` and found in quiet markets, and counts what it made of the quiet
+    /// ones.
     fn add_wishes<'w>(
         &mut self,
         wishes: &mut Wishes<'w>,
@@ -165,65 +230,24 @@ impl Step<'_> {
         (strategy, name): (usize, &str),
         known: &'w [Intent],
     ) {
-        let findings = quiet.and_then(|quiet| Some((quiet, quiet.findings.get(strategy)?)));
-        let known = known.iter();
-        let Some((quiet, findings)) = findings else {
-            known.for_each(|intent| wishes.add(intent));
-            return;
-        };
+        let found = quiet.and_then(|quiet| {
+            let findings = quiet.findings.get(strategy)?;
+            let entries = quiet.entries.iter().map(|entry| *entry as usize);
+            Some((quiet, findings, findings.tally(entries)))
+        });
         let universe = self.snapshot.universe();
-        let number_of = |intent: &Intent| match intent {
-            Intent::Directional(signal) => universe.number_of(&signal.market_id),
-            Intent::Quote(quote) => universe.number_of(&quote.market_id),
-            // Sets come after all that is about one market.
-            Intent::Basket(_) => None,
-        };
-        let entries = || quiet.entries.iter().map(|entry| *entry as usize);
-        let mut looked_at = u32::try_from(quiet.entries.len()).unwrap_or(u32::MAX);
-        let mut causes: Vec<(&str, u32)> = findings.tally(entries()).collect();
-        let mut pass = |cause: &'w str| {
-            let mut known = causes.iter_mut();
-            match known.find(|(known, _)| std::ptr::eq(*known, cause)) {
-                Some((_, count)) => *count += 1,
-                None => causes.push((cause, 1)),
+        let found_here = found
+            .as_ref()
+            .map(|(quiet, findings, tally)| (*quiet, *findings, tally));
+        wishes.add(strategy, known, |id| universe.number_of(id), found_here);
+        if let Some((quiet, _, tally)) = found {
+            let report = self.report.strategy(name);
+            report.looked_at += u32::try_from(quiet.entries.len()).unwrap_or(u32::MAX);
+            // A market that is quoted counts by its outcomes.
+            report.looked_at += tally.quoted;
+            for (cause, count) in tally.causes {
+                *report.passed_over.entry(cause.to_owned()).or_default() += count;
             }
-        };
-        let mut known = known.map(|intent| (number_of(intent), intent)).peekable();
-        for (place, (number, entry)) in quiet.numbers.iter().zip(entries()).enumerate() {
-            if !findings.wants(entry) {
-                continue;
-            }
-            let late = Late { strategy, place };
-            let is_earlier = |of: Option<u32>| of.is_some_and(|of| of < *number);
-            while let Some((_, intent)) = known.next_if(|(of, _)| is_earlier(*of)) {
-                wishes.add(intent);
-            }
-            match findings.get(entry) {
-                Finding::Buy => wishes.directional.push(Wish::Late(late, ())),
-                Finding::Bids(bids) => {
-                    // A market that is quoted counts by its outcomes.
-                    looked_at += 1;
-                    let mut wanted = |bid: Result<QuoteSide, &'w str>| match bid {
-                        Ok(side) => Some(side),
-                        Err(cause) => {
-                            pass(cause);
-                            None
-                        }
-                    };
-                    let [first, second] = bids;
-                    let bids = [wanted(first), wanted(second)];
-                    // One that quotes at all mostly quotes often.
-                    wishes.quotes.reserve(quiet.entries.len() - place);
-                    wishes.quotes.push(Wish::Late(late, bids));
-                }
-                Finding::Nothing(_) | Finding::Other => {}
-            }
-        }
-        known.for_each(|(_, intent)| wishes.add(intent));
-        let report = self.report.strategy(name);
-        report.looked_at += looked_at;
-        for (cause, count) in causes {
-            *report.passed_over.entry(cause.to_owned()).or_default() += count;
         }
     }
 }

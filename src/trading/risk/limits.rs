@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::domain::{
-    Book, Market, Order, OrderType, Price, Rounding, Shares, Side, StrategyName, Usdc, notional,
+    Book, Market, Order, OrderType, Price, Rounding, Shares, Side, Usdc, notional,
 };
 
 use super::super::config::RiskConfig;
@@ -292,9 +292,7 @@ fn purchase(
     checks: &mut Vec<Check>,
 ) {
     let (order, ledger, limits) = (candidate.order, gate.ledger, gate.limits);
-    if limits.max_orders_per_minute > 0 {
-        checks.push(orders_in_a_minute(gate, earlier.len()));
-    }
+    checks.extend(orders_in_a_minute(gate, earlier.len()));
     if let Some(book) = candidate.book {
         checks.extend(price_distance(order, book, limits));
         checks.extend(max_spread(book, limits));
@@ -338,55 +336,23 @@ fn purchase(
     });
 }
 
-/// The limits that ask nothing of the market, for a purchase of a strategy that costs at least `least`, fee
-/// not included; in the order in which they are checked.
-pub(super) fn of_account(
-    gate: &RiskGate<'_>,
-    strategy: &StrategyName,
-    least: Usdc,
-) -> impl Iterator<Item = Check> + use<> {
-    let (ledger, limits) = (gate.ledger, gate.limits);
-    let (by_strategy, total) = ledger.strategy_and_total(strategy);
-    let orders = (limits.max_orders_per_minute > 0).then(|| orders_in_a_minute(gate, 0));
-    let exposures = [
-        (
-            "max_strategy_exposure",
-            by_strategy.plus(least),
-            limits.max_strategy_exposure,
-        ),
-        (
-            "max_total_exposure",
-            total.plus(least),
-            limits.max_total_exposure,
-        ),
-    ];
-    let exposures = exposures.map(|(limit, value, most)| Check::at_most(limit, value, most));
-    let losses = [
-        Some(halts::daily_loss(ledger, limits)),
-        halts::drawdown(ledger, limits),
-    ];
-    let cash = Check::at_most("cash", least, ledger.available_cash());
-    orders
-        .into_iter()
-        .chain(exposures)
-        .chain(losses.into_iter().flatten())
-        .chain([cash])
-}
-
-/// One more order after `earlier` ones of the same breath.
-fn orders_in_a_minute(gate: &RiskGate<'_>, earlier: usize) -> Check {
+/// One more order after `earlier` ones of the same breath; `None` where that is off.
+pub(super) fn orders_in_a_minute(gate: &RiskGate<'_>, earlier: usize) -> Option<Check> {
+    let most = gate.limits.max_orders_per_minute;
+    if most == 0 {
+        return None;
+    }
     let would_be = gate
         .ledger
         .orders_in_last_minute(gate.now)
         .saturating_add(u32::try_from(earlier).unwrap_or(u32::MAX))
         .saturating_add(1);
-    let most = gate.limits.max_orders_per_minute;
-    Check {
+    Some(Check {
         limit: "max_orders_per_minute",
         value: Figure::InAMinute(would_be),
         allowed: Figure::Count(most),
         passed: would_be <= most,
-    }
+    })
 }
 
 /// The limits that a resting buy must still keep; what it costs counts in the exposures already.

@@ -229,7 +229,7 @@ fn replayed(recording: &BookRecording, trading: TradingConfig) -> Vec<StampedEve
     };
     let mut all = Vec::new();
     let strategies: Vec<Box<dyn Strategy>> = vec![Box::new(Orders)];
-    run_observed(recording, &strategies, &options, &mut |events| {
+    run_observed(recording, &strategies, &options, &mut |events, _| {
         all.extend_from_slice(events);
     })
     .unwrap();

@@ -56,16 +56,34 @@ impl<'w> Shut<'w> {
         let Some(code) = self.cause(strategy, side, wanted) else {
             return false;
         };
+        self.count(strategy, code, 1);
+        true
+    }
+
+    /// Whether all bids are refused, whatever they are.
+    pub(super) fn refuses_bids(&self) -> bool {
+        self.bids.is_some()
+    }
+
+    /// Counts so many bids, if [all are refused](Shut::refuses_bids).
+    pub(super) fn count_bids(&mut self, strategy: &'w str, count: u32) {
+        if let Some(code) = self.bids
+            && count > 0
+        {
+            self.count(strategy, code, count);
+        }
+    }
+
+    fn count(&mut self, strategy: &'w str, code: usize, count: u32) {
         let mut known = self.counted.iter_mut().rev();
         match known.find(|one| one.code == code && is_same(one.strategy, strategy)) {
-            Some(one) => one.count += 1,
+            Some(one) => one.count += count,
             None => self.counted.push(Counted {
                 strategy,
                 code,
-                count: 1,
+                count,
             }),
         }
-        true
     }
 
     /// Strategy, code of the limit, and how many were counted.

@@ -70,17 +70,75 @@ fn the_first_three_are_judged_and_the_others_are_counted() {
     assert_eq!(report.fills, 2);
 }
 
-/// 1 pUSD is the least that the venue takes: with 1.000000 left an order may still pass, with 0.999999 none
-/// can.
+/// 1 pUSD is the least that the venue takes: with 1.000000 left a bet that is cut to what is left may still pass,
+/// with 0.999999 none can.
 #[test]
 fn room_for_the_least_purchase_is_room() {
     for (limit, judged) in [("11", 14), ("10.999999", 3)] {
         let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd(limit));
         account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+        account = account.configured(|c| c.sizing.method = SizingMethod::Kelly);
         let since = account.ledger.seq();
         account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
         assert_eq!(logged(&account, since).len(), judged, "{limit}");
     }
+}
+
+/// Purchases of a fixed size, 5 pUSD or 10 shares, are not cut: they need room for all of it but a lot of 0.01
+/// share at most, which rounding may take off. With 4.989999 left none can pass, with 4.99 one might for all
+/// that is known without its price.
+#[test]
+fn a_purchase_of_a_fixed_size_needs_room_for_it() {
+    for (limit, judged, bought) in [
+        ("15", 14, 1),
+        ("14.999999", 14, 0),
+        ("14.99", 14, 0),
+        ("14.989999", 3, 0),
+    ] {
+        let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd(limit));
+        account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+        let since = account.ledger.seq();
+        let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS[2..]))]);
+        let heard = judged.min(12);
+        assert_eq!(logged(&account, since).len(), heard, "{limit}");
+        assert_eq!(report.fills, bought, "{limit}");
+        let refused = report.strategies[0].not_traded["max_strategy_exposure"];
+        assert_eq!(refused, 12 - bought, "{limit}");
+    }
+}
+
+/// What is smaller than what is left is judged, and where it is wanted all are.
+#[test]
+fn a_smaller_purchase_is_heard_beside_larger_ones() {
+    // 2 pUSD are left to the strategy.
+    let mut account = account().configured(|c| c.risk.max_strategy_exposure = usd("12"));
+    account.tick(&scene(), vec![says("one", buys("one", &["m", "n"]))]);
+    let mut wishes = buys("one", &MARKETS[2..]);
+    let small = |id: &str| match buy("one", id, "Yes") {
+        Intent::Directional(signal) => Intent::Directional(Signal {
+            size: usd("2"),
+            ..signal
+        }),
+        other => other,
+    };
+    wishes.extend([small("m"), small("n")]);
+    let since = account.ledger.seq();
+    let report = account.tick(&scene(), vec![says("one", wishes)]);
+    // Three of twelve are heard, and both small ones: the first of them takes what is left.
+    let mut expected = MARKETS[2..5].to_vec();
+    expected.extend(["m", "n"]);
+    assert_eq!(logged(&account, since), expected);
+    assert_eq!((report.signals, report.fills), (5, 1));
+    assert_eq!(report.strategies[0].not_traded["max_strategy_exposure"], 13);
+}
+
+/// No order may be as large as these, whatever there is.
+#[test]
+fn purchases_above_the_largest_order_are_counted() {
+    let mut account = account().configured(|c| c.risk.max_position_size = usd("4.989999"));
+    let report = account.tick(&scene(), vec![says("one", buys("one", &MARKETS))]);
+    assert_eq!((report.signals, report.fills), (3, 0));
+    assert_eq!(report.strategies[0].not_traded["max_position_size"], 14);
 }
 
 #[test]
