@@ -5,10 +5,11 @@
     scripts/bench_backtest.py target/release/polymarket-agent
 
 Makes price files of a seeded random walk (every row another price than the one before of its market), lets
-all four strategies trade on them, and prints for each size how long reading, replaying and measuring took
-as the program tells it, the whole by the clock, and the most memory it held beside the size of the file.
-Beside it: what pandas and polars take for reading the same file and nothing else, where they are
-installed (polars uses all cores). Needs Linux. --keep FOLDER keeps the files for the next time.
+all four strategies trade on them, and prints for each size the whole by the clock at best and in the middle of
+several runs, how long reading, replaying and measuring took as the program tells it in the best one, and the most
+memory it held beside the size of the file.
+Beside it: what pandas and polars take at best of as many runs for reading the same file and nothing else, where they
+are installed (polars uses all cores). Needs Linux. --keep FOLDER keeps the files for the next time.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def run(binary, folder, configuration):
     return int(parts[1]), seconds, usage.ru_maxrss / 1024, times
 
 
-# Readers to compare with, by name: the best of three, since the first one warms up.
+# Readers to compare with, by name.
 READERS = {
     "pandas": "import pandas\nread = lambda path: len(pandas.read_csv(path))",
     # A token id does not fit into its integers.
@@ -88,7 +89,7 @@ READERS = {
 TIMED = """
 import sys, time
 times = []
-for _ in range(3):
+for _ in range(int(sys.argv[2])):
     began = time.perf_counter()
     read(sys.argv[1])
     times.append(time.perf_counter() - began)
@@ -96,9 +97,9 @@ print(min(times))
 """
 
 
-def read_by(reader, path):
-    """Seconds that another reader takes for the file and nothing else; `None` where it is not installed."""
-    done = subprocess.run([sys.executable, "-c", READERS[reader] + TIMED, str(path)], capture_output=True, text=True)
+def read_by(reader, path, runs):
+    """Seconds at best that another reader takes for the file and nothing else; `None` where it is not installed."""
+    done = subprocess.run([sys.executable, "-c", READERS[reader] + TIMED, str(path), str(runs)], capture_output=True, text=True)
     return float(done.stdout) if done.returncode == 0 else None
 
 
@@ -106,6 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--runs", type=int, default=3, help="of each; one of more than 5,000,000 rows")
     parser.add_argument("--keep", type=pathlib.Path)
     arguments = parser.parse_args()
     binary = str(arguments.binary.resolve())
@@ -114,7 +116,7 @@ def main():
         place.mkdir(parents=True, exist_ok=True)
         configuration = pathlib.Path(temporary, "config.yaml")
         config(configuration)
-        print(f"{'rows':>10} {'MiB':>6} {'whole s':>8} {'rows/s':>10} {'read s':>7} {'replay s':>9} {'rows/s':>10} {'measure s':>9} {'peak MiB':>9} {'× file':>7} {'pandas reads s':>15} {'polars reads s':>15}")
+        print(f"{'rows':>10} {'MiB':>6} {'best s':>7} {'middle s':>9} {'rows/s':>10} {'read s':>7} {'replay s':>9} {'rows/s':>10} {'measure s':>9} {'peak MiB':>9} {'× file':>7} {'pandas reads s':>15} {'polars reads s':>15}")
         for rows in arguments.rows:
             folder = place / f"rows-{rows}"
             path = folder / "prices.csv"
@@ -122,13 +124,16 @@ def main():
                 folder.mkdir(parents=True, exist_ok=True)
                 write(path, rows)
             size = path.stat().st_size / 2**20
-            counted, seconds, peak, (read, replay, measure) = run(binary, folder, configuration)
+            runs = 1 if rows > 5_000_000 else max(1, arguments.runs)
+            done = sorted((run(binary, folder, configuration) for _ in range(runs)), key=lambda one: one[1])
+            counted, seconds, peak, (read, replay, measure) = done[0]
+            middle = done[len(done) // 2][1]
             if counted != rows:
                 sys.exit(f"{counted} of {rows} rows were read")
-            others = [read_by(reader, path) for reader in READERS]
+            others = [read_by(reader, path, runs) for reader in READERS]
             beside = " ".join(f"{seconds:15.2f}" if seconds else f"{'not installed':>15}" for seconds in others)
             print(
-                f"{rows:10} {size:6.1f} {seconds:8.2f} {rows / seconds:10.0f} {read:7.2f} {replay:9.2f} {rows / replay:10.0f} "
+                f"{rows:10} {size:6.1f} {seconds:7.2f} {middle:9.2f} {rows / seconds:10.0f} {read:7.2f} {replay:9.2f} {rows / replay:10.0f} "
                 f"{measure:9.2f} {peak:9.1f} {peak / size:7.2f} {beside}",
                 flush=True,
             )

@@ -111,9 +111,13 @@ pub(super) fn trend(prices: &[f64], squares: Squares, smoothing: &Smoothing) -> 
 pub(super) fn trend_of(points: &[PricePoint], smoothing: &Smoothing) -> Option<Trend> {
     PRICES.with_borrow_mut(|prices| {
         prices.clear();
-        prices.reserve(points.len());
-        let sound = points.iter().filter(|point| is_price(point));
-        prices.extend(sound.map(|point| point.price));
+        // All of them, mostly: looked at without a branch for each, and then copied as they lie.
+        if points.iter().fold(true, |all, point| all & is_price(point)) {
+            prices.extend(points.iter().map(|point| point.price));
+        } else {
+            let sound = points.iter().filter(|point| is_price(point));
+            prices.extend(sound.map(|point| point.price));
+        }
         let squares = dispatch!(smoothing.level, _ => Squares::of_changes(prices));
         trend(prices, squares, smoothing)
     })

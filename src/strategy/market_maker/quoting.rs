@@ -137,7 +137,6 @@ impl MarketMaker {
         let lowest_ask = terms.fair + self.params.min_edge;
         // Post-only: one tick away from the best price of the other side still rests.
         let rest_below = terms.best_ask.map_or(1.0, |ask| ask.minus(tick).to_f64());
-        let rest_above = terms.best_bid.map_or(0.0, |bid| bid.plus(tick).to_f64());
         let bid_price = tick_below(
             (terms.centre - half_spread)
                 .min(highest_bid)
@@ -155,6 +154,7 @@ impl MarketMaker {
                 .unwrap_or(wanted)
         });
         let ask_price = || {
+            let rest_above = terms.best_bid.map_or(0.0, |bid| bid.plus(tick).to_f64());
             let wanted = tick_above(
                 (terms.centre + half_spread).max(lowest_ask).max(rest_above),
                 tick,
