@@ -2,9 +2,10 @@
 //!
 //! A decision at a moment may depend on what was there by then and on nothing else. So a run on data
 //! without anything after a moment T must have the same events up to T as the run on all of it, and its strategies
-//! must have counted the same: much that a strategy wants is only counted. Where they differ, something looked ahead: a strategy, a reader that fills in from later rows, or metadata
-//! that tells how things ended. The check finds what made a difference to *these* strategies on *these*
-//! data at *these* moments; it cannot prove that nothing else would.
+//! must have counted the same: much that a strategy wants is only counted. Where they differ, something looked
+//! ahead: a strategy, a reader that fills in from later rows, or metadata that tells how things ended. The check
+//! finds what made a difference to *these* strategies on *these* data at *these* moments; it cannot prove that
+//! nothing else would.
 
 use serde::Serialize;
 

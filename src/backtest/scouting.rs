@@ -61,9 +61,9 @@ struct Known {
 }
 
 impl<'s, 'd> Scouting<'s, 'd> {
-    /// `None` when a strategy needs whole views, or `cancelled` said so meanwhile. `moments` are those that are gone through; markets are left
-    /// out that share an event with a neg-risk one, since frames show all of such an event, or of which the
-    /// metadata changes, and those that a strategy looks at together with others.
+    /// `None` when a strategy needs whole views, or `cancelled` said so meanwhile. `moments` are those that are
+    /// gone through; markets are left out that share an event with a neg-risk one, since frames show all of such
+    /// an event, or of which the metadata changes, and those that a strategy looks at together with others.
     pub(super) fn new(
         dataset: &'d Dataset,
         strategies: &'s [Box<dyn Strategy>],

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::super::engine::ReplayRules;
 use super::super::test_support::{HEADER, events, hour, no_limits, options};
@@ -36,14 +37,19 @@ impl Draw {
 const MARKETS: u64 = 36;
 
 /// Random walks of every kind of market: alone, in a neg-risk event, on a date ladder, resolved, with
-/// gaps, with volume, with finer prices, with quotes that cross.
-fn recording(seed: u64) -> Dataset {
+/// gaps, with volume, with finer prices, with quotes that cross. For so long nothing is recorded at all, half-way.
+fn recording(seed: u64, silence: Duration) -> Dataset {
     let draw = &mut Draw(seed);
     let mut rows = String::from(HEADER.trim_end());
     rows.push_str(",best_bid,best_ask\n");
     let mut prices: Vec<u64> = (0..MARKETS).map(|_| 150 + draw.below(700)).collect();
     for step in 0..90 {
-        let at = hour(0).plus_millis(step * 1_200_000).millis();
+        let silent = if step < 45 {
+            0
+        } else {
+            i64::try_from(silence.as_millis()).unwrap()
+        };
+        let at = hour(0).plus_millis(step * 1_200_000 + silent).millis();
         for (number, price) in (0..).zip(&mut prices) {
             if draw.one_in(6) {
                 continue;
@@ -179,8 +185,12 @@ fn tradings() -> Vec<(&'static str, TradingConfig)> {
 fn few_views_give_what_all_views_give() {
     let mut traded = 0;
     let mut counted = 0;
-    for quick in [false, true] {
-        let dataset = recording(u64::from(quick));
+    // In the last, nearly all of what a look back on a week sees is gone at once.
+    let nearly_a_week = Duration::from_hours(7 * 24 - 3);
+    let cases = [(0, false, false), (1, true, false), (2, true, true)];
+    for (seed, quick, gap) in cases {
+        let silence = if gap { nearly_a_week } else { Duration::ZERO };
+        let dataset = recording(seed, silence);
         let set = StrategySet::from_config(&all_four(quick)).unwrap();
         for (name, trading) in tradings() {
             let run = |whole| {
@@ -190,8 +200,8 @@ fn few_views_give_what_all_views_give() {
                 };
                 // From its middle, too, and not to its end.
                 let options = BacktestOptions {
-                    start: quick.then(|| hour(10)),
-                    end: quick.then(|| hour(25)),
+                    start: (quick && !gap).then(|| hour(10)),
+                    end: (quick && !gap).then(|| hour(25)),
                     trading: trading.clone(),
                     rules,
                     ..options()
@@ -200,7 +210,7 @@ fn few_views_give_what_all_views_give() {
             };
             let (result, whole_events) = run(true);
             let (few, few_events) = run(false);
-            let case = format!("quick {quick}, {name}");
+            let case = format!("seed {seed}, {name}");
             let pairs = whole_events.iter().zip(&few_events);
             let different = pairs.enumerate().find(|(_, (whole, few))| whole != few);
             assert_eq!(different, None, "{case}");
@@ -249,7 +259,7 @@ impl Strategy for Counting<Box<dyn Strategy>> {
 /// Else the test above would compare a thing with itself.
 #[test]
 fn few_views_are_made_where_little_is_at_stake() {
-    let dataset = recording(1);
+    let dataset = recording(1, Duration::ZERO);
     let shown = Arc::new(AtomicUsize::new(0));
     let counted = |whole| {
         let set = StrategySet::from_config(&all_four(false)).unwrap();
