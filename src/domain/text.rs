@@ -14,9 +14,11 @@ pub const MAX_NAME: usize = 200;
 /// schema marks as untrusted.
 #[must_use]
 pub fn clean(text: &str, max_chars: usize) -> String {
-    if let Some(cleaned) = already_clean(text, max_chars) {
-        return cleaned;
-    }
+    already_clean(text, max_chars).unwrap_or_else(|| cleaned(text, max_chars))
+}
+
+/// The same, character by character.
+fn cleaned(text: &str, max_chars: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max_chars * 4));
     let mut count = 0;
     let mut blank = true;
@@ -78,17 +80,13 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Plain text takes a short way; behind a character that is no ASCII it takes the long one.
+        /// Of blanks at either end and within, at and beyond the cut, of tabs and of what is no ASCII.
         #[test]
-        fn the_short_way_gives_what_the_long_one_does(text in "[ -~]{0,12}[ a]{0,6}[ -~é\\t]{0,6}", max in 1_usize..24) {
-            let long = clean(&format!("é{text}"), max + 1);
-            let after = long.strip_prefix('é').unwrap();
-            // Only at its very begin blanks are left out.
-            if text.starts_with(' ') {
-                prop_assert_eq!(clean(&text, max), clean(text.trim_start_matches(' '), max));
-            } else {
-                prop_assert_eq!(clean(&text, max), after);
-            }
+        fn the_short_way_gives_what_the_long_one_does(
+            text in "[ -~]{0,12}[ a]{0,6}[ -~é\\t]{0,6}",
+            max in 0_usize..24,
+        ) {
+            prop_assert_eq!(clean(&text, max), cleaned(&text, max));
         }
     }
 
