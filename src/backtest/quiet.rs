@@ -101,6 +101,10 @@ impl Division {
     }
 }
 
+/// Where the account asks for the view of one quiet market in so many, bids are better worked out ahead: a look at
+/// columns takes a small part of what it takes to make a view.
+const MANY_VIEWS: usize = 16;
+
 /// Steps through all frames, or until the run is not wanted any more.
 pub(super) fn replay(
     dataset: &Dataset,
@@ -114,6 +118,7 @@ pub(super) fn replay(
         options,
         timeline: Arc::clone(&frames.period().timeline),
         done: 0,
+        made: 0,
         division: Division::default(),
     };
     let mut looked = scouting.look_ahead();
@@ -130,6 +135,9 @@ pub(super) fn replay(
         if !goes_on? {
             return Ok(());
         }
+        if std::mem::take(&mut walk.made) > looked.rows.len() / MANY_VIEWS {
+            scouting.work_bids_out();
+        }
         scouting.give_back(std::mem::replace(&mut looked, next));
     }
 }
@@ -141,6 +149,8 @@ struct Walk<'w> {
     timeline: Arc<Timeline>,
     /// Frames that are behind.
     done: usize,
+    /// Views of quiet markets that were made in them since this was asked last.
+    made: usize,
     division: Division,
 }
 
@@ -174,7 +184,8 @@ impl Walk<'_> {
             let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
                 return Ok(false);
             };
-            let stepped = tick(run, frames, snapshot, scouted, division)?;
+            let (stepped, made) = tick(run, frames, snapshot, scouted, division)?;
+            self.made += made;
             frames.give_back(stepped);
             if run.partial {
                 return Ok(false);
@@ -188,14 +199,14 @@ impl Walk<'_> {
 }
 
 /// One tick on a frame's views and on what was scouted beside them; the views that were made meanwhile are
-/// in the snapshot that is given back.
+/// in the snapshot that is given back, and counted.
 fn tick(
     run: &mut Replay<'_, '_>,
     frames: &mut Frames<'_>,
     snapshot: Snapshot,
     scouted: &Scouted<'_>,
     division: &Division,
-) -> Result<Snapshot, BacktestError> {
+) -> Result<(Snapshot, usize), BacktestError> {
     let guarded = run.guards(&snapshot, division.quiet.len());
     let mut snapshot = run.interruptible(snapshot, guarded);
     let late = Late {
@@ -213,13 +224,15 @@ fn tick(
     };
     let done = run.tick(Gathered::with_quiet(&snapshot, quiet), guarded)?;
     // What is traded is looked up by the record.
+    let mut made = 0;
     for (number, view) in late.into_made() {
         snapshot.add(number, view);
+        made += 1;
     }
     if let Some((report, events)) = done {
         run.take(report, events, &snapshot);
     }
-    Ok(snapshot)
+    Ok((snapshot, made))
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(super) struct Scouting<'s, 'd> {
     /// Places of the moments that are left.
     left: Range<usize>,
     markets: Vec<Known>,
+    /// Whether bids are worked out where it is certain that there are two.
+    works_bids_out: bool,
     /// What was given back, to be filled again.
     spare: Vec<Looked<'s>>,
     /// Where the rows of each market begin among those that are looked at, market after market.
@@ -108,6 +110,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
             timeline: Arc::clone(&moments.timeline),
             left: moments.places.clone(),
             markets,
+            works_bids_out: false,
             spare: Vec::new(),
             begins: Vec::new(),
         })
@@ -136,7 +139,12 @@ impl<'s, 'd> Scouting<'s, 'd> {
             let begin = self.begins.get(*number as usize);
             *place += begin.copied().unwrap_or_default();
         }
-        let look = Look::new(self.dataset, &self.scouts);
+        let look = Look {
+            dataset: self.dataset,
+            scouts: &self.scouts,
+            works_bids_out: self.works_bids_out,
+            account: NoStake::default(),
+        };
         look.at_all(&mut self.markets, &mut looked.pieces);
         looked
     }
@@ -158,6 +166,11 @@ impl<'s, 'd> Scouting<'s, 'd> {
         rows
     }
 
+    /// From here on bids are worked out ahead: the account has been asking for them.
+    pub(super) fn work_bids_out(&mut self) {
+        self.works_bids_out = true;
+    }
+
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.
     pub(super) fn give_back(&mut self, looked: Looked<'s>) {
         self.spare.push(looked);
@@ -168,18 +181,11 @@ impl<'s, 'd> Scouting<'s, 'd> {
 struct Look<'l, 's> {
     dataset: &'l Dataset,
     scouts: &'l [&'s dyn Scout],
+    works_bids_out: bool,
     account: NoStake,
 }
 
-impl<'l, 's> Look<'l, 's> {
-    fn new(dataset: &'l Dataset, scouts: &'l [&'s dyn Scout]) -> Self {
-        Look {
-            dataset,
-            scouts,
-            account: NoStake::default(),
-        }
-    }
-
+impl<'s> Look<'_, 's> {
     /// Goes through the next rows of all markets, which are cut into `pieces`.
     fn at_all(&self, markets: &mut [Known], pieces: &mut Vec<Vec<Findings<'s>>>) {
         let size = markets.len().div_ceil(PIECES).max(1);
@@ -255,7 +261,14 @@ impl<'l, 's> Look<'l, 's> {
         snapshot.at = at;
         let context = self.account.context(snapshot);
         for (scout, findings) in self.scouts.iter().zip(out) {
-            findings.push(scout.find(&context, &sight));
+            let least = (!self.works_bids_out)
+                .then(|| scout.bids_for_both(&context, &sight))
+                .flatten();
+            let finding = match least {
+                Some(least) => Finding::BothBids(least),
+                None => scout.find(&context, &sight),
+            };
+            findings.push(finding);
         }
         Some(())
     }

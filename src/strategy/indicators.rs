@@ -102,9 +102,14 @@ fn sum_of_products(weights: &[f64], prices: &[f64]) -> f64 {
 pub(super) fn trend(prices: &[f64], squares: Squares, smoothing: &Smoothing) -> Option<Trend> {
     let (first, later) = prices.split_first()?;
     let average = dispatch!(smoothing.level, _ => smoothing.average(*first, later));
-    let last = later.last().unwrap_or(first);
-    let deviation = squares.deviation(later.len(), micros(*last) - micros(*first));
+    let deviation = deviation(prices, squares);
     Some(Trend { average, deviation })
+}
+
+/// The deviation alone.
+pub(super) fn deviation(prices: &[f64], squares: Squares) -> Option<f64> {
+    let (first, last) = (prices.first()?, prices.last()?);
+    squares.deviation(prices.len() - 1, micros(*last) - micros(*first))
 }
 
 /// The same of recorded points; what is no probability is left out.
@@ -189,9 +194,13 @@ impl Squares {
     fn deviation(self, changes: usize, way: f64) -> Option<f64> {
         let count = changes as u64;
         let pairs = (count > 1).then(|| count as f64 * (count - 1) as f64)?;
-        let scatter = (u128::from(self.0) * u128::from(count))
-            .saturating_sub(u128::from(whole_number(way * way)));
-        Some((scatter as f64 / pairs).sqrt() / 1e6)
+        let way = whole_number(way * way);
+        // It takes 4,000 changes of a whole pUSD each for more than 64 bits.
+        let scatter = match self.0.checked_mul(count) {
+            Some(squares) => squares.saturating_sub(way) as f64,
+            None => (u128::from(self.0) * u128::from(count)).saturating_sub(u128::from(way)) as f64,
+        };
+        Some((scatter / pairs).sqrt() / 1e6)
     }
 }
 

@@ -10,17 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::indicators::Smoothing;
 use super::params::{self, MAX_AMOUNT};
 use super::pricing::{self, TwoSided};
-use super::scout::{Finding, Scout};
-use super::sight::{Past, Quoted, Sight, TopBook};
+use super::scout::Scout;
+use super::sight::{Past, Quoted, Sight};
 use super::{Analysis, Strategy, StrategyContext, StrategyError, cause, parts};
 use crate::domain::{
     Intent, Market, MarketView, Outcome, Quote, QuoteReason, QuoteTerms, Shares, StrategyName,
     Timestamp, TokenId, Usdc,
 };
 
+mod ahead;
 mod quoting;
 
-use quoting::{Sides, Standing, TokenTerms};
+use quoting::{Sides, Standing, Sure, TokenTerms};
 
 /// Its name in the configuration.
 pub const NAME: &str = "market_maker";
@@ -115,6 +116,7 @@ pub struct MarketMaker {
     order_size: Usdc,
     max_inventory: Shares,
     max_market_inventory: Shares,
+    sure: Sure,
     low_liquidity: String,
     low_volume: String,
     name: StrategyName,
@@ -169,6 +171,7 @@ impl MarketMaker {
             order_size,
             max_inventory,
             max_market_inventory,
+            sure: Sure::new(order_size, max_inventory, max_market_inventory),
             name: StrategyName::new(NAME),
             smoothing: Smoothing::new(params.ema_span),
             params,
@@ -216,10 +219,7 @@ impl MarketMaker {
             return Err(cause::WIDE_SPREAD);
         }
         let fair = self.fair(&best, sight.past, now)?;
-        // The average of equal prices is a hair beside them.
-        if !pricing::reaches(fair.price, END_MARGIN)
-            || !pricing::reaches(1.0 - END_MARGIN, fair.price)
-        {
+        if !(is_high_enough(fair.price) && is_low_enough(fair.price)) {
             return Err(cause::EXTREME_PRICE);
         }
         let held = inventory(context, &first.token, &second.token)?;
@@ -324,17 +324,25 @@ impl MarketMaker {
         let past = past
             .filter(|past| !past.is_empty())
             .ok_or(cause::NO_HISTORY)?;
-        let since = now.plus_millis(-i64::from(self.params.lookback_minutes) * MINUTE_MS);
-        let trend = past.trend_since(since, &self.smoothing);
+        let trend = past.trend_since(self.recent(now), &self.smoothing);
         let trend = trend.ok_or(cause::SHORT_HISTORY)?;
         let deviation = trend.deviation.ok_or(cause::SHORT_HISTORY)?;
         let volatility = self.params.volatility_multiplier * deviation;
         Ok(Fair {
             price: f64::midpoint(best.mid, trend.average)
                 .clamp(best.bid.to_f64(), best.ask.to_f64()),
-            half_spread: (self.params.spread / 2.0).max(volatility),
+            half_spread: self.half_spread(volatility),
             volatility,
         })
+    }
+
+    /// Since when history counts as recent.
+    fn recent(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(-i64::from(self.params.lookback_minutes) * MINUTE_MS)
+    }
+
+    fn half_spread(&self, volatility: f64) -> f64 {
+        (self.params.spread / 2.0).max(volatility)
     }
 
     /// 1 in a market that does not move, 0.5 where its volatility is as wide as the configured
@@ -343,6 +351,16 @@ impl MarketMaker {
         let ratio = (fair.volatility / (self.params.spread / 2.0)).min(1.0);
         ((1.0 - ratio / 2.0) * 1e4).round() / 1e4
     }
+}
+
+// The average of equal prices is a hair beside them, which both forgive.
+
+fn is_high_enough(fair: f64) -> bool {
+    pricing::reaches(fair, END_MARGIN)
+}
+
+fn is_low_enough(fair: f64) -> bool {
+    pricing::reaches(1.0 - END_MARGIN, fair)
 }
 
 /// What quoting has brought, in shares.
@@ -406,42 +424,6 @@ impl Strategy for MarketMaker {
 
     fn scout(&self) -> Option<&dyn Scout> {
         Some(self)
-    }
-}
-
-impl Scout for MarketMaker {
-    fn stands_alone(&self, _: &Market) -> bool {
-        true
-    }
-
-    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
-        let terms = match self.terms(context, &Standing::default(), sight) {
-            Ok(terms) => terms,
-            Err(cause) => return Finding::Nothing(cause),
-        };
-        let bid = |sides: Result<Sides, &'static str>| match sides {
-            Ok(Sides {
-                bid: Some(bid),
-                ask: None,
-            }) => Some(Ok(bid)),
-            Ok(_) => None,
-            Err(cause) => Some(Err(cause)),
-        };
-        let [first, second] = terms.sides;
-        match (bid(first), bid(second)) {
-            (Some(first), Some(second)) => Finding::Bids([first, second]),
-            _ => Finding::Other,
-        }
-    }
-
-    fn purchase_size(&self) -> Option<Usdc> {
-        None
-    }
-
-    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
-        let quotes = self.look(context, &Standing::of(context), view);
-        let quotes = quotes.into_iter().flatten().flatten();
-        quotes.map(Intent::Quote).collect()
     }
 }
 

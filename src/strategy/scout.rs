@@ -15,7 +15,7 @@ use crate::domain::{
 
 mod findings;
 
-pub use findings::{Findings, Tally};
+pub use findings::{Bidding, Findings, Tally};
 
 /// The account that such markets are looked at with: it has no stake in anything.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ pub enum Finding<'s> {
     Buy,
     /// It would bid for its outcomes; a cause where it would not. One of them at least is a bid.
     Bids([Result<QuoteSide, &'s str>; 2]),
+    /// Bids for both outcomes, that were not worked out: each costs so much at least, pUSD.
+    BothBids(Usdc),
     /// Only a look at its whole view can tell.
     Other,
 }
@@ -64,6 +66,13 @@ pub trait Scout: Sync {
     /// What it makes of a market in which nothing is at stake. `context` knows the moment and an account
     /// without positions, orders and estimates.
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_>;
+
+    /// What each bid costs at least, pUSD, where it is certain that it [bids](Finding::Bids) for both outcomes and
+    /// that is to be had for much less than the bids themselves: where the account has no room for them nobody asks
+    /// what they are. `context` as for [`Scout::find`].
+    fn bids_for_both(&self, _: &StrategyContext<'_>, _: &Sight<'_, TopBook<'_>>) -> Option<Usdc> {
+        None
+    }
 
     /// Notional of each purchase that it finds, pUSD: what `analyze` states as its size. `None` where it finds none,
     /// or where they differ.

@@ -206,6 +206,24 @@ impl Past<'_> {
         }
     }
 
+    /// The deviation of [the trend](Past::trend_since) of the points at or after `moment`, where it is known without
+    /// going through them.
+    pub(super) fn known_deviation_since(&self, moment: Timestamp) -> Option<f64> {
+        match self {
+            Past::Points(_) => None,
+            Past::Columns {
+                times,
+                prices,
+                squares,
+                starts,
+            } => {
+                let first = starts.of(times, moment);
+                let squares = squares.last()?.after(*squares.get(first)?);
+                indicators::deviation(prices.get(first..)?, squares)
+            }
+        }
+    }
+
     /// The trend of the points at or after `moment`; `None` without any.
     pub(super) fn trend_since(&self, moment: Timestamp, smoothing: &Smoothing) -> Option<Trend> {
         match self {

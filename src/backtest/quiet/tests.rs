@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::super::engine::ReplayRules;
 use super::super::test_support::{HEADER, events, hour, no_limits, options};
 use super::*;
-use crate::domain::{Price, Usdc};
+use crate::domain::{Intent, Market, Price, Usdc};
 use crate::market_data::recorded::DatasetOptions;
-use crate::strategy::scout::Scout;
+use crate::strategy::scout::{Finding, Scout};
+use crate::strategy::sight::{Sight, TopBook};
 use crate::strategy::{
     Analysis, StrategiesConfig, Strategy, StrategyContext, StrategyError, StrategySet,
 };
@@ -287,4 +288,112 @@ fn few_views_are_made_where_little_is_at_stake() {
     let (all, few) = (counted(true), counted(false));
     assert!(all > 2_000, "{all}");
     assert!(few < all / 2, "{few} of {all}");
+}
+
+/// Counts how often bids are to be had without being worked out.
+struct Asked<S> {
+    inner: S,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Strategy for Asked<Box<dyn Strategy>> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn analyze(&self, context: &StrategyContext<'_>) -> Result<Analysis, StrategyError> {
+        self.inner.analyze(context)
+    }
+
+    fn scout(&self) -> Option<&dyn Scout> {
+        Some(self)
+    }
+}
+
+impl Scout for Asked<Box<dyn Strategy>> {
+    fn stands_alone(&self, market: &Market) -> bool {
+        self.inner.scout().unwrap().stands_alone(market)
+    }
+
+    fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        self.inner.scout().unwrap().find(context, sight)
+    }
+
+    fn bids_for_both(
+        &self,
+        context: &StrategyContext<'_>,
+        sight: &Sight<'_, TopBook<'_>>,
+    ) -> Option<Usdc> {
+        let least = self.inner.scout()?.bids_for_both(context, sight)?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Some(least)
+    }
+
+    fn purchase_size(&self) -> Option<Usdc> {
+        None
+    }
+
+    fn look_at(&self, context: &StrategyContext<'_>, view: &MarketView) -> Vec<Intent> {
+        self.inner.scout().unwrap().look_at(context, view)
+    }
+}
+
+/// Where a limit shuts the account for all bids nobody asks what they are. Where each is judged for itself and refused,
+/// they are worked out ahead, after the batches that were looked at until that was known. The result is the same.
+#[test]
+fn bids_are_worked_out_ahead_once_they_are_asked_for() {
+    const STEPS: usize = 400;
+    let mut rows = HEADER.to_owned();
+    let draw = &mut Draw(3);
+    for step in 0..STEPS {
+        let at = hour(0)
+            .plus_millis(600_000 * i64::try_from(step).unwrap())
+            .millis();
+        for number in 0..40 {
+            let price = 300 + draw.below(400);
+            writeln!(
+                rows,
+                "{at},m{number},Will number {number} win?,0.{price},0,t{number}"
+            )
+            .unwrap();
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.csv"), rows).unwrap();
+    let dataset = Dataset::load(dir.path(), DatasetOptions::default()).unwrap();
+    let config = StrategiesConfig {
+        market_maker: StrategiesConfig::all_on().market_maker,
+        ..StrategiesConfig::default()
+    };
+    let asked_of = |change: &dyn Fn(&mut TradingConfig)| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut trading = no_limits();
+        change(&mut trading);
+        let run = |whole| {
+            let set = StrategySet::from_config(&config).unwrap();
+            let wrapped = set.into_vec().into_iter().map(|inner| {
+                let asked = Arc::clone(&asked);
+                Box::new(Asked { inner, asked }) as Box<dyn Strategy>
+            });
+            let strategies: Vec<Box<dyn Strategy>> = wrapped.collect();
+            let options = BacktestOptions {
+                trading: trading.clone(),
+                rules: ReplayRules {
+                    whole,
+                    ..ReplayRules::default()
+                },
+                ..options()
+            };
+            let (result, events) = events(&dataset, &strategies, &options);
+            (format!("{result:#?}"), events)
+        };
+        assert!(run(true) == run(false), "another result");
+        asked.load(Ordering::Relaxed)
+    };
+    let shut = asked_of(&|config| config.risk.max_open_orders = 4);
+    assert!(shut > 40 * STEPS / 2, "{shut}");
+    // A spread of 0.02 is assumed.
+    let judged = asked_of(&|config| config.risk.max_spread = Price::from_micros(10_000).unwrap());
+    assert!(judged > 1_000, "{judged}");
+    assert!(judged < shut / 2, "{judged} of {shut}");
 }

@@ -6,7 +6,8 @@ use foldhash::fast::RandomState;
 
 use super::super::{StrategyContext, cause, pricing};
 use super::{MarketMaker, NAME};
-use crate::domain::{Market, Price, QuoteSide, Shares, Side, TokenId};
+use crate::domain::money::MICRO;
+use crate::domain::{Market, Price, QuoteSide, Shares, Side, TokenId, Usdc};
 
 const NO_QUOTE: &str = "no price leaves the edge";
 const FULL: &str = "inventory full";
@@ -124,6 +125,38 @@ impl MarketMaker {
         ]
     }
 
+    /// The price that it would bid, were there no ticks: the higher `fair` and `centre` are, the higher.
+    fn wanted_bid(
+        &self,
+        tick: Price,
+        half_spread: f64,
+        fair: f64,
+        centre: f64,
+        best_ask: Option<Price>,
+    ) -> f64 {
+        // Post-only: one tick away from the best price of the other side still rests.
+        let rest_below = best_ask.map_or(1.0, |ask| ask.minus(tick).to_f64());
+        (centre - half_spread)
+            .min(fair - self.params.min_edge)
+            .min(rest_below)
+    }
+
+    /// What a bid for an outcome of which nothing is held costs at least, if that is worth `fair` or more; `None`
+    /// where there may be no price for one.
+    pub(super) fn least_bid(
+        &self,
+        fair: f64,
+        tick: Price,
+        half_spread: f64,
+        best_ask: Option<Price>,
+    ) -> Option<Usdc> {
+        let wanted = self.wanted_bid(tick, half_spread, fair, fair, best_ask);
+        let price = i64::from(tick_below(wanted, tick)?.micros());
+        // The higher the bid is the fewer shares it is for, unless it is cut to what may be held.
+        let cut = price.saturating_mul(self.sure.held.micros()) / MICRO;
+        Some(Usdc::from_micros(cut).min(self.sure.notional))
+    }
+
     fn draft(
         &self,
         market: &Market,
@@ -135,15 +168,9 @@ impl MarketMaker {
         let threshold = self.params.requote_threshold;
         let highest_bid = terms.fair - self.params.min_edge;
         let lowest_ask = terms.fair + self.params.min_edge;
-        // Post-only: one tick away from the best price of the other side still rests.
-        let rest_below = terms.best_ask.map_or(1.0, |ask| ask.minus(tick).to_f64());
-        let bid_price = tick_below(
-            (terms.centre - half_spread)
-                .min(highest_bid)
-                .min(rest_below),
-            tick,
-        )
-        .map(|wanted| {
+        let wanted_bid =
+            self.wanted_bid(tick, half_spread, terms.fair, terms.centre, terms.best_ask);
+        let bid_price = tick_below(wanted_bid, tick).map(|wanted| {
             let may_stay = |price: Price| {
                 price.is_multiple_of(tick)
                     && pricing::reaches(highest_bid, price.to_f64())
@@ -227,6 +254,35 @@ impl Draft {
 
 fn big_enough(side: &QuoteSide, market: &Market) -> bool {
     !side.shares.is_zero() && side.shares >= market.min_size
+}
+
+/// What is known of two bids for the outcomes of a market of which nothing is held, whatever their prices.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sure {
+    /// So many shares each at least.
+    pub shares: Shares,
+    /// So many may be held of each, whatever is bid for the other.
+    held: Shares,
+    /// What each comes to at least if it is not cut to that.
+    notional: Usdc,
+}
+
+impl Sure {
+    pub(super) fn new(
+        order_size: Usdc,
+        max_inventory: Shares,
+        max_market_inventory: Shares,
+    ) -> Self {
+        let half = Shares::from_micros(max_market_inventory.micros() / 2).unwrap_or(Shares::ZERO);
+        let held = max_inventory.min(half).floor_to_lot();
+        // Whole lots are bid for: a part of one, of up to 1 pUSD a share, is left out.
+        let lot = Usdc::from_micros(Shares::LOT.micros());
+        Sure {
+            shares: Shares::affordable(order_size, Price::ONE).min(held),
+            held,
+            notional: order_size.minus(lot),
+        }
+    }
 }
 
 /// Two wishes cut down to `room` together: nobody gets less than half of it unless they want less.

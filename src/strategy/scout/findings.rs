@@ -1,7 +1,7 @@
 //! What a strategy found, market after market, in a byte each.
 
 use super::Finding;
-use crate::domain::{Price, QuoteSide, Shares};
+use crate::domain::{Price, QuoteSide, Shares, Usdc};
 
 /// What one strategy made of some markets. Causes are kept once, bids beside the markets.
 #[derive(Debug, Default)]
@@ -10,6 +10,8 @@ pub struct Findings<'s> {
     causes: Vec<&'s str>,
     /// Beside the codes up to the last market with bids; empty while there are none.
     bids: Vec<[Bid; 2]>,
+    /// What bids that were not worked out cost at least, likewise.
+    least: Vec<Usdc>,
 }
 
 /// What is bid for one outcome, or the code of why nothing is.
@@ -27,8 +29,10 @@ const BUY: u8 = 1;
 const BIDS: u8 = 2;
 /// A bid for one outcome, and a cause for the other.
 const ONE_BID: u8 = 3;
+/// Bids for both outcomes, of which only the least cost is noted.
+const BOTH_BIDS: u8 = 4;
 /// The first cause has this code.
-const FIRST: u8 = 4;
+const FIRST: u8 = 5;
 /// No more causes than this are told apart: what has another is to be looked at whole.
 const MOST: usize = 250;
 /// No cause.
@@ -38,6 +42,15 @@ const NO_BIDS: [Bid; 2] = [Bid {
     price: Price::ZERO,
     cause: NONE,
 }; 2];
+
+/// What a strategy would bid in a market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bidding {
+    /// By outcome.
+    Known([Option<QuoteSide>; 2]),
+    /// Something for both outcomes that was not worked out, and costs so much each at least, pUSD.
+    Both(Usdc),
+}
 
 /// What a strategy made of some markets, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +82,7 @@ impl<'s> Findings<'s> {
         self.codes.reserve(markets);
         self.causes.clear();
         self.bids.clear();
+        self.least.clear();
     }
 
     /// Adds what it made of the next market.
@@ -77,6 +91,7 @@ impl<'s> Findings<'s> {
             Finding::Nothing(cause) => self.code_of(cause),
             Finding::Buy => Some(BUY),
             Finding::Bids(sides) => self.push_bids(sides),
+            Finding::BothBids(least) => Some(self.push_least(least)),
             Finding::Other => None,
         };
         self.codes.push(code.unwrap_or(OTHER));
@@ -100,6 +115,15 @@ impl<'s> Findings<'s> {
         self.bids.resize(self.codes.len(), NO_BIDS);
         self.bids.push(bids);
         Some(code)
+    }
+
+    /// Notes bids for the next market that were not worked out.
+    fn push_least(&mut self, least: Usdc) -> u8 {
+        // All at once, as with bids.
+        self.least.reserve(self.codes.capacity() - self.least.len());
+        self.least.resize(self.codes.len(), Usdc::ZERO);
+        self.least.push(least);
+        BOTH_BIDS
     }
 
     /// The code of a cause; `None` when there are too many.
@@ -142,6 +166,10 @@ impl<'s> Findings<'s> {
     pub fn get(&self, place: usize) -> Finding<'s> {
         match self.codes.get(place) {
             Some(&BUY) => Finding::Buy,
+            Some(&BOTH_BIDS) => {
+                let least = self.least.get(place);
+                least.map_or(Finding::Other, |least| Finding::BothBids(*least))
+            }
             Some(&(BIDS | ONE_BID)) => match self.bids.get(place) {
                 Some([first, second]) => Finding::Bids([self.side_of(first), self.side_of(second)]),
                 None => Finding::Other,
@@ -165,12 +193,13 @@ impl<'s> Findings<'s> {
         self.codes.get(place) == Some(&BUY)
     }
 
-    /// What it would bid at this place, by outcome.
+    /// What it would bid at this place.
     #[must_use]
-    pub fn bids(&self, place: usize) -> [Option<QuoteSide>; 2] {
+    pub fn bids(&self, place: usize) -> Bidding {
         match self.get(place) {
-            Finding::Bids(sides) => sides.map(Result::ok),
-            _ => [None; 2],
+            Finding::Bids(sides) => Bidding::Known(sides.map(Result::ok)),
+            Finding::BothBids(least) => Bidding::Both(least),
+            _ => Bidding::Known([None; 2]),
         }
     }
 
@@ -178,7 +207,7 @@ impl<'s> Findings<'s> {
     #[must_use]
     pub fn count_bids(&self, places: impl Iterator<Item = usize>) -> u32 {
         let bids_at = |place| match self.codes.get(place) {
-            Some(&BIDS) => 2,
+            Some(&(BIDS | BOTH_BIDS)) => 2,
             Some(&ONE_BID) => 1,
             _ => 0,
         };
@@ -199,6 +228,11 @@ impl<'s> Findings<'s> {
         let before = self.codes.len();
         let code_at = |place: usize| others.codes.get(place).copied().map_or(OTHER, own);
         self.codes.extend(places.clone().map(code_at));
+        if !others.least.is_empty() {
+            self.least.resize(before, Usdc::ZERO);
+            let least_at = |place: usize| others.least.get(place).copied().unwrap_or(Usdc::ZERO);
+            self.least.extend(places.clone().map(least_at));
+        }
         if !others.bids.is_empty() {
             self.bids.resize(before, NO_BIDS);
             let bids_at = |place: usize| others.bids.get(place).copied().unwrap_or(NO_BIDS);
@@ -217,7 +251,7 @@ impl<'s> Findings<'s> {
     fn codes_of(&mut self, causes: &[&'s str]) -> Option<[u8; 256]> {
         let mut codes = [OTHER; 256];
         let (plain, of_causes) = codes.split_at_mut(usize::from(FIRST));
-        plain.copy_from_slice(&[OTHER, BUY, BIDS, ONE_BID]);
+        plain.copy_from_slice(&[OTHER, BUY, BIDS, ONE_BID, BOTH_BIDS]);
         for (code, cause) in of_causes.iter_mut().zip(causes) {
             *code = self.code_of(cause)?;
         }
@@ -251,7 +285,7 @@ impl<'s> Findings<'s> {
         let causes = self.causes.iter().copied().zip(of_causes.iter().copied());
         Tally {
             buys: plain(BUY),
-            quoted: plain(BIDS) + plain(ONE_BID),
+            quoted: plain(BIDS) + plain(ONE_BID) + plain(BOTH_BIDS),
             causes: causes.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -277,6 +311,7 @@ mod tests {
             Finding::Buy,
             Finding::Bids([Err("a"), Ok(bid(60, 7))]),
             Finding::Nothing("c"),
+            Finding::BothBids(Usdc::whole(3)),
         ]
     }
 
@@ -293,23 +328,25 @@ mod tests {
     #[test]
     fn what_was_found_is_told_again() {
         let findings = of(&some());
-        assert_eq!(all(&findings, 6), some());
-        assert_eq!(findings.get(6), Finding::Other, "there is none");
-        let tells: Vec<bool> = (0..7).map(|place| findings.tells(place)).collect();
-        assert_eq!(tells, [true, false, true, true, true, true, false]);
+        assert_eq!(all(&findings, 7), some());
+        assert_eq!(findings.get(7), Finding::Other, "there is none");
+        let tells: Vec<bool> = (0..8).map(|place| findings.tells(place)).collect();
+        assert_eq!(tells, [true, false, true, true, true, true, true, false]);
         // Of the one-sided ones the cause of the other side counts.
-        let tally = findings.tally([0, 0, 3, 5, 0, 2, 4, 4, 9].into_iter());
-        assert_eq!((tally.buys, tally.quoted), (1, 3));
+        let tally = findings.tally([0, 0, 3, 5, 0, 2, 4, 4, 6, 9].into_iter());
+        assert_eq!((tally.buys, tally.quoted), (1, 4));
         let mut causes = tally.causes;
         causes.sort_unstable();
         assert_eq!(causes, [("a", 5), ("b", 1), ("c", 1)]);
         let buys: Vec<bool> = (0..7).map(|place| findings.buys(place)).collect();
         assert_eq!(buys, [false, false, false, true, false, false, false]);
-        assert_eq!(findings.bids(2), [Some(bid(40, 5)), None]);
-        assert_eq!(findings.bids(4), [None, Some(bid(60, 7))]);
+        let known = Bidding::Known;
+        assert_eq!(findings.bids(2), known([Some(bid(40, 5)), None]));
+        assert_eq!(findings.bids(4), known([None, Some(bid(60, 7))]));
+        assert_eq!(findings.bids(6), Bidding::Both(Usdc::whole(3)));
         assert_eq!(
-            [0, 1, 3, 6].map(|place| findings.bids(place)),
-            [[None; 2]; 4]
+            [0, 1, 3, 7].map(|place| findings.bids(place)),
+            [known([None; 2]); 4]
         );
     }
 
@@ -317,16 +354,16 @@ mod tests {
     fn bids_are_counted_by_outcome() {
         let mut findings = of(&some());
         findings.push(Finding::Bids([Ok(bid(40, 5)), Ok(bid(50, 5))]));
-        assert_eq!(findings.count_bids([0, 1, 2, 3, 4, 5, 6, 7].into_iter()), 4);
-        assert_eq!(findings.count_bids([6, 6].into_iter()), 4);
-        assert_eq!(findings.tally([6].into_iter()).quoted, 1);
+        assert_eq!(findings.count_bids(0..9), 6);
+        assert_eq!(findings.count_bids([7, 7, 6].into_iter()), 6);
+        assert_eq!(findings.tally([7].into_iter()).quoted, 1);
     }
 
     #[test]
     fn others_are_added_in_any_order_whatever_their_codes() {
         // Here the causes come in another order, and the first market has no bids.
         let mut findings = of(&[Finding::Nothing("c"), Finding::Nothing("b")]);
-        findings.extend_from(&of(&some()), [4, 0, 5, 2, 1, 9].into_iter());
+        findings.extend_from(&of(&some()), [4, 0, 5, 2, 6, 1, 9].into_iter());
         let expected = [
             Finding::Nothing("c"),
             Finding::Nothing("b"),
@@ -334,10 +371,11 @@ mod tests {
             some()[0],
             some()[5],
             some()[2],
+            some()[6],
             Finding::Other,
             Finding::Other,
         ];
-        assert_eq!(all(&findings, 8), expected);
+        assert_eq!(all(&findings, 9), expected);
         findings.restart(1);
         assert_eq!(findings.get(0), Finding::Other);
         findings.push(Finding::Buy);

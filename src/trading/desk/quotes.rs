@@ -9,6 +9,7 @@ use crate::domain::{
     Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, TokenId,
     notional,
 };
+use crate::strategy::scout::Bidding;
 
 use super::super::config::Mode;
 use super::agent::AGENT;
@@ -150,13 +151,23 @@ impl Step<'_> {
                 shut.count_bids(name, findings.count_bids(left));
                 return Ok(());
             }
-            let bids = findings.bids(*entry as usize);
+            let market = Late { strategy, place };
+            let mut quotes = None;
+            let bids = match findings.bids(*entry as usize) {
+                Bidding::Known(bids) => bids,
+                Bidding::Both(least) if shut.counts_both(name, least) => continue,
+                Bidding::Both(_) => {
+                    let quotes = quotes.get_or_insert_with(|| late.quotes(market));
+                    quotes.each_ref().map(|quote| quote.as_ref()?.bid)
+                }
+            };
             for (outcome, wanted) in bids.into_iter().enumerate() {
                 let Some(wanted) = wanted else { continue };
                 if shut.counts(name, Side::Buy, wanted) {
                     continue;
                 }
-                match late.quote(Late { strategy, place }, outcome) {
+                let quotes = quotes.get_or_insert_with(|| late.quotes(market));
+                match quotes.get_mut(outcome).and_then(Option::take) {
                     Some(quote) => {
                         self.place_and_learn(name, &quote, (Side::Buy, wanted), shut)?;
                     }

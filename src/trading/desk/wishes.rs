@@ -161,14 +161,21 @@ impl<'s> LateLooks<'s> {
         })
     }
 
-    /// The quote that it wants on the outcome at this place of the market's.
-    pub(super) fn quote(&self, late: Late, outcome: usize) -> Option<Quote> {
-        let token = &self.view(late)?.market.outcomes.get(outcome)?.token;
-        let mut intents = self.intents(late).into_iter();
-        intents.find_map(|intent| match intent {
-            Intent::Quote(quote) if quote.token_id == *token => Some(quote),
-            _ => None,
-        })
+    /// The quotes that it wants on the market's outcomes.
+    pub(super) fn quotes(&self, late: Late) -> [Option<Quote>; 2] {
+        let mut quotes = [None, None];
+        let Some(view) = self.view(late) else {
+            return quotes;
+        };
+        for intent in self.intents(late) {
+            if let Intent::Quote(quote) = intent
+                && let Some((outcome, _)) = view.market.outcome_of(&quote.token_id)
+                && let Some(of_outcome) = quotes.get_mut(outcome)
+            {
+                *of_outcome = Some(quote);
+            }
+        }
+        quotes
     }
 }
 

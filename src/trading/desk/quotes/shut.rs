@@ -31,33 +31,58 @@ struct Counted<'w> {
 impl<'w> Shut<'w> {
     /// Place of the limit that would refuse this side of a quote, as far as is known.
     fn cause(&self, strategy: &str, side: Side, wanted: QuoteSide) -> Option<usize> {
-        let (side_shut, is_bid) = match side {
-            Side::Buy => (self.bids, true),
-            Side::Sell => (self.asks, false),
-        };
-        if side_shut.is_some() {
-            return side_shut;
+        if side == Side::Sell {
+            return self.asks;
         }
-        if !is_bid || (self.account.is_none() && self.strategies.is_empty()) {
+        if self.bids.is_some() {
+            return self.bids;
+        }
+        if self.account.is_none() && self.strategies.is_empty() {
             return None;
         }
         let asked = cost(wanted);
-        let of_account = self.account.filter(|(room, _)| asked > *room);
-        let of_strategy = || {
-            let mut all = self.strategies.iter();
-            all.find(|(of, room, _)| is_same(of, strategy) && asked > *room)
-                .map(|(.., code)| *code)
-        };
-        of_account.map(|(_, code)| code).or_else(of_strategy)
+        let has_no_room = |(room, _): &(Usdc, usize)| asked > *room;
+        let of_account = self.account.filter(has_no_room);
+        let shut = of_account.or_else(|| self.strategy(strategy).filter(has_no_room));
+        shut.map(|(_, code)| code)
+    }
+
+    /// The same of a bid that costs so much or more: `None` where it depends on how much.
+    fn cause_from(&self, strategy: &str, least: Usdc) -> Option<usize> {
+        if self.bids.is_some() {
+            return self.bids;
+        }
+        // A limit on the account comes first if it has no room either.
+        let first = self.account.or_else(|| self.strategy(strategy));
+        first
+            .filter(|(room, _)| least > *room)
+            .map(|(_, code)| code)
+    }
+
+    /// What a limit on the strategy had room for last.
+    fn strategy(&self, strategy: &str) -> Option<(Usdc, usize)> {
+        let mut all = self.strategies.iter();
+        all.find(|(of, ..)| is_same(of, strategy))
+            .map(|(_, room, code)| (*room, *code))
     }
 
     /// Whether this side of a quote is only counted; it is, then.
     pub(super) fn counts(&mut self, strategy: &'w str, side: Side, wanted: QuoteSide) -> bool {
-        let Some(code) = self.cause(strategy, side, wanted) else {
-            return false;
-        };
-        self.count(strategy, code, 1);
-        true
+        let cause = self.cause(strategy, side, wanted);
+        self.counted_under(cause, strategy, 1)
+    }
+
+    /// Whether two bids that cost so much or more each are only counted; they are, then.
+    pub(super) fn counts_both(&mut self, strategy: &'w str, least: Usdc) -> bool {
+        let cause = self.cause_from(strategy, least);
+        self.counted_under(cause, strategy, 2)
+    }
+
+    fn counted_under(&mut self, cause: Option<usize>, strategy: &'w str, count: u32) -> bool {
+        if let Some(code) = cause {
+            self.count(strategy, code, count);
+        }
+        cause.is_some()
     }
 
     /// Whether all bids are refused, whatever they are.
@@ -138,4 +163,58 @@ fn is_same(one: &str, other: &str) -> bool {
 fn cost(wanted: QuoteSide) -> Usdc {
     notional(wanted.price, wanted.shares.floor_to_lot(), Rounding::Up)
         .unwrap_or(Usdc::from_micros(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Price, Shares};
+
+    /// A bid that costs so many pUSD: at 0.50.
+    fn bid(cost: u32) -> QuoteSide {
+        QuoteSide {
+            price: Price::from_micros(500_000).unwrap(),
+            shares: Shares::whole(2 * cost),
+        }
+    }
+
+    fn counted(shut: &Shut<'_>) -> Vec<(String, String, u32)> {
+        let counted = shut.counted();
+        let counted = counted.map(|(of, code, count)| (of.to_owned(), code.to_owned(), count));
+        counted.collect()
+    }
+
+    fn row(strategy: &str, code: &str, count: u32) -> (String, String, u32) {
+        (strategy.to_owned(), code.to_owned(), count)
+    }
+
+    /// What is not known exactly is only counted where every cost of so much or more has the same cause.
+    #[test]
+    fn bids_of_at_least_so_much_are_counted_where_each_that_costs_more_would_be() {
+        let room = |pusd: i32| move || Some(Usdc::whole(pusd));
+        let mut shut = Shut::default();
+        assert!(!shut.counts_both("a", Usdc::whole(1_000)));
+        shut.learn("a", Side::Buy, "max_strategy_exposure", room(10));
+        assert!(!shut.counts_both("a", Usdc::whole(10)), "10 fit");
+        assert!(shut.counts_both("a", Usdc::whole(11)));
+        assert!(!shut.counts_both("b", Usdc::whole(11)), "another's room");
+        shut.learn("b", Side::Buy, "max_total_exposure", room(30));
+        // Of 20 the strategy's limit refuses, of more than 30 the account's: it depends.
+        assert!(!shut.counts_both("a", Usdc::whole(20)));
+        assert!(shut.counts("a", Side::Buy, bid(20)));
+        assert!(shut.counts("a", Side::Buy, bid(31)));
+        assert!(shut.counts_both("a", Usdc::whole(31)));
+        let expected = [
+            row("a", "max_strategy_exposure", 3),
+            row("a", "max_total_exposure", 3),
+        ];
+        assert_eq!(counted(&shut), expected);
+        // One that refuses all of them says so of any.
+        shut.learn("b", Side::Buy, "max_orders_per_minute", room(0));
+        assert!(shut.counts_both("b", Usdc::ZERO));
+        assert_eq!(
+            counted(&shut).pop(),
+            Some(row("b", "max_orders_per_minute", 2))
+        );
+    }
 }
