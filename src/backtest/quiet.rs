@@ -1,7 +1,7 @@
 //! The replay of price files with strategies that scout: a market gets a view, with books and history, only
 //! where something is at stake or is to be done. What comes of it is what the whole replay gives.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 use crate::domain::{MarketView, Snapshot, Timestamp};
@@ -101,9 +101,9 @@ impl Division {
     }
 }
 
-/// Where the account asks for the view of one quiet market in so many, bids are better worked out ahead: a look at
-/// columns takes a small part of what it takes to make a view.
-const MANY_VIEWS: usize = 16;
+/// Where the account has to know the bids of one row in so many or more, they are better worked out ahead, for all
+/// rows: a view that is made for them takes about forty times as long as a look at columns.
+const ASKED_ONE_IN: usize = 64;
 
 /// Steps through all frames, or until the run is not wanted any more.
 pub(super) fn replay(
@@ -118,7 +118,7 @@ pub(super) fn replay(
         options,
         timeline: Arc::clone(&frames.period().timeline),
         done: 0,
-        made: 0,
+        asked: Cell::new(0),
         division: Division::default(),
     };
     let mut looked = scouting.look_ahead();
@@ -135,9 +135,7 @@ pub(super) fn replay(
         if !goes_on? {
             return Ok(());
         }
-        if std::mem::take(&mut walk.made) > looked.rows.len() / MANY_VIEWS {
-            scouting.work_bids_out();
-        }
+        scouting.price_bids(walk.asked.take() > looked.rows.len() / ASKED_ONE_IN);
         scouting.give_back(std::mem::replace(&mut looked, next));
     }
 }
@@ -149,8 +147,8 @@ struct Walk<'w> {
     timeline: Arc<Timeline>,
     /// Frames that are behind.
     done: usize,
-    /// Views of quiet markets that were made in them since this was asked last.
-    made: usize,
+    /// How often bids had to be known in them since it was looked at last.
+    asked: Cell<usize>,
     division: Division,
 }
 
@@ -184,8 +182,8 @@ impl Walk<'_> {
             let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
                 return Ok(false);
             };
-            let (stepped, made) = tick(run, frames, snapshot, scouted, division)?;
-            self.made += made;
+            let quiet = (&*division, &self.asked);
+            let stepped = tick(run, frames, snapshot, scouted, quiet)?;
             frames.give_back(stepped);
             if run.partial {
                 return Ok(false);
@@ -199,14 +197,14 @@ impl Walk<'_> {
 }
 
 /// One tick on a frame's views and on what was scouted beside them; the views that were made meanwhile are
-/// in the snapshot that is given back, and counted.
+/// in the snapshot that is given back.
 fn tick(
     run: &mut Replay<'_, '_>,
     frames: &mut Frames<'_>,
     snapshot: Snapshot,
     scouted: &Scouted<'_>,
-    division: &Division,
-) -> Result<(Snapshot, usize), BacktestError> {
+    (division, asked): (&Division, &Cell<usize>),
+) -> Result<Snapshot, BacktestError> {
     let guarded = run.guards(&snapshot, division.quiet.len());
     let mut snapshot = run.interruptible(snapshot, guarded);
     let late = Late {
@@ -221,18 +219,17 @@ fn tick(
         entries: &division.entries,
         findings: scouted.findings(),
         views: &late,
+        asked,
     };
     let done = run.tick(Gathered::with_quiet(&snapshot, quiet), guarded)?;
     // What is traded is looked up by the record.
-    let mut made = 0;
     for (number, view) in late.into_made() {
         snapshot.add(number, view);
-        made += 1;
     }
     if let Some((report, events)) = done {
         run.take(report, events, &snapshot);
     }
-    Ok((snapshot, made))
+    Ok(snapshot)
 }
 
 #[cfg(test)]

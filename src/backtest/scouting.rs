@@ -38,7 +38,7 @@ pub(super) struct Scouting<'s, 'd> {
     left: Range<usize>,
     markets: Vec<Known>,
     /// Whether bids are worked out where it is certain that there are two.
-    works_bids_out: bool,
+    prices_bids: bool,
     /// What was given back, to be filled again.
     spare: Vec<Looked<'s>>,
     /// Where the rows of each market begin among those that are looked at, market after market.
@@ -110,7 +110,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
             timeline: Arc::clone(&moments.timeline),
             left: moments.places.clone(),
             markets,
-            works_bids_out: false,
+            prices_bids: true,
             spare: Vec::new(),
             begins: Vec::new(),
         })
@@ -142,7 +142,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
         let look = Look {
             dataset: self.dataset,
             scouts: &self.scouts,
-            works_bids_out: self.works_bids_out,
+            prices_bids: self.prices_bids,
             account: NoStake::default(),
         };
         look.at_all(&mut self.markets, &mut looked.pieces);
@@ -166,9 +166,10 @@ impl<'s, 'd> Scouting<'s, 'd> {
         rows
     }
 
-    /// From here on bids are worked out ahead: the account has been asking for them.
-    pub(super) fn work_bids_out(&mut self) {
-        self.works_bids_out = true;
+    /// Whether bids are worked out from here on where it is certain that there are two: the account asks for them.
+    /// They are at first, when nobody knows.
+    pub(super) fn price_bids(&mut self, asked_for: bool) {
+        self.prices_bids = asked_for;
     }
 
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.
@@ -181,7 +182,7 @@ impl<'s, 'd> Scouting<'s, 'd> {
 struct Look<'l, 's> {
     dataset: &'l Dataset,
     scouts: &'l [&'s dyn Scout],
-    works_bids_out: bool,
+    prices_bids: bool,
     account: NoStake,
 }
 
@@ -261,14 +262,13 @@ impl<'s> Look<'_, 's> {
         snapshot.at = at;
         let context = self.account.context(snapshot);
         for (scout, findings) in self.scouts.iter().zip(out) {
-            let least = (!self.works_bids_out)
-                .then(|| scout.bids_for_both(&context, &sight))
-                .flatten();
-            let finding = match least {
-                Some(least) => Finding::BothBids(least),
-                None => scout.find(&context, &sight),
-            };
-            findings.push(finding);
+            match scout.least_cost_of_both(&context, &sight) {
+                Some(least) if self.prices_bids => {
+                    findings.push_priced(scout.find(&context, &sight), least);
+                }
+                Some(least) => findings.push(Finding::Unpriced(least)),
+                None => findings.push(scout.find(&context, &sight)),
+            }
         }
         Some(())
     }

@@ -15,7 +15,7 @@ use crate::domain::{
 
 mod findings;
 
-pub use findings::{Bidding, Findings, Tally};
+pub use findings::{Bids, Findings, Tally};
 
 /// The account that such markets are looked at with: it has no stake in anything.
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ pub enum Finding<'s> {
     Buy,
     /// It would bid for its outcomes; a cause where it would not. One of them at least is a bid.
     Bids([Result<QuoteSide, &'s str>; 2]),
-    /// Bids for both outcomes, that were not worked out: each costs so much at least, pUSD.
-    BothBids(Usdc),
+    /// Bids for both outcomes, whose prices were not worked out: each costs so much at least, pUSD.
+    Unpriced(Usdc),
     /// Only a look at its whole view can tell.
     Other,
 }
@@ -67,10 +67,14 @@ pub trait Scout: Sync {
     /// without positions, orders and estimates.
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_>;
 
-    /// What each bid costs at least, pUSD, where it is certain that it [bids](Finding::Bids) for both outcomes and
-    /// that is to be had for much less than the bids themselves: where the account has no room for them nobody asks
+    /// Some cost, pUSD: [`Scout::find`] gives [bids](Finding::Bids) for both outcomes, and neither costs less. `None`
+    /// where that is not certain without working them out. Where the account has no room for so much, nobody asks
     /// what they are. `context` as for [`Scout::find`].
-    fn bids_for_both(&self, _: &StrategyContext<'_>, _: &Sight<'_, TopBook<'_>>) -> Option<Usdc> {
+    fn least_cost_of_both(
+        &self,
+        _: &StrategyContext<'_>,
+        _: &Sight<'_, TopBook<'_>>,
+    ) -> Option<Usdc> {
         None
     }
 

@@ -290,13 +290,13 @@ fn few_views_are_made_where_little_is_at_stake() {
     assert!(few < all / 2, "{few} of {all}");
 }
 
-/// Counts how often bids are to be had without being worked out.
-struct Asked<S> {
+/// Counts how often bids are worked out ahead where it is certain that there are two.
+struct Pricing<S> {
     inner: S,
-    asked: Arc<AtomicUsize>,
+    priced: Arc<AtomicUsize>,
 }
 
-impl Strategy for Asked<Box<dyn Strategy>> {
+impl Strategy for Pricing<Box<dyn Strategy>> {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
@@ -310,23 +310,24 @@ impl Strategy for Asked<Box<dyn Strategy>> {
     }
 }
 
-impl Scout for Asked<Box<dyn Strategy>> {
+impl Scout for Pricing<Box<dyn Strategy>> {
     fn stands_alone(&self, market: &Market) -> bool {
         self.inner.scout().unwrap().stands_alone(market)
     }
 
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
+        let is_certain = self.least_cost_of_both(context, sight).is_some();
+        self.priced
+            .fetch_add(usize::from(is_certain), Ordering::Relaxed);
         self.inner.scout().unwrap().find(context, sight)
     }
 
-    fn bids_for_both(
+    fn least_cost_of_both(
         &self,
         context: &StrategyContext<'_>,
         sight: &Sight<'_, TopBook<'_>>,
     ) -> Option<Usdc> {
-        let least = self.inner.scout()?.bids_for_both(context, sight)?;
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        Some(least)
+        self.inner.scout()?.least_cost_of_both(context, sight)
     }
 
     fn purchase_size(&self) -> Option<Usdc> {
@@ -338,42 +339,47 @@ impl Scout for Asked<Box<dyn Strategy>> {
     }
 }
 
-/// Where a limit shuts the account for all bids nobody asks what they are. Where each is judged for itself and refused,
-/// they are worked out ahead, after the batches that were looked at until that was known. The result is the same.
-#[test]
-fn bids_are_worked_out_ahead_once_they_are_asked_for() {
-    const STEPS: usize = 400;
-    let mut rows = HEADER.to_owned();
+/// 40 markets around 0.35, whose prices move by a cent; from the middle on nobody bids above 0.26, nor asks for less
+/// than 0.44. 32,000 rows: batches begin with 2,048.
+fn widening() -> Dataset {
+    let mut rows = String::from(HEADER.trim_end());
+    rows.push_str(",best_bid,best_ask\n");
     let draw = &mut Draw(3);
-    for step in 0..STEPS {
-        let at = hour(0)
-            .plus_millis(600_000 * i64::try_from(step).unwrap())
-            .millis();
+    for step in 0..800 {
+        let at = hour(0).plus_millis(600_000 * step).millis();
         for number in 0..40 {
-            let price = 300 + draw.below(400);
+            let price = 345 + draw.below(10);
+            let quotes = if step < 400 { "," } else { "0.26,0.44" };
+            let question = format!("Will number {number} win?");
             writeln!(
                 rows,
-                "{at},m{number},Will number {number} win?,0.{price},0,t{number}"
+                "{at},m{number},{question},0.{price},0,t{number},{quotes}"
             )
             .unwrap();
         }
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("p.csv"), rows).unwrap();
-    let dataset = Dataset::load(dir.path(), DatasetOptions::default()).unwrap();
+    Dataset::load(dir.path(), DatasetOptions::default()).unwrap()
+}
+
+/// At first, and wherever the account has to know them. The result is the same.
+#[test]
+fn bids_are_worked_out_ahead_as_long_as_they_are_asked_for() {
+    let dataset = widening();
     let config = StrategiesConfig {
         market_maker: StrategiesConfig::all_on().market_maker,
         ..StrategiesConfig::default()
     };
-    let asked_of = |change: &dyn Fn(&mut TradingConfig)| {
-        let asked = Arc::new(AtomicUsize::new(0));
+    let priced_with = |change: &dyn Fn(&mut TradingConfig)| {
+        let priced = Arc::new(AtomicUsize::new(0));
         let mut trading = no_limits();
         change(&mut trading);
         let run = |whole| {
             let set = StrategySet::from_config(&config).unwrap();
             let wrapped = set.into_vec().into_iter().map(|inner| {
-                let asked = Arc::clone(&asked);
-                Box::new(Asked { inner, asked }) as Box<dyn Strategy>
+                let priced = Arc::clone(&priced);
+                Box::new(Pricing { inner, priced }) as Box<dyn Strategy>
             });
             let strategies: Vec<Box<dyn Strategy>> = wrapped.collect();
             let options = BacktestOptions {
@@ -388,12 +394,20 @@ fn bids_are_worked_out_ahead_once_they_are_asked_for() {
             (format!("{result:#?}"), events)
         };
         assert!(run(true) == run(false), "another result");
-        asked.load(Ordering::Relaxed)
+        priced.load(Ordering::Relaxed)
     };
-    let shut = asked_of(&|config| config.risk.max_open_orders = 4);
-    assert!(shut > 40 * STEPS / 2, "{shut}");
-    // A spread of 0.02 is assumed.
-    let judged = asked_of(&|config| config.risk.max_spread = Price::from_micros(10_000).unwrap());
-    assert!(judged > 1_000, "{judged}");
-    assert!(judged < shut / 2, "{judged} of {shut}");
+    // A limit that refuses all bids: nobody asks after the batches that were looked at before that was known.
+    let shut = priced_with(&|config| config.risk.max_open_orders = 4);
+    assert!((1_000..10_000).contains(&shut), "{shut}");
+    // Each is judged, and refused: a spread of 0.02 is assumed.
+    let judged =
+        priced_with(&|config| config.risk.max_spread = Price::from_micros(10_000).unwrap());
+    assert!(judged > 30_000, "{judged}");
+    // Two bids of 50 leave room for 40. At first all cost 49.99 at least. Later Yes may be worth as little as 0.26, of
+    // which 150 shares less half a spread come to 34.50 only; in fact it is worth more, and the bid is too dear.
+    let strategy = priced_with(&|config| config.risk.max_strategy_exposure = Usdc::whole(140));
+    assert!(
+        (shut + 5_000..25_000).contains(&strategy),
+        "{strategy}, {shut}"
+    );
 }

@@ -8,9 +8,9 @@ use crate::strategy::sight::{Sight, TopBook};
 use crate::strategy::{StrategyContext, pricing};
 
 impl MarketMaker {
-    /// What each bid costs at least, where it bids for both outcomes wherever between bid and ask the fair price
-    /// lies: the moving average need not be known. `None`: not for certain.
-    fn least_bid_for_each(&self, now: Timestamp, sight: &Sight<'_, TopBook<'_>>) -> Option<Usdc> {
+    /// What the cheaper of its bids costs at least, where it bids for both outcomes wherever between bid and ask the
+    /// fair price lies: the moving average need not be known.
+    fn least_cost(&self, now: Timestamp, sight: &Sight<'_, TopBook<'_>>) -> Option<Usdc> {
         let market = sight.market;
         pricing::tradable_pair(market).ok()?;
         self.check_market(market, now).ok()?;
@@ -33,8 +33,9 @@ impl MarketMaker {
         }
         let deviation = sight.past?.known_deviation_since(self.recent(now))?;
         let half_spread = self.half_spread(self.params.volatility_multiplier * deviation);
-        let least =
-            |fair, book| self.least_bid(fair, market.tick, half_spread, pricing::best_ask(book));
+        let least = |fair, book| {
+            self.least_cost_from(fair, market.tick, half_spread, pricing::best_ask(book))
+        };
         Some(least(lowest, first)?.min(least(1.0 - highest, second)?))
     }
 }
@@ -44,12 +45,12 @@ impl Scout for MarketMaker {
         true
     }
 
-    fn bids_for_both(
+    fn least_cost_of_both(
         &self,
         context: &StrategyContext<'_>,
         sight: &Sight<'_, TopBook<'_>>,
     ) -> Option<Usdc> {
-        self.least_bid_for_each(context.snapshot.at, sight)
+        self.least_cost(context.snapshot.at, sight)
     }
 
     fn find(&self, context: &StrategyContext<'_>, sight: &Sight<'_, TopBook<'_>>) -> Finding<'_> {
@@ -201,7 +202,7 @@ mod tests {
             let context = account.context(&world.snapshot);
             let found = strategy.find(&context, &sight);
             bidding += u32::from(matches!(found, Finding::Bids([Ok(_), Ok(_)])));
-            let Some(least) = strategy.bids_for_both(&context, &sight) else {
+            let Some(least) = strategy.least_cost_of_both(&context, &sight) else {
                 continue;
             };
             sure += 1;
@@ -264,7 +265,7 @@ mod tests {
             let account = NoStake::default();
             strategy
                 .unwrap()
-                .bids_for_both(&account.context(&world.snapshot), &sight)
+                .least_cost_of_both(&account.context(&world.snapshot), &sight)
         };
         let calm = [0.5, 0.5, 0.5];
         // 150 shares of each may be held: 67.50, more than an order of 50 less a lot at a price of 1 at most.

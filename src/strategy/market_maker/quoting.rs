@@ -143,7 +143,7 @@ impl MarketMaker {
 
     /// What a bid for an outcome of which nothing is held costs at least, if that is worth `fair` or more; `None`
     /// where there may be no price for one.
-    pub(super) fn least_bid(
+    pub(super) fn least_cost_from(
         &self,
         fair: f64,
         tick: Price,
@@ -153,7 +153,7 @@ impl MarketMaker {
         let wanted = self.wanted_bid(tick, half_spread, fair, fair, best_ask);
         let price = i64::from(tick_below(wanted, tick)?.micros());
         // The higher the bid is the fewer shares it is for, unless it is cut to what may be held.
-        let cut = price.saturating_mul(self.sure.held.micros()) / MICRO;
+        let cut = price.saturating_mul(self.sure.may_hold.micros()) / MICRO;
         Some(Usdc::from_micros(cut).min(self.sure.notional))
     }
 
@@ -262,7 +262,7 @@ pub(super) struct Sure {
     /// So many shares each at least.
     pub shares: Shares,
     /// So many may be held of each, whatever is bid for the other.
-    held: Shares,
+    may_hold: Shares,
     /// What each comes to at least if it is not cut to that.
     notional: Usdc,
 }
@@ -274,12 +274,12 @@ impl Sure {
         max_market_inventory: Shares,
     ) -> Self {
         let half = Shares::from_micros(max_market_inventory.micros() / 2).unwrap_or(Shares::ZERO);
-        let held = max_inventory.min(half).floor_to_lot();
+        let may_hold = max_inventory.min(half).floor_to_lot();
         // Whole lots are bid for: a part of one, of up to 1 pUSD a share, is left out.
         let lot = Usdc::from_micros(Shares::LOT.micros());
         Sure {
-            shares: Shares::affordable(order_size, Price::ONE).min(held),
-            held,
+            shares: Shares::affordable(order_size, Price::ONE).min(may_hold),
+            may_hold,
             notional: order_size.minus(lot),
         }
     }

@@ -10,7 +10,7 @@ pub struct Findings<'s> {
     causes: Vec<&'s str>,
     /// Beside the codes up to the last market with bids; empty while there are none.
     bids: Vec<[Bid; 2]>,
-    /// What bids that were not worked out cost at least, likewise.
+    /// What each of two bids costs at least, likewise; [`Usdc::ZERO`] where that is not known.
     least: Vec<Usdc>,
 }
 
@@ -29,8 +29,8 @@ const BUY: u8 = 1;
 const BIDS: u8 = 2;
 /// A bid for one outcome, and a cause for the other.
 const ONE_BID: u8 = 3;
-/// Bids for both outcomes, of which only the least cost is noted.
-const BOTH_BIDS: u8 = 4;
+/// Bids for both outcomes, of which only the least cost is known.
+const UNPRICED: u8 = 4;
 /// The first cause has this code.
 const FIRST: u8 = 5;
 /// No more causes than this are told apart: what has another is to be looked at whole.
@@ -43,13 +43,13 @@ const NO_BIDS: [Bid; 2] = [Bid {
     cause: NONE,
 }; 2];
 
-/// What a strategy would bid in a market.
+/// What a strategy would bid in a market, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bidding {
-    /// By outcome.
-    Known([Option<QuoteSide>; 2]),
-    /// Something for both outcomes that was not worked out, and costs so much each at least, pUSD.
-    Both(Usdc),
+pub struct Bids {
+    /// It bids for both outcomes, and neither bid costs less, pUSD.
+    pub least: Option<Usdc>,
+    /// By outcome; `None` where the prices were not worked out.
+    pub sides: Option<[Option<QuoteSide>; 2]>,
 }
 
 /// What a strategy made of some markets, in numbers.
@@ -91,10 +91,19 @@ impl<'s> Findings<'s> {
             Finding::Nothing(cause) => self.code_of(cause),
             Finding::Buy => Some(BUY),
             Finding::Bids(sides) => self.push_bids(sides),
-            Finding::BothBids(least) => Some(self.push_least(least)),
+            Finding::Unpriced(least) => {
+                self.push_least(least);
+                Some(UNPRICED)
+            }
             Finding::Other => None,
         };
         self.codes.push(code.unwrap_or(OTHER));
+    }
+
+    /// Adds bids for both outcomes of the next market, of which each costs so much at least.
+    pub fn push_priced(&mut self, bids: Finding<'s>, least: Usdc) {
+        self.push_least(least);
+        self.push(bids);
     }
 
     /// Notes bids for the next market.
@@ -117,13 +126,12 @@ impl<'s> Findings<'s> {
         Some(code)
     }
 
-    /// Notes bids for the next market that were not worked out.
-    fn push_least(&mut self, least: Usdc) -> u8 {
+    /// Notes what the next market's bids cost at least.
+    fn push_least(&mut self, least: Usdc) {
         // All at once, as with bids.
         self.least.reserve(self.codes.capacity() - self.least.len());
         self.least.resize(self.codes.len(), Usdc::ZERO);
         self.least.push(least);
-        BOTH_BIDS
     }
 
     /// The code of a cause; `None` when there are too many.
@@ -166,9 +174,9 @@ impl<'s> Findings<'s> {
     pub fn get(&self, place: usize) -> Finding<'s> {
         match self.codes.get(place) {
             Some(&BUY) => Finding::Buy,
-            Some(&BOTH_BIDS) => {
+            Some(&UNPRICED) => {
                 let least = self.least.get(place);
-                least.map_or(Finding::Other, |least| Finding::BothBids(*least))
+                least.map_or(Finding::Other, |least| Finding::Unpriced(*least))
             }
             Some(&(BIDS | ONE_BID)) => match self.bids.get(place) {
                 Some([first, second]) => Finding::Bids([self.side_of(first), self.side_of(second)]),
@@ -195,11 +203,15 @@ impl<'s> Findings<'s> {
 
     /// What it would bid at this place.
     #[must_use]
-    pub fn bids(&self, place: usize) -> Bidding {
-        match self.get(place) {
-            Finding::Bids(sides) => Bidding::Known(sides.map(Result::ok)),
-            Finding::BothBids(least) => Bidding::Both(least),
-            _ => Bidding::Known([None; 2]),
+    pub fn bids(&self, place: usize) -> Bids {
+        let least = self.least.get(place).copied();
+        Bids {
+            least: least.filter(|least| *least > Usdc::ZERO),
+            sides: match self.get(place) {
+                Finding::Bids(sides) => Some(sides.map(Result::ok)),
+                Finding::Unpriced(_) => None,
+                _ => Some([None; 2]),
+            },
         }
     }
 
@@ -207,7 +219,7 @@ impl<'s> Findings<'s> {
     #[must_use]
     pub fn count_bids(&self, places: impl Iterator<Item = usize>) -> u32 {
         let bids_at = |place| match self.codes.get(place) {
-            Some(&(BIDS | BOTH_BIDS)) => 2,
+            Some(&(BIDS | UNPRICED)) => 2,
             Some(&ONE_BID) => 1,
             _ => 0,
         };
@@ -251,7 +263,7 @@ impl<'s> Findings<'s> {
     fn codes_of(&mut self, causes: &[&'s str]) -> Option<[u8; 256]> {
         let mut codes = [OTHER; 256];
         let (plain, of_causes) = codes.split_at_mut(usize::from(FIRST));
-        plain.copy_from_slice(&[OTHER, BUY, BIDS, ONE_BID, BOTH_BIDS]);
+        plain.copy_from_slice(&[OTHER, BUY, BIDS, ONE_BID, UNPRICED]);
         for (code, cause) in of_causes.iter_mut().zip(causes) {
             *code = self.code_of(cause)?;
         }
@@ -285,7 +297,7 @@ impl<'s> Findings<'s> {
         let causes = self.causes.iter().copied().zip(of_causes.iter().copied());
         Tally {
             buys: plain(BUY),
-            quoted: plain(BIDS) + plain(ONE_BID) + plain(BOTH_BIDS),
+            quoted: plain(BIDS) + plain(ONE_BID) + plain(UNPRICED),
             causes: causes.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -311,7 +323,7 @@ mod tests {
             Finding::Buy,
             Finding::Bids([Err("a"), Ok(bid(60, 7))]),
             Finding::Nothing("c"),
-            Finding::BothBids(Usdc::whole(3)),
+            Finding::Unpriced(Usdc::whole(3)),
         ]
     }
 
@@ -340,10 +352,17 @@ mod tests {
         assert_eq!(causes, [("a", 5), ("b", 1), ("c", 1)]);
         let buys: Vec<bool> = (0..7).map(|place| findings.buys(place)).collect();
         assert_eq!(buys, [false, false, false, true, false, false, false]);
-        let known = Bidding::Known;
+        let known = |sides| Bids {
+            least: None,
+            sides: Some(sides),
+        };
         assert_eq!(findings.bids(2), known([Some(bid(40, 5)), None]));
         assert_eq!(findings.bids(4), known([None, Some(bid(60, 7))]));
-        assert_eq!(findings.bids(6), Bidding::Both(Usdc::whole(3)));
+        let unpriced = Bids {
+            least: Some(Usdc::whole(3)),
+            sides: None,
+        };
+        assert_eq!(findings.bids(6), unpriced);
         assert_eq!(
             [0, 1, 3, 7].map(|place| findings.bids(place)),
             [known([None; 2]); 4]
@@ -357,6 +376,24 @@ mod tests {
         assert_eq!(findings.count_bids(0..9), 6);
         assert_eq!(findings.count_bids([7, 7, 6].into_iter()), 6);
         assert_eq!(findings.tally([7].into_iter()).quoted, 1);
+    }
+
+    #[test]
+    fn what_priced_bids_cost_at_least_is_told_beside_them() {
+        let both = Finding::Bids([Ok(bid(40, 5)), Ok(bid(50, 5))]);
+        let mut findings = of(&[Finding::Buy]);
+        findings.push_priced(both, Usdc::whole(2));
+        findings.push(both);
+        let told = |findings: &Findings<'_>, place| {
+            assert_eq!(findings.get(place), both);
+            findings.bids(place).least
+        };
+        assert_eq!(told(&findings, 1), Some(Usdc::whole(2)));
+        assert_eq!(told(&findings, 2), None);
+        let mut others = of(&[Finding::Other]);
+        others.extend_from(&findings, [2, 1].into_iter());
+        assert_eq!(told(&others, 1), None);
+        assert_eq!(told(&others, 2), Some(Usdc::whole(2)));
     }
 
     #[test]

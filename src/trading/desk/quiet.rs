@@ -3,6 +3,7 @@
 //! The step is the same with them: it counts what strategies found there, and asks for the whole view of a
 //! market only when something is to be done in it.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -27,6 +28,9 @@ pub struct Quiet<'a> {
     pub findings: &'a [Findings<'a>],
     /// Their views.
     pub views: &'a dyn LateViews,
+    /// Counts the markets of which the bids had to be known, though it was certain that there are two: for whoever
+    /// looks ahead, to work them out or not. What comes of the step does not depend on it.
+    pub asked: &'a Cell<usize>,
 }
 
 impl<'a> Quiet<'a> {

@@ -9,7 +9,6 @@ use crate::domain::{
     Order, OrderType, Quote, QuoteSide, Reason, RestingOrder, Rounding, Side, Signal, TokenId,
     notional,
 };
-use crate::strategy::scout::Bidding;
 
 use super::super::config::Mode;
 use super::agent::AGENT;
@@ -152,15 +151,18 @@ impl Step<'_> {
                 return Ok(());
             }
             let market = Late { strategy, place };
-            let mut quotes = None;
-            let bids = match findings.bids(*entry as usize) {
-                Bidding::Known(bids) => bids,
-                Bidding::Both(least) if shut.counts_both(name, least) => continue,
-                Bidding::Both(_) => {
-                    let quotes = quotes.get_or_insert_with(|| late.quotes(market));
-                    quotes.each_ref().map(|quote| quote.as_ref()?.bid)
+            let bids = findings.bids(*entry as usize);
+            if let Some(least) = bids.least {
+                if shut.counts_both(name, least) {
+                    continue;
                 }
-            };
+                late.note_asked();
+            }
+            let mut quotes = None;
+            let bids = bids.sides.unwrap_or_else(|| {
+                let quotes = quotes.get_or_insert_with(|| late.quotes(market));
+                quotes.each_ref().map(|quote| quote.as_ref()?.bid)
+            });
             for (outcome, wanted) in bids.into_iter().enumerate() {
                 let Some(wanted) = wanted else { continue };
                 if shut.counts(name, Side::Buy, wanted) {

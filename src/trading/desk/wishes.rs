@@ -136,6 +136,13 @@ impl<'s> LateLooks<'s> {
         Some((quiet.findings.get(strategy)?, entries))
     }
 
+    /// Notes that the bids in a market have to be known, of which it was certain that there are two.
+    pub(super) fn note_asked(&self) {
+        if let Some(quiet) = self.gathered.quiet {
+            quiet.asked.set(quiet.asked.get() + 1);
+        }
+    }
+
     /// What the strategy wants of the market.
     fn intents(&self, late: Late) -> Vec<Intent> {
         let scout = self.strategies.get(late.strategy);
@@ -172,7 +179,7 @@ impl<'s> LateLooks<'s> {
                 && let Some((outcome, _)) = view.market.outcome_of(&quote.token_id)
                 && let Some(of_outcome) = quotes.get_mut(outcome)
             {
-                *of_outcome = Some(quote);
+                of_outcome.get_or_insert(quote);
             }
         }
         quotes

@@ -43,7 +43,7 @@ impl<'w> Shut<'w> {
         let asked = cost(wanted);
         let has_no_room = |(room, _): &(Usdc, usize)| asked > *room;
         let of_account = self.account.filter(has_no_room);
-        let shut = of_account.or_else(|| self.strategy(strategy).filter(has_no_room));
+        let shut = of_account.or_else(|| self.room_of(strategy).filter(has_no_room));
         shut.map(|(_, code)| code)
     }
 
@@ -53,14 +53,14 @@ impl<'w> Shut<'w> {
             return self.bids;
         }
         // A limit on the account comes first if it has no room either.
-        let first = self.account.or_else(|| self.strategy(strategy));
+        let first = self.account.or_else(|| self.room_of(strategy));
         first
             .filter(|(room, _)| least > *room)
             .map(|(_, code)| code)
     }
 
-    /// What a limit on the strategy had room for last.
-    fn strategy(&self, strategy: &str) -> Option<(Usdc, usize)> {
+    /// What a limit on the strategy had room for last, and its place.
+    fn room_of(&self, strategy: &str) -> Option<(Usdc, usize)> {
         let mut all = self.strategies.iter();
         all.find(|(of, ..)| is_same(of, strategy))
             .map(|(_, room, code)| (*room, *code))
