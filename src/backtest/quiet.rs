@@ -101,9 +101,10 @@ impl Division {
     }
 }
 
-/// Where the account has to know the bids of one row in so many or more, they are better worked out ahead, for all
-/// rows: a view that is made for them takes about forty times as long as a look at columns.
-const ASKED_ONE_IN: usize = 64;
+/// Where bids of one row in so many or more have to be known only to be counted, they are better worked out ahead, for
+/// all rows: a view that is made for them takes about forty times as long as a look at columns. Bids that are judged need
+/// a view anyway.
+const PRICED_ONE_IN: usize = 64;
 
 /// Steps through all frames, or until the run is not wanted any more.
 pub(super) fn replay(
@@ -118,7 +119,7 @@ pub(super) fn replay(
         options,
         timeline: Arc::clone(&frames.period().timeline),
         done: 0,
-        asked: Cell::new(0),
+        priced: Cell::new(0),
         division: Division::default(),
     };
     let mut looked = scouting.look_ahead();
@@ -135,7 +136,7 @@ pub(super) fn replay(
         if !goes_on? {
             return Ok(());
         }
-        scouting.price_bids(walk.asked.take() > looked.rows.len() / ASKED_ONE_IN);
+        scouting.price_bids(walk.priced.take() > looked.rows.len() / PRICED_ONE_IN);
         scouting.give_back(std::mem::replace(&mut looked, next));
     }
 }
@@ -147,8 +148,8 @@ struct Walk<'w> {
     timeline: Arc<Timeline>,
     /// Frames that are behind.
     done: usize,
-    /// How often bids had to be known in them since it was looked at last.
-    asked: Cell<usize>,
+    /// Markets in them whose bids had to be known only to be counted, since it was looked at last.
+    priced: Cell<usize>,
     division: Division,
 }
 
@@ -182,7 +183,7 @@ impl Walk<'_> {
             let Some(snapshot) = frames.next_of(&|number| !division.is_quiet(number)) else {
                 return Ok(false);
             };
-            let quiet = (&*division, &self.asked);
+            let quiet = (&*division, &self.priced);
             let stepped = tick(run, frames, snapshot, scouted, quiet)?;
             frames.give_back(stepped);
             if run.partial {
@@ -203,7 +204,7 @@ fn tick(
     frames: &mut Frames<'_>,
     snapshot: Snapshot,
     scouted: &Scouted<'_>,
-    (division, asked): (&Division, &Cell<usize>),
+    (division, priced): (&Division, &Cell<usize>),
 ) -> Result<Snapshot, BacktestError> {
     let guarded = run.guards(&snapshot, division.quiet.len());
     let mut snapshot = run.interruptible(snapshot, guarded);
@@ -219,7 +220,7 @@ fn tick(
         entries: &division.entries,
         findings: scouted.findings(),
         views: &late,
-        asked,
+        priced,
     };
     let done = run.tick(Gathered::with_quiet(&snapshot, quiet), guarded)?;
     // What is traded is looked up by the record.

@@ -166,10 +166,10 @@ impl<'s, 'd> Scouting<'s, 'd> {
         rows
     }
 
-    /// Whether bids are worked out from here on where it is certain that there are two: the account asks for them.
+    /// Whether bids are worked out from here on where it is certain that there are two: the account has to know them.
     /// They are at first, when nobody knows.
-    pub(super) fn price_bids(&mut self, asked_for: bool) {
-        self.prices_bids = asked_for;
+    pub(super) fn price_bids(&mut self, needed: bool) {
+        self.prices_bids = needed;
     }
 
     /// Takes back what [`Scouting::look_ahead`] gave, for its memory.

@@ -28,9 +28,9 @@ pub struct Quiet<'a> {
     pub findings: &'a [Findings<'a>],
     /// Their views.
     pub views: &'a dyn LateViews,
-    /// Counts the markets of which the bids had to be known, though it was certain that there are two: for whoever
-    /// looks ahead, to work them out or not. What comes of the step does not depend on it.
-    pub asked: &'a Cell<usize>,
+    /// Counts the markets with two bids for certain that were only counted, which took knowing what they are: whoever
+    /// looks ahead may work them out beforehand, or not. What comes of the step does not depend on it.
+    pub priced: &'a Cell<usize>,
 }
 
 impl<'a> Quiet<'a> {

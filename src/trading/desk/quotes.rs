@@ -152,12 +152,13 @@ impl Step<'_> {
             }
             let market = Late { strategy, place };
             let bids = findings.bids(*entry as usize);
-            if let Some(least) = bids.least {
-                if shut.counts_both(name, least) {
-                    continue;
-                }
-                late.note_asked();
+            if bids
+                .least
+                .is_some_and(|least| shut.counts_both(name, least))
+            {
+                continue;
             }
+            let mut only_counted = bids.least.is_some();
             let mut quotes = None;
             let bids = bids.sides.unwrap_or_else(|| {
                 let quotes = quotes.get_or_insert_with(|| late.quotes(market));
@@ -168,6 +169,7 @@ impl Step<'_> {
                 if shut.counts(name, Side::Buy, wanted) {
                     continue;
                 }
+                only_counted = false;
                 let quotes = quotes.get_or_insert_with(|| late.quotes(market));
                 match quotes.get_mut(outcome).and_then(Option::take) {
                     Some(quote) => {
@@ -176,6 +178,9 @@ impl Step<'_> {
                     // In a step that is given up; should it ever be in another, it is told.
                     None => self.report.not_traded(name, NOT_GATHERED),
                 }
+            }
+            if only_counted {
+                late.note_priced();
             }
         }
         Ok(())

@@ -136,10 +136,10 @@ impl<'s> LateLooks<'s> {
         Some((quiet.findings.get(strategy)?, entries))
     }
 
-    /// Notes that the bids in a market have to be known, of which it was certain that there are two.
-    pub(super) fn note_asked(&self) {
+    /// Notes a market in which two bids were only counted, and that only because of their prices.
+    pub(super) fn note_priced(&self) {
         if let Some(quiet) = self.gathered.quiet {
-            quiet.asked.set(quiet.asked.get() + 1);
+            quiet.priced.set(quiet.priced.get() + 1);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::domain::{
     ConditionalKind, Intent, LedgerEvent, MarketStatus, Resolution, Side, Snapshot,
 };
 use crate::trading::test_support::{
-    Account, NOON, Scene, after, conditional, market, p, quote, says, sh, signal, usd, wanted,
+    Account, NOON, Scene, after, book, conditional, market, p, quote, says, sh, signal, usd, wanted,
 };
 
 /// 25 shares of Yes for 10 pUSD, a stop, and a resting ask.
@@ -76,10 +76,42 @@ fn a_position_is_paid_exactly_once_and_what_waited_is_withdrawn() {
     }
 }
 
+/// Bad data: the Yes of one market is the No of another, where its shares are offered. They are paid once.
+#[test]
+fn what_is_paid_is_not_sold_in_another_market_of_the_token() {
+    let mut account = Account::new("100").bought("10", "0.40", NOON);
+    let mut other = market("n");
+    other.outcomes[1].token = "m-yes".into();
+    let shared = |at| {
+        let book = book("m-yes", at, &[("0.39", "100")], &[("0.41", "100")]);
+        Scene::new(at).with(other.clone(), vec![book])
+    };
+    let Intent::Quote(mut ask) = quote("maker", "n", None, Some(("0.60", "25"))) else {
+        panic!("no quote");
+    };
+    ask.token_id = "m-yes".into();
+    // The strategy goes on offering them.
+    let offers = || vec![says("maker", vec![Intent::Quote(ask.clone())])];
+    account.tick(&shared(NOON).build(), offers());
+    assert_eq!(account.ledger.resting().len(), 1);
+    let over = shared(after(60)).resolved("m", "1").build();
+    let report = account.tick(&over, offers());
+    assert_eq!(report.settlements.len(), 1);
+    assert!(account.ledger.resting().is_empty());
+    // Somebody would buy them now: 90 + 25, and nothing more.
+    let risen = book("m-yes", after(120), &[("0.70", "100")], &[("0.72", "100")]);
+    let scene = Scene::new(after(120)).with(other, vec![risen]).build();
+    account.tick(&scene, offers());
+    assert_eq!(
+        (account.ledger.cash(), account.held("m-yes")),
+        (usd("115"), sh("0"))
+    );
+}
+
 #[test]
 fn both_outcomes_of_a_market_are_paid_each_its_own() {
     let mut account = Account::new("100").bought("10", "0.40", NOON);
-    let no = crate::trading::test_support::book("m-no", NOON, &[], &[("0.50", "100")]);
+    let no = book("m-no", NOON, &[], &[("0.50", "100")]);
     let scene = Scene::new(NOON).with(market("m"), vec![no]).build();
     let buy_no = super::super::AgentOrder {
         token_id: "m-no".into(),
