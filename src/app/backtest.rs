@@ -189,7 +189,9 @@ impl Prepared {
 
     /// Gives its memory back, on another thread: that of a large recording takes a while.
     pub fn discard(self) {
-        rayon::spawn(move || drop(self));
+        // Without a thread it is given back here.
+        let thread = std::thread::Builder::new().name("discard".to_owned());
+        drop(thread.spawn(move || drop(self)));
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.

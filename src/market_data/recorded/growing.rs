@@ -27,10 +27,12 @@ const MIN_ROWS: u64 = 3;
 /// Markets between two questions whether to go on.
 pub(super) const MARKETS_PER_QUESTION: usize = 4_096;
 
-/// Gives back the memory of what is not wanted any more, on another thread: that of a hundred thousand markets takes
-/// a while, and somebody waits.
+/// Gives back the memory of what is not wanted any more, on a thread of its own: that of a hundred thousand markets
+/// takes a while, and somebody waits. Given to the pool it could be done by the very thread that waits for a job.
 pub(super) fn discard(unwanted: impl Send + 'static) {
-    rayon::spawn(move || drop(unwanted));
+    let thread = std::thread::Builder::new().name("discard".to_owned());
+    // Where there is no thread to be had it is done here: what was to run is dropped, and all of it.
+    drop(thread.spawn(move || drop(unwanted)));
 }
 
 /// The rows of one file.
@@ -183,7 +185,7 @@ impl Growing {
         let mut markets = later.markets.into_iter().enumerate();
         while let Some((number, mut market)) = markets.next() {
             if number % MARKETS_PER_QUESTION == 0 && cancelled() {
-                discard((self, markets));
+                discard((self, markets, later.by_id));
                 return Err(DataError::Cancelled);
             }
             market.place = market.place.after(lines);
@@ -295,7 +297,7 @@ impl Merged {
         let mut markets = file.markets.into_iter().enumerate();
         while let Some((place, market)) = markets.next() {
             if place % MARKETS_PER_QUESTION == 0 && cancelled() {
-                discard(markets);
+                discard((markets, file.by_id));
                 return Err(DataError::Cancelled);
             }
             let known = self.by_id.get(&market.id).copied();

@@ -54,11 +54,22 @@ pub(super) fn load(
     }
     let mut report = LoadReport::default();
     let mut merged = Merged::default();
-    for (path, content) in files.iter().zip(contents) {
+    let mut contents = contents.into_iter();
+    for path in &files {
+        let Some(content) = contents.next() else {
+            break;
+        };
         let number = report.files.len();
         match content? {
             Content::Prices(file) => {
-                let rows = merged.add(file, (number, path), &mut report.skips, cancelled)?;
+                let added = merged.add(file, (number, path), &mut report.skips, cancelled);
+                let rows = match added {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        discard((merged, contents));
+                        return Err(error);
+                    }
+                };
                 let name = file_name(path);
                 report.files.push(FileReport { name, rows });
             }

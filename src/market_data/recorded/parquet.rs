@@ -123,8 +123,15 @@ fn read_sound<F: ChunkReader + 'static>(
         return Err(DataError::Cancelled);
     }
     let mut growing = Growing::default();
-    for part in parts {
-        growing = growing.join(part?, 0, cancelled)?;
+    let mut parts = parts.into_iter();
+    while let Some(part) = parts.next() {
+        growing = match growing.join(part?, 0, cancelled) {
+            Ok(growing) => growing,
+            Err(error) => {
+                discard(parts);
+                return Err(error);
+            }
+        };
     }
     growing.checked(path).map(Content::Prices)
 }

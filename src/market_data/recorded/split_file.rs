@@ -118,13 +118,20 @@ fn read_in(
     let mut branches = Vec::new();
     let last = read.len().saturating_sub(1);
     let mut lines = 0;
-    for (number, part) in read.into_iter().enumerate() {
+    let mut read = read.into_iter().enumerate();
+    while let Some((number, part)) = read.next() {
         // What a part that begins within quotes failed with is not the file's failure.
         let (growing, told) = part?;
         if told.is_open && number != last {
             return Ok(None);
         }
-        whole = whole.join(growing, lines, cancelled)?;
+        whole = match whole.join(growing, lines, cancelled) {
+            Ok(whole) => whole,
+            Err(error) => {
+                discard(read);
+                return Err(error);
+            }
+        };
         lines += told.lines;
         branches.extend(told.branch);
     }
