@@ -14,7 +14,7 @@ use crate::domain::text::clean;
 use crate::domain::{Clock, SystemClock, Timestamp};
 use crate::market_data::DataError;
 use crate::market_data::recorded::books::{BookOptions, BookRecording, RecordingKind, kind_of};
-use crate::market_data::recorded::{Dataset, DatasetOptions, Digests, content_hash};
+use crate::market_data::recorded::{Dataset, DatasetOptions, Digests, content_hash, discard};
 use crate::store::{NewBacktest, Store};
 use crate::strategy::{Strategy, StrategySet};
 
@@ -189,9 +189,7 @@ impl Prepared {
 
     /// Gives its memory back, on another thread: that of a large recording takes a while.
     pub fn discard(self) {
-        // Without a thread it is given back here.
-        let thread = std::thread::Builder::new().name("discard".to_owned());
-        drop(thread.spawn(move || drop(self)));
+        discard(self);
     }
 
     /// The strategies of a run, which remember nothing of others. Errors: a parameter out of range.

@@ -51,6 +51,7 @@ mod written;
 pub use content_hash::{Digests, content_hash, files_read};
 pub use dataset::{Dataset, DatasetOptions, FEE_NOTE, FileReport, LoadReport};
 pub use fees::{FEES_SINCE, FeeRule};
+pub(crate) use growing::discard;
 pub use series::{Series, Visible};
 pub use skips::{Skipped, Skips};
 pub use synthetic_book::{Top, depth_of, quotes};

@@ -209,36 +209,35 @@ impl Past<'_> {
     /// The deviation of [the trend](Past::trend_since) of the points at or after `moment`, where it is known without
     /// going through them.
     pub(super) fn known_deviation_since(&self, moment: Timestamp) -> Option<f64> {
-        match self {
-            Past::Points(_) => None,
-            Past::Columns {
-                times,
-                prices,
-                squares,
-                starts,
-            } => {
-                let first = starts.of(times, moment);
-                let squares = squares.last()?.after(*squares.get(first)?);
-                indicators::deviation(prices.get(first..)?, squares)
-            }
-        }
+        let (prices, squares) = self.columns_since(moment)?;
+        indicators::deviation(prices, squares)
     }
 
     /// The trend of the points at or after `moment`; `None` without any.
     pub(super) fn trend_since(&self, moment: Timestamp, smoothing: &Smoothing) -> Option<Trend> {
         match self {
             Past::Points(history) => indicators::trend_of(history.since(moment), smoothing),
-            Past::Columns {
-                times,
-                prices,
-                squares,
-                starts,
-            } => {
-                let first = starts.of(times, moment);
-                let squares = squares.last()?.after(*squares.get(first)?);
-                indicators::trend(prices.get(first..)?, squares, smoothing)
+            Past::Columns { .. } => {
+                let (prices, squares) = self.columns_since(moment)?;
+                indicators::trend(prices, squares, smoothing)
             }
         }
+    }
+
+    /// Prices at or after `moment`, and the squares of the changes between them, where there are columns.
+    fn columns_since(&self, moment: Timestamp) -> Option<(&[f64], Squares)> {
+        let Past::Columns {
+            times,
+            prices,
+            squares,
+            starts,
+        } = self
+        else {
+            return None;
+        };
+        let first = starts.of(times, moment);
+        let squares = squares.last()?.after(*squares.get(first)?);
+        Some((prices.get(first..)?, squares))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) const MARKETS_PER_QUESTION: usize = 4_096;
 
 /// Gives back the memory of what is not wanted any more, on a thread of its own: that of a hundred thousand markets
 /// takes a while, and somebody waits. Given to the pool it could be done by the very thread that waits for a job.
-pub(super) fn discard(unwanted: impl Send + 'static) {
+pub(crate) fn discard(unwanted: impl Send + 'static) {
     let thread = std::thread::Builder::new().name("discard".to_owned());
     // Where there is no thread to be had it is done here: what was to run is dropped, and all of it.
     drop(thread.spawn(move || drop(unwanted)));

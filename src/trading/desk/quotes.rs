@@ -160,10 +160,18 @@ impl Step<'_> {
             }
             let mut only_counted = bids.least.is_some();
             let mut quotes = None;
-            let bids = bids.sides.unwrap_or_else(|| {
-                let quotes = quotes.get_or_insert_with(|| late.quotes(market));
-                quotes.each_ref().map(|quote| quote.as_ref()?.bid)
-            });
+            let bids = match bids.sides {
+                Some(sides) => sides,
+                None => {
+                    let found = quotes.insert(late.quotes(market)).each_ref();
+                    let sides = found.map(|quote| quote.as_ref()?.bid);
+                    // As below: both were certain.
+                    for _ in sides.iter().filter(|side| side.is_none()) {
+                        self.report.not_traded(name, NOT_GATHERED);
+                    }
+                    sides
+                }
+            };
             for (outcome, wanted) in bids.into_iter().enumerate() {
                 let Some(wanted) = wanted else { continue };
                 if shut.counts(name, Side::Buy, wanted) {
